@@ -1,0 +1,43 @@
+"""All settings of one border: what `sbc.config` makes of the file and the processes are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policies.settings import PolicySettings
+from relay.settings import RelaySettings
+from sbc.transport.settings import TransportSettings
+
+__all__ = ["CdrSettings", "LogSettings", "Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CdrSettings:
+    """Call detail records: JSON, one line for each call."""
+
+    path: str
+    sync_s: float = 1.0
+    """Lines are written at once and forced to the disk this often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """Where the processes say what they do: standard error."""
+
+    level: str = "info"
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One border."""
+
+    run_dir: str
+    """Sockets, locks and process ids; mode 0700, one border in each."""
+    state_dir: str
+    """What must outlive a restart: the identifier key, CDRs unless they have their own path."""
+    transport: TransportSettings
+    policies: PolicySettings
+    relay: RelaySettings
+    cdr: CdrSettings
+    log: LogSettings = LogSettings()
