@@ -1,0 +1,106 @@
+"""Everything that the border asks before it lets anything happen: one door to all policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from policies.access import Access
+from policies.admission import SourceRates, TrunkAdmission
+from policies.facts import Accept, CallFacts, Decision, Ignore, Refuse, Why
+from policies.routing import Routes
+from policies.settings import PolicySettings, Stranger, TrunkSettings
+
+__all__ = ["Policies"]
+
+
+class Policies:
+    """The operator's decisions, asked with facts. No I/O, no clock of its own."""
+
+    __slots__ = ("_access", "_admission", "_no_route", "_rates", "_routes", "_stranger")
+
+    def __init__(self, settings: PolicySettings) -> None:
+        self._access = Access(settings)
+        self._rates = SourceRates(settings.access.rate_per_source, settings.access.burst_per_source)
+        self._admission = TrunkAdmission(settings.trunks)
+        self._routes = Routes(settings)
+        self._stranger: Refuse | Ignore
+        why = Why("access.strangers", 0, "the source belongs to no trunk of this realm")
+        if settings.access.strangers is Stranger.IGNORE:
+            self._stranger = Ignore(why)
+        else:
+            self._stranger = Refuse(403, b"", why)
+        self._no_route = {
+            trunk.name: Refuse(
+                404, b"", Why("routes", 0, f"no route from {trunk.name} to this number"), trunk
+            )
+            for trunk in settings.trunks
+        }
+
+    def identify(self, realm: str, host: str) -> TrunkSettings | None:
+        """The trunk that `host` speaks for in `realm`, None for a stranger."""
+        return self._access.identify(realm, host)
+
+    def stranger(self) -> Refuse | Ignore:
+        """What any request from a source without a trunk gets."""
+        return self._stranger
+
+    def may_speak(self, realm: str, host: str, now: float) -> bool:
+        """Whether a request of `host` is within its rate; trunks and exempt sources always are.
+
+        Args:
+            realm: whose listener heard it: a trunk is trusted in its own realm only.
+            host: source address as text.
+            now: monotonic seconds.
+        """
+        if self._access.identify(realm, host) is not None or self._access.is_exempt(host):
+            return True
+        return self._rates.allow(host, now)
+
+    def decide(self, facts: CallFacts, now: float) -> Decision:
+        """What becomes of a new INVITE. `now` is monotonic seconds.
+
+        Asked in this order: whose is it, does the trunk that brings it have room, is there a
+        route, which trunk of the route has room. An attempt takes its token of the bringing
+        trunk's `limits.cps` even where a later question refuses it.
+        """
+        trunk = self._access.identify(facts.realm, facts.source_host)
+        if trunk is None:
+            return self._stranger
+        refusal = self._admission.admit(trunk, now)
+        if refusal is not None:
+            return refusal
+        route = self._routes.find(trunk, facts.request_user)
+        if route is None:
+            return self._no_route[trunk.name]
+        self._admission.begin(trunk)
+        for index, target in enumerate(route.trunks):
+            refusal = self._admission.admit(target, now)
+            if refusal is None:
+                self._admission.begin(target)
+                return Accept(trunk, route.targets_from[index], route.why)
+        self._admission.end(trunk)
+        assert refusal is not None  # noqa: S101 (a route has at least one trunk)
+        return Refuse(refusal.status, refusal.reason, refusal.why, trunk)
+
+    def move(self, current: TrunkSettings, to: TrunkSettings, now: float) -> Refuse | None:
+        """Carry a call on by another trunk of its targets. None: done, `to` holds the call.
+
+        A refusal leaves the call held on `current`. Another peer of the same trunk costs
+        nothing. `now` is monotonic seconds.
+        """
+        if current is to:
+            return None
+        refusal = self._admission.admit(to, now)
+        if refusal is None:
+            self._admission.end(current)
+            self._admission.begin(to)
+        return refusal
+
+    def ended(self, trunks: Iterable[TrunkSettings]) -> None:
+        """Give back what `decide` held: the bringing trunk and the one that carried the call."""
+        for trunk in trunks:
+            self._admission.end(trunk)
+
+    def calls(self) -> dict[str, int]:
+        """Live calls for each trunk, by name."""
+        return self._admission.calls()
