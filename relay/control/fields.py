@@ -1,0 +1,169 @@
+"""Reads the fields of a message body one after the other, each with its type and range.
+
+PURE. A missing field takes its default, one without a default is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from sys import intern
+from typing import Final
+
+__all__ = ["BadField", "Fields"]
+
+_REQUIRED: Final = object()
+_MAX_TEXT: Final = 1024
+_MAX_MAP: Final = 4096
+
+_clock_rates: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
+"""Each set of payload types once: thousands of calls share a handful of them."""
+
+
+class BadField(Exception):
+    """A field that is not what the message wants."""
+
+
+class Fields:
+    """A cursor over one body. Every method raises BadField and nothing else."""
+
+    __slots__ = ("_next", "_values")
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self._values = values
+        self._next = 0
+
+    def any(self, default: object = _REQUIRED) -> object:
+        """The next field, whatever it is."""
+        index = self._next
+        self._next = index + 1
+        if index < len(self._values):
+            return self._values[index]
+        if default is _REQUIRED:
+            raise BadField(f"expected a field {index}, got {len(self._values)} fields")
+        return default
+
+    def number(self, low: int, high: int, default: object = _REQUIRED) -> int:
+        """A whole number, low..high."""
+        value = self.any(default)
+        if type(value) is not int or not low <= value <= high:
+            raise self._bad(f"a whole number {low}..{high}", value)
+        return value
+
+    def number_or_none(self, high: int) -> int | None:
+        """0..high, or None."""
+        value = self.any(None)
+        if value is None:
+            return None
+        if type(value) is not int or not 0 <= value <= high:
+            raise self._bad(f"a whole number up to {high} or nil", value)
+        return value
+
+    def real(self, low: float, high: float, default: object = _REQUIRED) -> float:
+        """A number, low..high; NaN is none."""
+        value = self.any(default)
+        if type(value) not in (int, float) or not low <= value <= high:  # type: ignore[operator]
+            raise self._bad(f"a number {low}..{high}", value)
+        return float(value)  # type: ignore[arg-type]
+
+    def real_or_none(self) -> float | None:
+        """Any number but NaN, or None."""
+        value = self.any(None)
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or value != value:
+            raise self._bad("a number or nil", value)
+        return float(value)
+
+    def text(self, default: object = _REQUIRED) -> str:
+        """A string of at most 1024 characters."""
+        value = self.any(default)
+        if not isinstance(value, str) or len(value) > _MAX_TEXT:
+            raise self._bad("a string", value)
+        return value
+
+    def text_or_none(self, default: object = _REQUIRED) -> str | None:
+        """A string or None."""
+        value = self.any(default)
+        if value is None:
+            return None
+        if not isinstance(value, str) or len(value) > _MAX_TEXT:
+            raise self._bad("a string or nil", value)
+        return value
+
+    def flag(self, default: object = _REQUIRED) -> bool:
+        """True or False."""
+        value = self.any(default)
+        if not isinstance(value, bool):
+            raise self._bad("true or false", value)
+        return value
+
+    def items(self, most: int) -> Sequence[object]:
+        """A list of at most so many."""
+        value = self.any(())
+        if not isinstance(value, list | tuple) or len(value) > most:
+            raise self._bad(f"a list of at most {most}", value)
+        return value
+
+    def address(self, default: object = _REQUIRED) -> tuple[str, int] | None:
+        """(host, port), or None."""
+        value = self.any(default)
+        if value is None:
+            return None
+        if isinstance(value, list | tuple) and len(value) == 2:
+            host, port = value
+            if isinstance(host, str) and type(port) is int and 0 <= port <= 65535:
+                return intern(host), port
+        raise self._bad("[host, port] or nil", value)
+
+    def clock_rates(self) -> Mapping[int, int]:
+        """Payload type → Hz."""
+        value = self.any(None)
+        if value is None:
+            value = {}
+        if not isinstance(value, dict) or len(value) > 128:
+            raise self._bad("a map of payload types to clock rates", value)
+        for key, rate in value.items():
+            known = type(key) is int and type(rate) is int
+            if not known or not (0 <= key <= 127 and 1 <= rate <= 10_000_000):
+                raise self._bad("a map of payload types to clock rates", value)
+        if len(_clock_rates) > _MAX_MAP:
+            _clock_rates.clear()
+        return _clock_rates.setdefault(tuple(value.items()), value)
+
+    def counters(self) -> dict[str, int]:
+        """Name → whole number."""
+        return self._counters(self.any(None))
+
+    def counter_groups(self) -> dict[str, dict[str, int]]:
+        """Name → name → whole number."""
+        value = self.any(None)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or len(value) > _MAX_MAP:
+            raise self._bad("a map", value)
+        if not all(isinstance(key, str) for key in value):
+            raise self._bad("a map with string keys", value)
+        return {key: self._counters(one) for key, one in value.items()}
+
+    def numbers(self) -> list[int]:
+        """A list of whole numbers."""
+        value = self.items(_MAX_MAP)
+        return [self._whole(one) for one in value]
+
+    def _counters(self, value: object) -> dict[str, int]:
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or len(value) > _MAX_MAP:
+            raise self._bad("a map of counters", value)
+        if not all(isinstance(key, str) for key in value):
+            raise self._bad("a map of counters", value)
+        return {key: self._whole(one) for key, one in value.items()}
+
+    def _whole(self, value: object) -> int:
+        if type(value) is not int:
+            raise self._bad("a whole number", value)
+        return value
+
+    def _bad(self, expected: str, value: object) -> BadField:
+        shown = repr(value) if isinstance(value, int | float | str) else type(value).__name__
+        return BadField(f"field {self._next - 1}: expected {expected}, got {shown[:60]}")

@@ -1,0 +1,44 @@
+"""The one place that touches msgpack: typed, strict, with limits.
+
+msgpack ships no types; everything else in this tree sees plain Python values.
+"""
+
+from __future__ import annotations
+
+import msgpack  # type: ignore[import-untyped]
+
+__all__ = ["MAX_BYTES", "PackingError", "pack", "unpack"]
+
+MAX_BYTES = 1 << 20
+"""Largest packed value in bytes, both ways."""
+
+
+class PackingError(Exception):
+    """Bytes that are not one msgpack value within the limits, or a value msgpack cannot carry."""
+
+
+def pack(value: object) -> bytes:
+    """`value` as msgpack. Raises PackingError for a type that msgpack does not know."""
+    try:
+        packed: bytes = msgpack.packb(value, use_bin_type=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PackingError(f"expected a plain value, got {error}") from error
+    return packed
+
+
+def unpack(data: bytes | bytearray | memoryview) -> object:
+    """The value in `data`. Raises PackingError, and nothing else, for any bytes.
+
+    Map keys may be whole numbers (payload types) as well as strings; ext types are refused.
+    """
+    try:
+        value: object = msgpack.unpackb(
+            data, raw=False, strict_map_key=False, use_list=True, max_buffer_size=MAX_BYTES
+        )
+    except Exception as error:
+        # msgpack raises ValueError, TypeError (unhashable key), RecursionError, UnicodeError and
+        # types of its own: a total parser names none of them and catches all.
+        raise PackingError(f"expected one msgpack value, got {error}") from error
+    if isinstance(value, (msgpack.ExtType, msgpack.Timestamp)):
+        raise PackingError("expected a plain value, got an ext type")
+    return value
