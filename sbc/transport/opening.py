@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from typing import Final
 
 from sbc.errors import TransportError
 
-__all__ = ["BUFFER_BYTES", "enlarge_buffers", "explain", "family_of", "name_of", "socket_address"]
+__all__ = [
+    "BUFFER_BYTES",
+    "enlarge_buffers",
+    "explain",
+    "family_of",
+    "is_unicast",
+    "name_of",
+    "socket_address",
+]
 
 BUFFER_BYTES: Final = 8 * 1024 * 1024
 """The default of 212,992 bytes holds about 20 ms of SIP at 1,700 calls/s."""
@@ -26,6 +35,20 @@ def name_of(transport: str, host: str, port: int) -> str:
 def family_of(host: str) -> socket.AddressFamily:
     """The address family of a numeric host."""
     return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def is_unicast(host: str, family: socket.AddressFamily) -> bool:
+    """Whether a socket of `family` can send to `host` without asking a resolver.
+
+    A socket call would resolve a name, blocking the loop, and take 0.0.0.0 for ourselves.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if address.is_multicast or address.is_unspecified:
+        return False
+    return (address.version == 6) == (family is socket.AF_INET6)
 
 
 def socket_address(host: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:

@@ -1,0 +1,64 @@
+"""A TCP address on which we accept SIP."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from sbc.transport.opening import explain, family_of, name_of, socket_address
+from sbc.transport.settings import ListenerSettings
+
+__all__ = ["TcpListener"]
+
+_BACKLOG: Final = 1_024
+
+
+class TcpListener:
+    """One TCP address on which we accept SIP.
+
+    Args:
+        index: its place in `TransportSettings.listeners`.
+    """
+
+    __slots__ = ("index", "name", "port", "settings", "sock")
+
+    sock: socket.socket
+
+    def __init__(self, index: int, settings: ListenerSettings) -> None:
+        self.index = index
+        self.settings = settings
+        self.name = name_of("tcp", settings.host, settings.port)
+        self.port = settings.port
+
+    def open(self) -> None:
+        """Bind and listen.
+
+        Raises:
+            TransportError: one line with the address, what is wrong, and what to do.
+        """
+        where = self.settings
+        try:
+            sock = socket.socket(family_of(where.host), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            raise explain("tcp", where.host, where.port, error) from None
+        try:
+            # For TIME_WAIT alone: on Linux a second listener still gets EADDRINUSE.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(socket_address(where.host, where.port))
+            sock.listen(_BACKLOG)
+        except OSError as error:
+            sock.close()
+            raise explain("tcp", where.host, where.port, error) from None
+        except BaseException:
+            sock.close()
+            raise
+        self.port = sock.getsockname()[1]
+        self.sock = sock
+
+    def close(self) -> None:
+        """Stop listening; harmless when it was never opened or is closed."""
+        sock = getattr(self, "sock", None)
+        if sock is not None and sock.fileno() >= 0:
+            sock.close()
