@@ -1,0 +1,36 @@
+"""Does a piece of text hold an address or a host name?
+
+The border's rule for lines that it does not know: they cross unless this says yes. It errs on
+the side of yes, but must not trip on what every call carries: `0-16`, `opus/48000/2`, `1.0`,
+`42e01f`, `mode-set=0,2,4,7`, `urn:ietf:params:rtp-hdrext:ssrc-audio-level`.
+
+A name of a single label is seen only where syntax gives it away (`//pbx`, `@pbx`, `pbx:5060`,
+`localhost`): nothing tells a bare `pbx` from any other word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["holds_host"]
+
+_HOST: Final = re.compile(
+    rb"""
+      [0-9]{1,3} (?: \. [0-9]{1,3} ){3}                 # 10.1.2.3, wherever it stands
+    | \b [0-9]{1,3} (?: - [0-9]{1,3} ){3} \b            # ip-10-1-2-3, as clouds name machines
+    | ::                                                # every shortened IPv6 address has it
+    | (?: [0-9a-f]{1,4} : ){7} [0-9a-f]{1,4}            # an IPv6 address in full
+    | [0-9a-z_\x80-\xff-] \. [a-z\x80-\xff]             # a dotted name; 1.0 and H.264 are none
+    | %2e | %3a%3a                                      # the same, escaped
+    | :// | @ [0-9a-z\[]                                # a URL's host, a URI's or mailbox's host
+    | \b localhost \b
+    | (?<! [0-9a-z_.-] ) [a-z] [0-9a-z-]* : [0-9]{3,5} (?! [0-9a-z] )   # pbx:5060
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def holds_host(text: bytes) -> bool:
+    """Whether `text` holds an IPv4 or IPv6 address or a host name. Pure; raises nothing."""
+    return _HOST.search(text) is not None

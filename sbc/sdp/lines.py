@@ -1,0 +1,168 @@
+"""What one SDP line means to the border, and whether it may cross.
+
+The same few dozen lines make up nearly all SDP that a border sees (`a=rtpmap:0 PCMU/8000`,
+`a=sendrecv`, …), so the reading of a line is kept, in a bounded table: pure, only faster.
+
+Who crosses:
+
+| line | crosses | because |
+|---|---|---|
+| `v o s c m` | no | we write our own |
+| `t` | as two numbers | RFC 3264 §6: the answer's equals the offer's |
+| `i u e p` | no | names, addresses and numbers of people of the other side |
+| `r z` | no | a call has no repeat times |
+| `k` | no | a key (RFC 8866 §5.12: obsolete, must not be used) |
+| `b` | as `<token>:<number>` | holds nothing else |
+| `a=` in `_PRIVATE` | no | transport, keys and identity of the other side |
+| `a=rtpmap`, `a=rtcp-xr`, … with their own grammar | yes | may look like a host and is none |
+| `a=group:BUNDLE` | no | each m-line of ours has a port of its own |
+| all others | unless `holds_host` | the peers' business, not ours |
+
+So `a=label`, `a=charset`, `a=lang`, `a=mid`, `a=rtcp-fb`, `a=content` cross; `a=tool` and
+`a=cname` do not; `a=extmap` crosses with a `urn:` name, and not with an `http://` one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Final
+
+from sbc.sdp.hosts import holds_host
+
+__all__ = ["Direction", "Meaning", "Role", "meaning"]
+
+_CACHED_LINES: Final = 4_096
+_CACHED_LENGTH: Final = 160
+
+
+class Direction(IntEnum):
+    """RFC 8866 §6.7. Bit 0: its sender sends; bit 1: its sender receives."""
+
+    INACTIVE = 0
+    SENDONLY = 1
+    RECVONLY = 2
+    SENDRECV = 3
+
+
+class Role(IntEnum):
+    """What a line tells the border, beyond whether it crosses."""
+
+    OTHER = 0
+    DIRECTION = 1
+    RTPMAP = 2
+    PTIME = 3
+    MAXPTIME = 4
+    BANDWIDTH = 5
+    RTCP = 6
+    RTCP_MUX = 7
+    TIMING = 8
+
+
+@dataclass(slots=True)
+class Meaning:
+    """One line, understood."""
+
+    crosses: bool
+    role: Role = Role.OTHER
+    number: int = 0
+    """Direction, payload type, milliseconds, bits per second or port, as the role says."""
+    name: bytes = b""
+    """The encoding of an rtpmap, the modifier of `b=`, the address of an `a=rtcp`."""
+    clock_rate: int = 0
+
+
+_PRIVATE: Final = frozenset(
+    # Transport of the other side (RFC 8839, 3605, 5761, 8858, 4145, 8838, 6947, 7006, 4570).
+    b"candidate remote-candidates end-of-candidates rtcp rtcp-mux rtcp-mux-only setup connection"
+    b" direction alt altc ccap source-filter bundle-only nortpproxy path"
+    # Keys and identity (RFC 4568, 8122, 8827, 8842, 4567).
+    b" crypto fingerprint identity tls-id key-mgmt"
+    # Names of machines, programs and streams (RFC 8866 §6.4, RFC 5576, 8830).
+    b" tool cname ssrc ssrc-group msid msid-semantic"
+    # Capability negotiation wraps any of the above (RFC 3407, 5939, 6871).
+    b" acap tcap pcfg acfg csup creq lcfg mfcap mscap rmcap omcap mcap bcap icap sescap"
+    b" sqn cdsc cpar cparmin cparmax".split()
+)
+
+_RTPMAP: Final = re.compile(
+    rb"a=rtpmap:([0-9]{1,3}) +([^ /\t]+) ?/ ?([0-9]{1,9})(?:/[0-9]{1,4})? *", re.IGNORECASE
+)
+_RTCP_XR: Final = re.compile(rb"a=rtcp-xr:[a-z0-9=:,/ -]*")  # rcvr-rtt=all:10000 is no host
+_BANDWIDTH: Final = re.compile(rb"b=([A-Za-z][A-Za-z-]{0,15}):([0-9]{1,10}) *")
+_TIMING: Final = re.compile(rb"t=[0-9]{1,20} [0-9]{1,20}")
+_RTCP: Final = re.compile(rb"a=rtcp:([0-9]{1,5})(?: IN IP[46] ([^ ]+))? *")
+_BITS: Final = {b"AS": 1_000, b"CT": 1_000, b"TIAS": 1}
+_DIRECTIONS: Final = {
+    b"inactive": Direction.INACTIVE,
+    b"sendonly": Direction.SENDONLY,
+    b"recvonly": Direction.RECVONLY,
+    b"sendrecv": Direction.SENDRECV,
+}
+_NEVER: Final = Meaning(crosses=False)
+_OURS: Final = frozenset(b"vosciuepzrkm")
+
+
+def meaning(line: bytes) -> Meaning:
+    """What `line` (type, `=` and value, no line end) means to us. Pure; raises nothing."""
+    return _cached(line) if len(line) <= _CACHED_LENGTH else _read(line)
+
+
+def _read(line: bytes) -> Meaning:
+    if line[:2] == b"a=":
+        return _read_attribute(line)
+    if not line or line[0] in _OURS:
+        return _NEVER
+    if line[:2] == b"b=":
+        match = _BANDWIDTH.fullmatch(line)
+        if match is None:
+            return _NEVER
+        modifier = match[1].upper()
+        return Meaning(True, Role.BANDWIDTH, int(match[2]) * _BITS.get(modifier, 0), modifier)
+    if line[:2] == b"t=":
+        return Meaning(_TIMING.fullmatch(line) is not None, Role.TIMING)
+    return Meaning(not holds_host(line[2:]))
+
+
+_cached: Final = lru_cache(maxsize=_CACHED_LINES)(_read)
+
+
+def _read_attribute(line: bytes) -> Meaning:
+    name, _, value = line[2:].partition(b":")
+    name = name.strip().lower()
+    if name == b"rtpmap":
+        return _read_rtpmap(line)
+    if name == b"rtcp":
+        match = _RTCP.fullmatch(line)
+        if match is None or int(match[1]) > 65_535:
+            return _NEVER
+        return Meaning(False, Role.RTCP, int(match[1]), match[2] or b"")
+    if name == b"rtcp-mux":
+        return Meaning(False, Role.RTCP_MUX)
+    if name in _PRIVATE or name[:4] == b"ice-":
+        return _NEVER
+    if name in _DIRECTIONS:
+        return Meaning(not value, Role.DIRECTION, _DIRECTIONS[name])
+    if name == b"group" and value.strip().upper().startswith(b"BUNDLE"):
+        return _NEVER
+    if name == b"rtcp-xr" and _RTCP_XR.fullmatch(line):
+        return Meaning(True)
+    crosses = not (holds_host(name) or holds_host(value))
+    if name in (b"ptime", b"maxptime"):
+        role = Role.PTIME if name == b"ptime" else Role.MAXPTIME
+        whole = value.strip().partition(b".")[0]  # "20.0" has been seen
+        if whole.isdigit() and len(whole) <= 5:
+            return Meaning(crosses, role, int(whole))
+    return Meaning(crosses)
+
+
+def _read_rtpmap(line: bytes) -> Meaning:
+    """`a=rtpmap:<pt> <encoding>/<clock rate>[/<channels>]` (RFC 8866 §6.6)."""
+    match = _RTPMAP.fullmatch(line)
+    if match is None or int(match[1]) > 127:
+        return Meaning(not holds_host(line[2:].partition(b":")[2]))
+    # Dots are legal in encoding names, but only vendor trees use them ("vnd.onvif.metadata").
+    crosses = match[2].lower().startswith(b"vnd.") or not holds_host(match[2])
+    return Meaning(crosses, Role.RTPMAP, int(match[1]), match[2], int(match[3]))

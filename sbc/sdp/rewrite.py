@@ -1,0 +1,159 @@
+"""A peer's session description as ours: same media, nothing of the peer (RFC 5853 §3.1, §3.2).
+
+Built, not edited: version, origin, name, connection and media lines are our own, of the rest only
+those lines go in that `sbc.sdp.lines` lets cross. The number of m-lines and their order never
+change, so the two legs of a call always have the same indices:
+
+* an anchored m-line gets our address and port; ours is always RTP port + 1 for RTCP, which is what
+  the absence of `a=rtcp` says (RFC 3605 §2.1), so there is none
+* an m-line without an anchor, rejected, or of a kind that we do not relay stays in its place with
+  port 0 and without attributes. It is offered on like that rather than left out: each leg then has
+  the same m-lines, and what came as port 0 can only be answered by port 0 (RFC 3264 §6)
+* hold by address (c=0.0.0.0) becomes hold by direction, because our address says nothing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import zip_longest
+
+from sbc.errors import LocalProtocolError
+from sbc.sdp.facts import address_of, is_relayed
+from sbc.sdp.hosts import holds_host
+from sbc.sdp.lines import Direction, Role, meaning
+from sbc.sdp.model import Media, Session
+
+__all__ = ["Anchor", "Origin", "content", "rewrite"]
+
+
+@dataclass(slots=True)
+class Anchor:
+    """Where we take a peer's media: what we write into `c=` and `m=`."""
+
+    host: str
+    """The advertised address, IPv4 or IPv6 without brackets."""
+    port: int
+
+
+@dataclass(slots=True)
+class Origin:
+    """Our own `o=` line on one leg (RFC 8866 §5.2)."""
+
+    username: bytes
+    """b"-": we have no users."""
+    session_id: int
+    version: int
+    address: str
+    """Our advertised address on this leg."""
+
+    def line(self) -> bytes:
+        """The line, without its end."""
+        return b"o=%b %d %d %b" % (
+            self.username,
+            self.session_id,
+            self.version,
+            _network_address(self.address),
+        )
+
+
+def rewrite(
+    session: Session,
+    origin: Origin,
+    anchors: Sequence[Anchor | None],
+    offer: Session | None = None,
+) -> bytes:
+    """`session` in our words.
+
+    Args:
+        session: what the peer of the other leg has sent.
+        origin: our `o=` line on the leg that the result goes to.
+        anchors: one for each m-line of `session`; None rejects the m-line.
+        offer: what the result answers; m-lines that we reject repeat its words, so that they
+            match whatever the other leg made of them.
+
+    Raises:
+        LocalProtocolError: not one anchor for each m-line.
+    """
+    return b"v=0\r\n%b\r\n%b" % (origin.line(), content(session, anchors, origin.address, offer))
+
+
+def content(
+    session: Session,
+    anchors: Sequence[Anchor | None],
+    address: str,
+    offer: Session | None = None,
+) -> bytes:
+    """All of `rewrite` that follows the `o=` line: what the version of `o=` counts."""
+    if len(anchors) != len(session.media):
+        raise LocalProtocolError(f"{len(anchors)} anchors for {len(session.media)} m-lines")
+    ours = next((anchor.host for anchor in anchors if anchor is not None), address)
+    bandwidth: list[bytes] = []
+    rest: list[bytes] = []
+    timing = b"t=0 0"  # RFC 3264 §5
+    for line in session.lines:
+        key = line[:2]
+        if key == b"a=":
+            if meaning(line).crosses:
+                rest.append(line)
+        elif key == b"t=":
+            if line != timing and meaning(line).crosses:
+                timing = line
+        elif meaning(line).crosses:
+            (bandwidth if key == b"b=" else rest).append(line)
+    # The order of RFC 8866 §9: s= c= b= t= a= m=, whatever the peer's was.
+    out = [b"s=-", b"c=" + _network_address(ours), *bandwidth, timing, *rest]
+    offered = offer.media if offer is not None else ()
+    for media, anchor, asked in zip_longest(session.media, anchors, offered):
+        if media is None:
+            break
+        if anchor is None or not is_relayed(media):
+            out.append(_rejected(media if asked is None else asked))
+        else:
+            _write_media(media, anchor, ours, session, out)
+    out.append(b"")
+    return b"\r\n".join(out)
+
+
+def _write_media(
+    media: Media, anchor: Anchor, ours: str, session: Session, out: list[bytes]
+) -> None:
+    formats = b" ".join([word for word in media.formats if word.isdigit()])
+    out.append(b"m=%b %d %b %b" % (media.kind, anchor.port, media.proto, formats))
+    if anchor.host != ours:
+        out.append(b"c=" + _network_address(anchor.host))
+    connection = media.connections[0] if media.connections else session.connection
+    if address_of(connection)[1]:
+        _write_held(media, session, out)
+        return
+    for line in media.lines:
+        if meaning(line).crosses:
+            out.append(line)
+
+
+def _write_held(media: Media, session: Session, out: list[bytes]) -> None:
+    """Say by direction what the peer said by address (RFC 3264 §8.4)."""
+    direction = Direction.SENDRECV
+    for line in session.lines:
+        if (said := meaning(line)).role is Role.DIRECTION:
+            direction = Direction(said.number)
+    for line in media.lines:
+        if (said := meaning(line)).role is Role.DIRECTION:
+            direction = Direction(said.number)
+        elif said.crosses:
+            out.append(line)
+    held = Direction(direction & Direction.SENDONLY)
+    out.append(b"a=sendonly" if held else b"a=inactive")
+
+
+def _rejected(media: Media) -> bytes:
+    """An m-line in its place with port 0; it needs a format, any will do (RFC 3264 §6)."""
+    line = b"m=%b 0 %b %b" % (media.kind, media.proto, b" ".join(media.formats) or b"0")
+    # No such word should be there, but the line of a stream we do not know is the peer's text.
+    return b"m=application 0 RTP/AVP 0" if holds_host(line) else line
+
+
+@lru_cache(maxsize=256)
+def _network_address(host: str) -> bytes:
+    return b"IN %b %b" % (b"IP6" if ":" in host else b"IP4", host.encode("ascii"))
