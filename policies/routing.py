@@ -34,7 +34,7 @@ class Route:
         """At index i: all targets of trunks[i:]."""
         which = f"numbers from {settings.number}" if settings.number else "any number"
         to = ", ".join(trunk.name for trunk in trunks)
-        self.why = Why(f"routes[{index}]", settings.line, f"{settings.source}: {which} to {to}")
+        self.why = Why(f"routes[{index + 1}]", settings.line, f"{settings.source}: {which} to {to}")
 
 
 class Routes:

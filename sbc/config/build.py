@@ -1,0 +1,158 @@
+"""Models to the settings that the programs are given."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from policies.settings import (
+    AccessSettings,
+    LimitSettings,
+    Peer,
+    PolicySettings,
+    RouteSettings,
+    TrunkSettings,
+)
+from relay.settings import MediaSettings, RelaySettings
+from sbc.config.models import Border, Trunk
+from sbc.config.source import Source
+from sbc.settings import CdrSettings, LogSettings, Settings
+from sbc.transport.settings import ListenerSettings, TransportSettings
+
+__all__ = ["Host", "build", "folders"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What the defaults and checks need to know of the machine and the user."""
+
+    processors: int
+    root: bool
+    environment: dict[str, str]
+    ephemeral: tuple[int, int] | None
+    """First and last port that the kernel gives to outgoing connections; None: not known."""
+    reserved: frozenset[int]
+    """Those of them that it leaves alone (`net.ipv4.ip_local_reserved_ports`)."""
+
+
+def build(border: Border, source: Source, host: Host) -> Settings:
+    """The settings that `border` describes. Its checks have passed."""
+    run_dir, state_dir = folders(border, source.path, host)
+    folder = os.path.dirname(os.path.abspath(source.path))
+    cdr_path = os.path.join(state_dir, "cdr.jsonl")
+    if border.cdr.path is not None:
+        cdr_path = os.path.normpath(os.path.join(folder, border.cdr.path))
+    return Settings(
+        run_dir=run_dir,
+        state_dir=state_dir,
+        transport=TransportSettings(listeners=_listeners(border)),
+        policies=PolicySettings(
+            trunks=tuple(
+                _trunk(name, trunk, source.line(("trunks", name)))
+                for name, trunk in border.trunks.items()
+            ),
+            routes=tuple(
+                RouteSettings(
+                    source=route.source,
+                    to=tuple(route.to),
+                    number=route.number,
+                    line=source.line(("routes", index)),
+                )
+                for index, route in enumerate(border.routes)
+            ),
+            access=AccessSettings(
+                strangers=border.access.strangers,
+                rate_per_source=border.access.rate,
+                burst_per_source=border.access.burst,
+                exempt=tuple(border.access.exempt),
+            ),
+        ),
+        relay=_relay(border, run_dir, host),
+        cdr=CdrSettings(path=cdr_path, sync_s=border.cdr.sync),
+        log=LogSettings(level=border.log.level, json=border.log.as_json),
+    )
+
+
+def folders(border: Border, path: str, host: Host) -> tuple[str, str]:
+    """`run_dir` and `state_dir`, absolute. Relative ones start at the file's own folder."""
+    folder = os.path.dirname(os.path.abspath(path))
+    run_dir, state_dir = border.run_dir, border.state_dir
+    environment = host.environment
+    if run_dir is None:
+        runtime = environment.get("XDG_RUNTIME_DIR")
+        run_dir = "/run/sbc" if host.root else f"{runtime}/sbc" if runtime else "run"
+    if state_dir is None:
+        home = environment.get("HOME")
+        state = environment.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else None)
+        state_dir = "/var/lib/sbc" if host.root else f"{state}/sbc" if state else "state"
+    return (
+        os.path.normpath(os.path.join(folder, run_dir)),
+        os.path.normpath(os.path.join(folder, state_dir)),
+    )
+
+
+def _listeners(border: Border) -> tuple[ListenerSettings, ...]:
+    listeners = []
+    for name, realm in border.realms.items():
+        for one in realm.listen:
+            transport, host, port = one.bind
+            advertise_host, advertise_port = one.advertise or (host, 0)
+            listeners.append(
+                ListenerSettings(
+                    realm=name,
+                    transport=transport,
+                    host=host,
+                    port=port,
+                    advertise_host=advertise_host,
+                    advertise_port=advertise_port or port,
+                )
+            )
+    return tuple(listeners)
+
+
+def _trunk(name: str, trunk: Trunk, line: int) -> TrunkSettings:
+    peers = tuple(
+        Peer(host=one.address, port=one.port, priority=one.priority, weight=one.weight)
+        for one in trunk.peers
+    )
+    sources = trunk.sources or [ip_network(peer.host) for peer in peers]
+    return TrunkSettings(
+        name=name,
+        realm=trunk.realm,
+        peers=peers,
+        sources=tuple(dict.fromkeys(sources)),
+        transport=trunk.transport,
+        limits=LimitSettings(
+            calls=trunk.limits.calls, cps=trunk.limits.cps, status=trunk.limits.status
+        ),
+        no_answer_s=trunk.no_answer,
+        pass_headers=tuple(trunk.passed),
+        trusted=trunk.trusted,
+        nat=trunk.nat,
+        latch=trunk.latch,
+        media_timeout_s=trunk.media_timeout,
+        line=line,
+    )
+
+
+def _relay(border: Border, run_dir: str, host: Host) -> RelaySettings:
+    return RelaySettings(
+        run_dir=run_dir,
+        workers=border.relay.workers or host.processors,
+        media=tuple(
+            MediaSettings(
+                realm=name,
+                address=one.address,
+                advertise=one.advertise or one.address,
+                port_min=one.ports[0],
+                port_max=one.ports[1],
+            )
+            for name, realm in border.realms.items()
+            for one in realm.media
+        ),
+        fast_path=border.relay.fast_path,
+        grace_s=border.relay.grace,
+        quarantine_s=border.relay.quarantine,
+        learn_window_s=border.relay.learn_window,
+    )

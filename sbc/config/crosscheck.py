@@ -1,0 +1,331 @@
+"""What single keys cannot show: whether the parts of a configuration fit each other.
+
+Each check is one function over the models that could be read; a part with errors of its own
+counts as being there, so that nobody is told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from policies.settings import Network, TrunkTransport
+from sbc.config.build import Host, folders
+from sbc.config.grammar import Grammar
+from sbc.config.models import Border, Listener, Media, Trunk
+from sbc.config.problems import Problem
+from sbc.config.source import Path, Source, spell
+
+__all__ = ["Findings", "crosscheck"]
+
+_SOCKET_PATH_MAX: Final = 107
+"""Bytes in the path of a Unix socket (unix(7))."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found."""
+
+    errors: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Context:
+    border: Border
+    grammar: Grammar
+    source: Source
+    host: Host
+    found: Findings
+
+    def error(self, path: Path, text: str) -> None:
+        self.found.errors.append(self.source.problem(path, text))
+
+    def note(self, path: Path, text: str) -> None:
+        self.found.notes.append(self.source.problem(path, f"note: {text}", at_key=True))
+
+    def names(self, section: str) -> set[str]:
+        """The names in `realms` or `trunks`, the unreadable ones too."""
+        names = set(self.border.realms if section == "realms" else self.border.trunks)
+        names.update(
+            str(path[1]) for path in self.grammar.broken if path[:1] == (section,) and path[1:]
+        )
+        return names
+
+    def unread(self, section: str) -> bool:
+        """Whether nothing is known about a whole section."""
+        return not {(), (section,)}.isdisjoint(self.grammar.broken)
+
+
+def crosscheck(grammar: Grammar, source: Source, host: Host) -> Findings:
+    """Everything that does not fit, and what is worth a note."""
+    context = _Context(grammar.border, grammar, source, host, Findings())
+    for check in _CHECKS:
+        check(context)
+    return context.found
+
+
+def _realms_exist(context: _Context) -> None:
+    if not context.names("realms") and not context.unread("realms"):
+        context.error(("realms",), "expected at least one realm, got nothing")
+    for name, realm in context.border.realms.items():
+        for key, entries in (("listen", realm.listen), ("media", realm.media)):
+            if not entries:
+                context.error(("realms", name, key), "expected at least one entry, got none")
+
+
+def _listeners(context: _Context) -> Iterator[tuple[str, Path, Listener]]:
+    for name, realm in context.border.realms.items():
+        for index, one in enumerate(realm.listen):
+            yield name, ("realms", name, "listen", index), one
+
+
+def _media(context: _Context) -> Iterator[tuple[Path, Media]]:
+    for name, realm in context.border.realms.items():
+        for index, one in enumerate(realm.media):
+            yield ("realms", name, "media", index), one
+
+
+def _listeners_are_apart(context: _Context) -> None:
+    """Two listeners on one address: the second could not be bound, or would take the calls."""
+    seen: list[tuple[str, str, int, Path]] = []
+    for _, path, one in _listeners(context):
+        transport, host, port = one.bind
+        for other_transport, other_host, other_port, other_path in seen:
+            if (transport, port) == (other_transport, other_port) and _overlap(host, other_host):
+                context.error(
+                    path,
+                    f"expected an address and port of its own, got {transport}:"
+                    f"{_host_port(host, port)}, which {spell(other_path)} has",
+                )
+                break
+        seen.append((transport, host, port, path))
+
+
+def _addresses_can_be_told(context: _Context) -> None:
+    """What goes into Via, Contact and SDP must be one address, of the family that is bound."""
+    for _, path, one in _listeners(context):
+        host = one.bind[1]
+        told = one.advertise[0] if one.advertise else None
+        _told(context, path, host, told, "Via and Contact")
+        if told is None and ip_address(host).is_unspecified:
+            context.error(
+                path,
+                f"expected advertise: ADDRESS beside a listener on all addresses, got only {host}"
+                " (what should Via and Contact say?)",
+            )
+    for path, media in _media(context):
+        _told(context, path, media.address, media.advertise, "SDP")
+        if ip_address(media.address).is_unspecified:
+            context.error(
+                (*path, "address"),
+                f"expected one address of this machine, got {media.address} (what should SDP say?)",
+            )
+
+
+def _told(context: _Context, path: Path, host: str, told: str | None, where: str) -> None:
+    if told is None:
+        return
+    address, bound = ip_address(told), ip_address(host)
+    if address.version != bound.version:
+        context.error(
+            (*path, "advertise"),
+            f"expected an IPv{bound.version} address, as the bound {host} is, got {told}",
+        )
+    elif address.is_unspecified or address.is_multicast:
+        context.error(
+            (*path, "advertise"), f"expected an address that {where} can name, got {told}"
+        )
+
+
+def _media_ports(context: _Context) -> None:
+    """Media ports: apart from each other, from SIP, and from what the kernel gives away."""
+    seen: list[tuple[Media, Path]] = []
+    for path, media in _media(context):
+        first, last = media.ports
+        written = f"{first}-{last}"
+        for other, other_path in seen:
+            if _overlap(media.address, other.address) and (
+                first <= other.ports[1] and other.ports[0] <= last
+            ):
+                context.error(
+                    (*path, "ports"),
+                    f"expected ports of its own on {media.address}, got {written}, which overlaps"
+                    f" {spell(other_path)} ({other.ports[0]}-{other.ports[1]})",
+                )
+        seen.append((media, path))
+        for _, listener_path, one in _listeners(context):
+            transport, host, port = one.bind
+            if transport == "udp" and first <= port <= last and _overlap(media.address, host):
+                context.error(
+                    (*path, "ports"),
+                    f"expected ports that no listener has, got {written}, which holds port {port}"
+                    f" of {spell(listener_path)}",
+                )
+        if context.host.ephemeral is not None:
+            low, high = context.host.ephemeral
+            lent = (p for p in range(max(first, low), min(last, high) + 1))
+            if any(port not in context.host.reserved for port in lent):
+                context.error(
+                    (*path, "ports"),
+                    f"expected ports outside {low}-{high}, which the kernel lends to other"
+                    f" programs, got {written} (or reserve them: sysctl"
+                    f" net.ipv4.ip_local_reserved_ports={written})",
+                )
+
+
+def _trunks_have_realms(context: _Context) -> None:
+    realms = context.names("realms")
+    for name, trunk in context.border.trunks.items():
+        path = ("trunks", name)
+        if trunk.realm not in realms and not context.unread("realms"):
+            known = _names(realms)
+            context.error((*path, "realm"), f'expected a realm ({known}), got "{trunk.realm}"')
+        if not trunk.peers and not trunk.sources:
+            context.error(path, "expected peers (to call) or sources (that call), got neither")
+        if trunk.realm in context.border.realms:
+            _reachable(context, path, trunk)
+
+
+def _reachable(context: _Context, path: Path, trunk: Trunk) -> None:
+    """A trunk's transport and address family need a listener in its realm."""
+    binds = [one.bind for one in context.border.realms[trunk.realm].listen]
+    if not binds:
+        return
+    needed = [trunk.transport.value]
+    if trunk.transport is TrunkTransport.AUTO:
+        needed = ["udp", "tcp"]
+    for transport in needed:
+        versions = {ip_address(host).version for kind, host, _ in binds if kind == transport}
+        if not versions:
+            said = trunk.transport.value
+            text = f"a {transport} listener in realm {trunk.realm}"
+            text += f" for transport {said}" if said != transport else ""
+            context.error((*path, "transport"), f"expected {text}, got none there")
+            continue
+        for index, peer in enumerate(trunk.peers):
+            version = ip_address(peer.address).version
+            if version not in versions:
+                context.error(
+                    (*path, "peers", index),
+                    f"expected a peer that a {transport} listener of realm {trunk.realm} can"
+                    f" reach, got an IPv{version} address",
+                )
+    for index, peer in enumerate(trunk.peers):
+        if any((peer.address, peer.port) == (host, port) for _, host, port in binds):
+            context.error(
+                (*path, "peers", index),
+                "expected the address of somebody else, got the border's own listener",
+            )
+
+
+def _sources_are_one_trunks(context: _Context) -> None:
+    """In one realm a source address must tell the trunk."""
+    owners: dict[tuple[str, Network], str] = {}
+    for name, trunk in context.border.trunks.items():
+        peers = [ip_network(peer.address) for peer in trunk.peers]
+        key = "sources" if trunk.sources else "peers"
+        for index, network in enumerate(trunk.sources or peers):
+            owner = owners.setdefault((trunk.realm, network), name)
+            if owner != name:
+                text = str(network) if network.num_addresses > 1 else str(network.network_address)
+                context.error(
+                    ("trunks", name, key, index),
+                    f"expected a source of its own in realm {trunk.realm}, got {text}, which"
+                    f" trunk {owner} has",
+                )
+
+
+def _routes_lead_somewhere(context: _Context) -> None:
+    trunks = context.names("trunks")
+    seen: dict[tuple[str, str], Path] = {}
+    for route, index in zip(context.border.routes, context.grammar.route_indexes, strict=True):
+        path = ("routes", index)
+        if not context.unread("trunks"):
+            if route.source not in trunks:
+                context.error(
+                    (*path, "from"), f'expected a trunk ({_names(trunks)}), got "{route.source}"'
+                )
+            for at, name in enumerate(route.to):
+                _target(context, (*path, "to", at), name, trunks, route.to[:at])
+        if not route.to:
+            context.error((*path, "to"), "expected at least one trunk, got none")
+        first = seen.setdefault((route.source, route.number), path)
+        if first != path:
+            what = f'number "{route.number}"' if route.number else "any number"
+            context.error(
+                path,
+                f"expected another number than {spell(first)}, got {what} from {route.source}"
+                " again",
+            )
+
+
+def _target(context: _Context, path: Path, name: str, trunks: set[str], before: list[str]) -> None:
+    if name not in trunks:
+        context.error(path, f'expected a trunk ({_names(trunks)}), got "{name}"')
+    elif name in context.border.trunks and not context.border.trunks[name].peers:
+        context.error(path, f'expected a trunk with peers, got "{name}", which has none to call')
+    elif name in before:
+        context.error(path, f'expected each trunk once, got "{name}" again')
+
+
+def _run_dir_is_short(context: _Context) -> None:
+    run_dir, _ = folders(context.border, context.source.path, context.host)
+    longest = len(f"{run_dir}/worker-999.sock".encode())
+    if longest > _SOCKET_PATH_MAX:
+        room = _SOCKET_PATH_MAX - len("/worker-999.sock")
+        context.error(
+            ("run_dir",),
+            f"expected a path of at most {room} bytes (sockets are made in it), got {run_dir}",
+        )
+
+
+def _what_is_unused(context: _Context) -> None:
+    """Notes only: it works, and is probably not finished."""
+    if context.found.errors or context.grammar.problems:
+        return
+    border = context.border
+    if not border.trunks:
+        context.note((), "no trunks yet: nobody may call (sbc trunk add)")
+        return
+    for name in border.realms:
+        if not any(trunk.realm == name for trunk in border.trunks.values()):
+            context.note(("realms", name), "no trunk is in this realm")
+    sources = {route.source for route in border.routes}
+    targets = {name for route in border.routes for name in route.to}
+    for name in border.trunks:
+        if name not in sources and name not in targets:
+            context.note(("trunks", name), "no route uses this trunk (sbc route add)")
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether sockets on both addresses would meet."""
+    a, b = ip_address(one), ip_address(other)
+    return a == b or (a.version == b.version and (a.is_unspecified or b.is_unspecified))
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _names(names: set[str]) -> str:
+    """For `expected a trunk (…)`: the names there are, not all of hundreds."""
+    known = sorted(names)
+    if not known:
+        return "there is none yet"
+    return ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+
+
+_CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
+    _realms_exist,
+    _listeners_are_apart,
+    _addresses_can_be_told,
+    _media_ports,
+    _trunks_have_realms,
+    _sources_are_one_trunks,
+    _routes_lead_somewhere,
+    _run_dir_is_short,
+    _what_is_unused,
+)

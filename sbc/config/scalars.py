@@ -1,0 +1,293 @@
+"""The smallest parts of the configuration's grammar: one checked type for each kind of value.
+
+Each says what it expects in an operator's words; pydantic's own messages are never shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from sbc.config.source import Odd
+
+__all__ = [
+    "ADDRESS",
+    "COUNT",
+    "NUMBER",
+    "Address",
+    "Bind",
+    "DialPrefix",
+    "HeaderName",
+    "Name",
+    "Network",
+    "Number",
+    "OneOrMany",
+    "Order",
+    "Port",
+    "PortRange",
+    "Rule",
+    "Seconds",
+    "Status",
+    "Switch",
+    "Text",
+    "address_port",
+    "bind",
+    "choice",
+    "expected",
+]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z")
+_PREFIX: Final = re.compile(r"[A-Za-z0-9+*#._~!$&=-]{0,64}\Z")
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)\Z")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_HOST_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]+\Z")
+_OWN_HEADERS: Final = frozenset(
+    # one line for each concern; short forms beside their long ones
+    "via v route record-route from f to t contact m call-id i cseq max-forwards path service-route "
+    "content-length l content-type c content-encoding e content-disposition content-language "
+    "allow supported k require proxy-require unsupported expires min-expires rseq rack "
+    "session-expires x min-se authorization proxy-authorization www-authenticate "
+    "proxy-authenticate authentication-info identity identity-info user-agent server organization "
+    "call-info in-reply-to date timestamp warning error-info retry-after event o allow-events u "
+    "subscription-state refer-to r referred-by b replaces join refer-sub mime-version".split(" ")
+)
+"""What the border writes itself or decides by rules of its own; `pass:` cannot open these."""
+
+
+def expected(text: str, hint: str = "") -> PydanticCustomError:
+    """The one error that the grammar raises: `expected …, got …` with a hint after it."""
+    return PydanticCustomError("expected", "{text}", {"text": text, "hint": hint})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Annotation of a value: how it is read, and what to expect where it is missing."""
+
+    parse: Callable[[object], object]
+    """Raises `expected(…)`."""
+    text: str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+
+def _quoting(value: object) -> str:
+    """The hint for a number where a string belongs."""
+    if isinstance(value, Odd):
+        return f'write "{value.written}" with quotes'
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f'write "{value}" with quotes'
+    return ""
+
+
+def _whole(minimum: int, maximum: int, text: str) -> Callable[[object], int]:
+    """A parser of whole numbers in a range, both ends included."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise expected(text)
+        if not minimum <= value <= maximum:
+            raise expected(text)
+        return value
+
+    return parse
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1e9:
+        raise expected(_NUMBER)
+    return float(value)
+
+
+def _seconds(value: object) -> float:
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    if match is not None:
+        value = float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1e6:
+        raise expected(_SECONDS)
+    return float(value)
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise expected("true or false")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip() or "\x00" in value:
+        raise expected(_TEXT, _quoting(value))
+    return value
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not _NAME.match(value):
+        raise expected(_A_NAME, _quoting(value))
+    return value
+
+
+def _dial_prefix(value: object) -> str:
+    if not isinstance(value, str):
+        raise expected("the first digits of a number, in quotes", _quoting(value))
+    if not _PREFIX.match(value):
+        raise expected('the first digits of a number, such as "+49" or "00"')
+    return value
+
+
+def _header_name(value: object) -> str:
+    if not isinstance(value, str) or not _TOKEN.match(value):
+        raise expected(_HEADER)
+    if value.lower() in _OWN_HEADERS:
+        raise expected("a header that may cross", "the border writes this one itself")
+    return value
+
+
+def _address(value: object) -> str:
+    if isinstance(value, str):
+        try:
+            return str(ip_address(value.removeprefix("[").removesuffix("]")))
+        except ValueError:
+            pass
+    raise expected(_ADDRESS, _host_name_hint(value))
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    if isinstance(value, str):
+        try:
+            return ip_network(value)
+        except ValueError:
+            pass
+        try:
+            right = ip_network(value, strict=False)
+        except ValueError:
+            pass
+        else:
+            raise expected(f"a network, such as {right}", "the bits after the prefix must be 0")
+    raise expected(_NETWORK, _host_name_hint(value))
+
+
+def address_port(value: object, default: int, text: str) -> tuple[str, int]:
+    """`10.0.0.20`, `10.0.0.20:5060`, `2001:db8::1`, `[2001:db8::1]:5060` → address and port."""
+    if not isinstance(value, str):
+        raise expected(text)
+    host, port = value, default
+    if value.startswith("["):
+        host, closed, rest = value[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")):
+            raise expected(text)
+        port_text = rest[1:] if rest else None
+    elif value.count(":") == 1:
+        host, _, port_text = value.partition(":")
+    else:
+        port_text = None
+    if port_text is not None:
+        if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= 65535:
+            raise expected(text, "ports go from 1 to 65535")
+        port = int(port_text)
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise expected(text, _host_name_hint(host)) from None
+    return str(address), port
+
+
+def bind(value: object) -> tuple[str, str, int]:
+    """`udp:10.0.0.5:5060` → transport, address and port; without a port, 5060."""
+    if not isinstance(value, str):
+        raise expected(_BIND)
+    transport, _, rest = value.partition(":")
+    if transport in ("tls", "ws", "wss", "sctp"):
+        raise expected(_BIND, f"{transport} is not there yet")
+    if transport not in ("udp", "tcp"):
+        raise expected(_BIND)
+    return (transport, *address_port(rest, 5060, _BIND))
+
+
+def _port_range(value: object) -> tuple[int, int]:
+    """`12000-21999`; the last port is odd, so one too many at the end is left unused."""
+    match = re.fullmatch(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})", value) if type(value) is str else None
+    if match is None:
+        raise expected(_RANGE)
+    first, last = int(match[1]), int(match[2])
+    if not 1024 <= first <= 65535 or not 1024 <= last <= 65535:
+        raise expected(_RANGE, "ports go from 1024 to 65535")
+    if first % 2:
+        raise expected(
+            "a range that starts with an even port", "RTP takes the even port of each pair"
+        )
+    last -= 1 - last % 2
+    if last <= first:
+        raise expected(_RANGE, "the last must be above the first")
+    return first, last
+
+
+def choice(kinds: type[Enum], text: str) -> Rule:
+    """A member of an enum, written as its value."""
+    by_value = {kind.value: kind for kind in kinds}
+
+    def parse(value: object) -> Enum:
+        if not isinstance(value, str) or value not in by_value:
+            hint = "tls is not there yet" if value == "tls" else ""
+            raise expected(text, hint)
+        return by_value[value]
+
+    return Rule(parse, text)
+
+
+def _one_or_many(value: object) -> object:
+    """A list of one may be written without its brackets; nothing is an empty list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _host_name_hint(value: object) -> str:
+    if isinstance(value, str) and _HOST_NAME.match(value):
+        return "host names are not looked up yet"
+    return ""
+
+
+_NUMBER: Final = "a number above 0"
+_SECONDS: Final = 'a time above 0, in seconds or such as "90s", "3m"'
+_TEXT: Final = "a text"
+_A_NAME: Final = "a name of letters, digits, - and _ (at most 32)"
+_HEADER: Final = "the name of a header"
+_ADDRESS: Final = "an IP address"
+_NETWORK: Final = "an IP address or a network such as 192.0.2.0/24"
+_BIND: Final = '"udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT"'
+_RANGE: Final = "a range of ports such as 12000-21999"
+_COUNT: Final = "a whole number above 0"
+_ORDER: Final = "a whole number from 0 to 65535"
+_PORT: Final = "a port from 1 to 65535"
+_STATUS: Final = "a SIP failure code from 400 to 699"
+_PEER: Final = '"ADDRESS" or "ADDRESS:PORT"'
+
+ADDRESS: Final = Rule(_address, _ADDRESS)
+COUNT: Final = Rule(_whole(1, 10**9, _COUNT), _COUNT)
+NUMBER: Final = Rule(_number, _NUMBER)
+
+Address = Annotated[str, ADDRESS]
+Network = Annotated[IPv4Network | IPv6Network, Rule(_network, _NETWORK)]
+Name = Annotated[str, Rule(_name, _A_NAME)]
+Text = Annotated[str, Rule(_text, _TEXT)]
+HeaderName = Annotated[str, Rule(_header_name, _HEADER)]
+DialPrefix = Annotated[str, Rule(_dial_prefix, "the first digits of a number")]
+Number = Annotated[float, NUMBER]
+Seconds = Annotated[float, Rule(_seconds, _SECONDS)]
+Switch = Annotated[bool, Rule(_switch, "true or false")]
+Order = Annotated[int, Rule(_whole(0, 65535, _ORDER), _ORDER)]
+Port = Annotated[int, Rule(_whole(1, 65535, _PORT), _PORT)]
+Status = Annotated[int, Rule(_whole(400, 699, _STATUS), _STATUS)]
+Bind = Annotated[tuple[str, str, int], Rule(bind, _BIND)]
+PortRange = Annotated[tuple[int, int], Rule(_port_range, _RANGE)]
+OneOrMany = BeforeValidator(_one_or_many)
