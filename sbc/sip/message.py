@@ -1,0 +1,209 @@
+"""Messages: the bytes as they came, and typed views of what is asked for.
+
+A header field stays the three pieces that its line was cut into (name, colon, rest), so that the
+line can be given back byte for byte. What a dialog or a transaction cannot do without (Via, CSeq,
+Call-ID, tags) has been read and checked by the parser; everything else is read on first access.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+from sbc.errors import ParseError
+from sbc.sip.address import NameAddr, parse_name_addr
+from sbc.sip.grammar import decimal, split_list, unfold, without_comments
+from sbc.sip.uri import Uri
+from sbc.sip.via import Via
+
+__all__ = ["Field", "Message", "Request", "Response", "value_of"]
+
+Field: TypeAlias = tuple[bytes, bytes, bytes]
+"""name as received, b":", rest of the line without its CRLF: `b"".join(field)` is the line."""
+
+_MAX_FORWARDS: Final = 255  # RFC 3261 §20.22
+_MAX_SECONDS: Final = 2**32 - 1  # delta-seconds, §20.19
+
+
+def value_of(field: Field) -> bytes:
+    """A field's value: stripped, its folds read as spaces."""
+    value = field[2].strip()
+    return value if value.find(b"\n") < 0 else unfold(value)
+
+
+class Message:
+    """What requests and responses have in common; made by `sbc.sip.parser.parse` alone.
+
+    Header names in arguments are canonical: long form, lower case.
+    """
+
+    __slots__ = (
+        "_contact",
+        "_fields",
+        "_from",
+        "_repeated",
+        "_to",
+        "body",
+        "call_id",
+        "cseq",
+        "cseq_method",
+        "from_tag",
+        "to_tag",
+        "via",
+    )
+
+    body: bytes
+    call_id: bytes
+    cseq: int
+    cseq_method: bytes
+    from_tag: bytes
+    """b"" where there is none (RFC 2543)."""
+    to_tag: bytes
+    via: Via
+    """The topmost."""
+
+    def __init__(
+        self, fields: dict[bytes, Field], repeated: dict[bytes, list[Field]], body: bytes
+    ) -> None:
+        self._fields = fields  # canonical name → its first line, in order of first appearance
+        self._repeated = repeated  # canonical name → its further lines
+        self.body = body
+        self._from: NameAddr | None = None
+        self._to: NameAddr | None = None
+        self._contact: NameAddr | None = None
+
+    def names(self) -> frozenset[bytes]:
+        """The canonical names present."""
+        return frozenset(self._fields)
+
+    def first(self, name: bytes) -> bytes | None:
+        """The value of the first line of that name, or None."""
+        field = self._fields.get(name)
+        return None if field is None else value_of(field)
+
+    def every(self, name: bytes) -> list[bytes]:
+        """The value of each line of that name, in order."""
+        field = self._fields.get(name)
+        if field is None:
+            return []
+        if name not in self._repeated:
+            return [value_of(field)]
+        return [value_of(field), *map(value_of, self._repeated[name])]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The members of the comma list that all lines of that name make up (§7.3.1), in order.
+
+        Raises:
+            ParseError: a quoted string or <> that is never closed.
+        """
+        section = name.decode("latin-1")
+        return [
+            member
+            for value in self.every(name)
+            for member in split_list(value, b",", section)
+            if member
+        ]
+
+    def lines(self, names: frozenset[bytes]) -> bytes:
+        """The lines of those names, byte for byte as received, each with its CRLF.
+
+        Lines of one name stay in order, and names in the order of their first line; the order of
+        lines of *different* names means nothing (§7.3.1).
+        """
+        if names.isdisjoint(self._fields):
+            return b""
+        parts: list[bytes] = []
+        for name, field in self._fields.items():
+            if name in names:
+                parts += field
+                parts.append(b"\r\n")
+                for more in self._repeated.get(name, ()):
+                    parts += more
+                    parts.append(b"\r\n")
+        return b"".join(parts)
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From header."""
+        if self._from is None:
+            self._from = parse_name_addr(value_of(self._fields[b"from"]), "From")
+        return self._from
+
+    @property
+    def to(self) -> NameAddr:
+        """The To header."""
+        if self._to is None:
+            self._to = parse_name_addr(value_of(self._fields[b"to"]), "To")
+        return self._to
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact, or None.
+
+        Raises:
+            ParseError: not a name-addr.
+        """
+        if self._contact is None and b"contact" in self._fields:
+            value = value_of(self._fields[b"contact"])
+            if value.find(b",") >= 0:
+                value = split_list(value, b",", "Contact")[0]
+            self._contact = parse_name_addr(value, "Contact")
+        return self._contact
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Max-Forwards, 0..255, or None where there is none.
+
+        Raises:
+            ParseError: not such a number.
+        """
+        field = self._fields.get(b"max-forwards")
+        if field is None:
+            return None
+        number = decimal(value_of(field), _MAX_FORWARDS)
+        if number is None:
+            raise ParseError("Max-Forwards", f"expected 0 to 255, got {field[2][:32]!r}")
+        return number
+
+    @property
+    def content_type(self) -> bytes:
+        """The media type in lower case without its parameters; b"" where there is none."""
+        value = (self.first(b"content-type") or b"").partition(b";")[0]
+        return b"/".join([part.strip() for part in value.lower().split(b"/")])
+
+    @property
+    def retry_after(self) -> int | None:
+        """Retry-After in seconds without its comment and parameters, or None (§20.33).
+
+        Raises:
+            ParseError: not such a number, comments unbalanced or nested too deep.
+        """
+        value = self.first(b"retry-after")
+        if value is None:
+            return None
+        text = without_comments(value, "Retry-After").partition(b";")[0].strip()
+        number = decimal(text, _MAX_SECONDS)
+        if number is None:
+            raise ParseError("Retry-After", f"expected seconds, got {text[:32]!r}")
+        return number
+
+
+class Request(Message):
+    """A request: the start line is `method uri SIP/2.0`."""
+
+    __slots__ = ("method", "target", "uri")
+
+    method: bytes
+    uri: bytes
+    """The request-URI as received."""
+    target: Uri
+    """The request-URI, read."""
+
+
+class Response(Message):
+    """A response: the start line is `SIP/2.0 status reason`."""
+
+    __slots__ = ("reason", "status")
+
+    status: int
+    """100..699."""
+    reason: bytes

@@ -1,0 +1,241 @@
+"""Bytes → message. Total: any bytes give a Request, a Response or a ParseError, in linear time.
+
+One pass cuts the head into lines and each line at its colon; then the headers that every
+transaction needs are read (Via, CSeq, Call-ID, the tags), and nothing else. Limits are in
+`sbc.sip.grammar`.
+
+Strict, because two elements that read a message differently are how borders are passed: bare CR
+or LF in the head, a second From, To, Call-ID, CSeq, Max-Forwards or Content-Length, white space
+in URIs, single spaces in the start line. Tolerated, because everyday equipment does it and it can
+be read in one way only: a datagram without the empty line, a datagram whose head has LF and no CR
+at all, an empty or absent reason phrase, CRLFs before the start line (§7.5 has them on streams).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sbc.errors import ParseError
+from sbc.sip.address import tag_of
+from sbc.sip.grammar import (
+    MAX_HEADERS,
+    MAX_LINE_BYTES,
+    MAX_MESSAGE_BYTES,
+    VISIBLE,
+    decimal,
+    is_token,
+    split_list,
+)
+from sbc.sip.headers import CANONICAL, SINGLE
+from sbc.sip.message import Field, Message, Request, Response, value_of
+from sbc.sip.status import ACK, METHODS
+from sbc.sip.uri import SipUri, parse_uri
+from sbc.sip.via import parse_via
+
+__all__ = ["BadRequest", "parse"]
+
+_FOLD: Final = re.compile(rb"\r\n(?![ \t])")
+_VERSION: Final = re.compile(rb"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
+_MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
+_STATUSES: Final = {b"%d" % status: status for status in range(100, 700)}
+_ANSWER_NEEDS: Final = (b"via", b"from", b"to", b"call-id", b"cseq")
+
+
+class BadRequest(ParseError):
+    """A request that is not in the grammar.
+
+    Attributes:
+        reply_to: what `ReplyBase` needs to answer with `.status`: only its Via, From, To,
+            Call-ID and CSeq lines may be used, as far as they are there. None where no answer is
+            possible (no Via, no CSeq) or allowed (ACK).
+    """
+
+    def __init__(self, error: ParseError, reply_to: Request | None) -> None:
+        detail = error.detail.removeprefix(f"{error.section}: ")
+        super().__init__(error.section, detail, offset=error.offset, status=error.status)
+        self.reply_to = reply_to
+
+
+def parse(data: bytes) -> Request | Response:
+    """Read one message: a datagram, or a frame of `StreamFramer`.
+
+    Raises:
+        BadRequest: a malformed request, with what is needed to answer it.
+        ParseError: anything else; there is nobody to answer.
+    """
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ParseError("message", f"more than {MAX_MESSAGE_BYTES} bytes", status=513)
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end or not head:
+        head, body = _unusual_head(data)
+    lines = head.split(b"\r\n")
+    if head[:4].upper() == b"SIP/":
+        return _response(head, lines, body)
+    try:
+        return _request(head, lines, body)
+    except ParseError as error:
+        raise BadRequest(error, _salvage(head)) from None
+
+
+def _request(head: bytes, lines: list[bytes], body: bytes) -> Request:
+    words = lines[0].split(b" ")
+    if len(words) != 3:
+        raise ParseError("Request-Line", f"expected method URI SIP/2.0, got {lines[0][:64]!r}")
+    method, uri, version = words
+    if method not in METHODS and not is_token(method):
+        raise ParseError("Request-Line", f"expected a method, got {method[:32]!r}")
+    if version != b"SIP/2.0":
+        _check_version(version)
+    fields, repeated = _index(head, lines)
+    request = Request(fields, repeated, body)
+    request.method = method
+    request.uri = uri
+    request.target = target = parse_uri(uri)
+    if isinstance(target, SipUri) and target.headers:
+        raise ParseError("Request-URI", "expected no headers (RFC 3261 §19.1.1)")
+    _read_common(request, fields, body)
+    if request.cseq_method != method:
+        raise ParseError("CSeq", f"expected {method[:32]!r}, got {request.cseq_method[:32]!r}")
+    return request
+
+
+def _response(head: bytes, lines: list[bytes], body: bytes) -> Response:
+    version, _, rest = lines[0].partition(b" ")
+    if version != b"SIP/2.0":
+        _check_version(version)
+    code, _, reason = rest.partition(b" ")
+    status = _STATUSES.get(code)
+    if status is None:
+        raise ParseError("Status-Line", f"expected 100 to 699, got {code[:32]!r}")
+    fields, repeated = _index(head, lines)
+    response = Response(fields, repeated, body)
+    response.status = status
+    response.reason = reason
+    _read_common(response, fields, body)
+    return response
+
+
+def _check_version(version: bytes) -> None:
+    """§7.1: the version is compared without case; any other number is answered 505."""
+    if version.upper() == b"SIP/2.0":
+        return
+    known = _VERSION.fullmatch(version)
+    raise ParseError("SIP-Version", f"got {version[:32]!r}", status=505 if known else 400)
+
+
+def _index(head: bytes, lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
+    """The header fields of a head by canonical name: first lines, and further lines."""
+    count = len(lines) - 1
+    if head.count(b"\n") != count or head.count(b"\r") != count:
+        raise ParseError("head", "expected CRLF, got a bare CR or LF")
+    if count > MAX_HEADERS and len(_FOLD.split(head)) > MAX_HEADERS + 1:
+        raise ParseError("head", f"more than {MAX_HEADERS} header fields")
+    if len(head) > MAX_LINE_BYTES and max(map(len, _FOLD.split(head))) > MAX_LINE_BYTES:
+        raise ParseError("head", f"a header field longer than {MAX_LINE_BYTES} bytes")
+    try:
+        return _cut(lines)
+    except ParseError:
+        # The second line of a folded header can never be taken for a field: no name begins with
+        # white space. So folding, which is rare, costs the usual message nothing.
+        unfolded = _FOLD.split(head)
+        if len(unfolded) == len(lines):
+            raise
+    return _cut(unfolded)
+
+
+def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
+    fields: dict[bytes, Field] = {}
+    repeated: dict[bytes, list[Field]] = {}
+    canonical = CANONICAL
+    for line in lines[1:]:
+        field = line.partition(b":")
+        name = canonical[field[0]]
+        if not field[1]:
+            raise ParseError("header", f"expected name: value, got {line[:32]!r}")
+        if name not in fields:
+            fields[name] = field
+        elif name in SINGLE:
+            raise ParseError(field[0].decode("latin-1"), "more than one line")
+        elif name in repeated:
+            repeated[name].append(field)
+        else:
+            repeated[name] = [field]
+    return fields, repeated
+
+
+def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> None:
+    """Read what every message must have, and cut the body to its length."""
+    try:
+        via = value_of(fields[b"via"])
+        from_ = value_of(fields[b"from"])
+        to = value_of(fields[b"to"])
+        call_id = value_of(fields[b"call-id"])
+        cseq = value_of(fields[b"cseq"])
+    except KeyError as error:
+        raise ParseError(error.args[0].decode(), "missing") from None
+    length = fields.get(b"content-length")
+    if length is not None:
+        declared = decimal(length[2].strip(), MAX_MESSAGE_BYTES)
+        if declared is None or declared > len(body):
+            raise ParseError("Content-Length", f"got {length[2][:32]!r} for {len(body)} bytes")
+        if declared < len(body):
+            message.body = body[:declared]  # §18.3: the rest of the datagram is dropped
+    if not call_id or call_id.translate(None, VISIBLE):
+        raise ParseError("Call-ID", f"got {call_id[:32]!r}")
+    message.call_id = call_id
+    words = cseq.split()
+    number = decimal(words[0], _MAX_CSEQ) if len(words) == 2 else None
+    if number is None:
+        raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {cseq[:32]!r}")
+    message.cseq = number
+    message.cseq_method = words[1]
+    message.from_tag = tag_of(from_, "From")
+    message.to_tag = tag_of(to, "To")
+    if via.find(b",") >= 0:
+        via = split_list(via, b",", "Via")[0]
+    message.via = parse_via(via)
+
+
+def _unusual_head(data: bytes) -> tuple[bytes, bytes]:
+    """Head and body of what does not have the empty line where it belongs."""
+    data = data.lstrip(b"\r\n")
+    head, end, body = data.partition(b"\r\n\r\n")
+    if end:
+        return head, body
+    if data.endswith(b"\r\n"):
+        return data[:-2], b""  # the datagram ends with its head
+    head, _, body = data.partition(b"\n\n")
+    if b"\r" not in head and b"\n" in head:
+        # No CR anywhere: no element that insists on CRLF can have read another head in this.
+        return head.rstrip(b"\n").replace(b"\n", b"\r\n"), body
+    raise ParseError("message", "expected a head that ends with an empty line")
+
+
+def _salvage(head: bytes) -> Request | None:
+    """As much of a malformed request as answering it takes."""
+    fields: dict[bytes, Field] = {}
+    repeated: dict[bytes, list[Field]] = {}
+    lines = _FOLD.split(head)
+    for line in lines[1 : MAX_HEADERS + 1]:
+        field = line.partition(b":")
+        if not field[1] or len(line) > MAX_LINE_BYTES or line.count(b"\n") != line.count(b"\r\n"):
+            continue
+        try:
+            name = CANONICAL[field[0]]
+        except ParseError:
+            continue
+        if name not in _ANSWER_NEEDS:
+            continue
+        if name not in fields:
+            fields[name] = field
+        elif name == b"via":
+            repeated.setdefault(name, []).append(field)
+    method = lines[0].partition(b" ")[0]
+    if b"via" not in fields or b"cseq" not in fields or method == ACK:
+        return None
+    if value_of(fields[b"cseq"]).endswith(ACK):
+        return None
+    request = Request(fields, repeated, b"")
+    request.method = method
+    return request
