@@ -130,6 +130,7 @@ class WorkerPort:
         self._start: Start | None = None
         self._blocks: list[Block] = []
         self._found: list[Block | Exhausted | Drain] = []
+        self._needs: list[tuple[str, str]] = []
         self._running = False
         self._draining = False
         self._watch_line()
@@ -176,15 +177,13 @@ class WorkerPort:
         self._send({"t": "running"})
 
     def need(self, realm: str, address: str = "") -> None:
-        """Ask for another block; a Block or an Exhausted follows.
+        """Ask for another block; a Block or an Exhausted follows, if need be from an adopter.
 
         Args:
             realm: a realm of the settings.
             address: one of its addresses, or empty for any of them.
         """
-        if self._line.ended:  # an orphan has what it has
-            self._found.append(Exhausted(realm, address))
-            return
+        self._needs.append((realm, address))
         self._send({"t": "need", "realm": realm, "address": address})
 
     def failed(self, text: str) -> None:
@@ -234,17 +233,27 @@ class WorkerPort:
                 # This process has no room for the sockets: the ports are as good as none.
                 _close_all(descriptors)
                 self.failed("too many open files: a block of media ports was not taken")
+                self._answered(message)
                 self._found.append(Exhausted(message["realm"], message["address"]))
             case "block":
+                self._answered(message)
                 block = block_from(message, descriptors)
                 self._blocks.append(block)
                 self._found.append(block)
             case "exhausted":
+                self._answered(message)
                 self._found.append(Exhausted(message["realm"], message["address"]))
             case "drain":
                 self._drain(message["deadline_s"])
             case _:
                 _close_all(descriptors)
+
+    def _answered(self, message: Message) -> None:
+        realm, address = message["realm"], message["address"]
+        for need in ((realm, address), (realm, "")):
+            if need in self._needs:
+                self._needs.remove(need)
+                return
 
     def _drain(self, deadline_s: float) -> None:
         if not self._draining:
@@ -268,6 +277,8 @@ class WorkerPort:
         )
         for block in self._blocks:
             self._send(block_message(block), [one.fileno() for one in block.sockets])
+        for realm, address in self._needs:
+            self._send({"t": "need", "realm": realm, "address": address})
 
     def _tell_facts(self) -> None:
         assert self._child is not None  # noqa: S101
@@ -322,15 +333,17 @@ def handoff_path(run_dir: str, slot: int) -> str:
     return os.path.join(run_dir, f"handoff-{slot}.sock")
 
 
-def start_message(start: Start) -> Message:
+def start_message(
+    *, slot: int, generation: int, settings: RelaySettings, rows: int, blocks: int
+) -> Message:
     """A Start without its descriptors, which are (listener, table)."""
     return {
         "t": "start",
-        "slot": start.slot,
-        "generation": start.generation,
-        "settings": start.settings.to_json(),
-        "rows": start.rows,
-        "blocks": start.blocks,
+        "slot": slot,
+        "generation": generation,
+        "settings": settings.to_json(),
+        "rows": rows,
+        "blocks": blocks,
     }
 
 

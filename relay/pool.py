@@ -1,0 +1,502 @@
+"""The supervisor: starts workers, replaces them, owns what must not die with them.
+
+One thread, one poll, the standard library. N workers serve a slot each; one more, the spare, has
+done its imports and waits. When a worker dies its slot is given to the spare at once, with
+copies of the slot's bound media sockets, its control listener and its flow table.
+
+The pool's own end: told by SIGTERM, or an orphan whose grace time is over, it lets the workers
+drain and exits; a second signal ends them now. What happens on whose death is in
+docs/closures.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import IntEnum
+from typing import Final
+
+from relay.adoption import adopt_workers, end_all
+from relay.control import lifeline
+from relay.control.line import Line, LineError, Message
+from relay.control.run_directory import Lock, LockHeld, RunDirectoryError, make_run_directory
+from relay.handoff import BLOCK_PAIRS, EXIT_SETTINGS
+from relay.port_blocks import (
+    AddressError,
+    ParkedBlock,
+    PortRange,
+    ShortOfDescriptors,
+    check_address,
+    park,
+    shortage,
+)
+from relay.settings import RelaySettings
+from relay.slot import Slot, WorkerProcess
+
+__all__ = ["ADOPTION_SOCKET", "LOCK_FILE", "Pool", "pool_settings_hash"]
+
+ADOPTION_SOCKET: Final = "relay.sock"
+LOCK_FILE: Final = "relay.lock"
+
+DRAIN_S: Final = 5.0
+"""How long workers may take to end their calls once the pool is told to go."""
+
+_WORKER: Final = ("-m", "relay", "worker")
+_QUICK_DEATH_S: Final = 2.0
+_START_S: Final = 15.0
+_LONGEST_PAUSE_S: Final = 5.0
+_MANY_DESCRIPTORS: Final = 4096
+
+_log = logging.getLogger("relay.pool")
+
+
+class _State(IntEnum):
+    STARTING = 1
+    RUNNING = 2
+    DRAINING = 3
+    ENDED = 4
+
+
+class Pool:
+    """One relay pool on one run directory.
+
+    Args:
+        settings: checked by whoever made them; addresses are tried here.
+        lifeline_fd: read end of the launcher's lifeline, -1 for none.
+        ready_fd: gets one line when every slot is served, then closed; -1 for none.
+        worker: the interpreter's arguments that start a worker.
+    """
+
+    def __init__(
+        self,
+        settings: RelaySettings,
+        lifeline_fd: int = -1,
+        ready_fd: int = -1,
+        worker: Sequence[str] = _WORKER,
+    ) -> None:
+        self._settings = settings
+        self._settings_hash = pool_settings_hash(settings)
+        self._lifeline_fd = lifeline_fd
+        self._ready_fd = ready_fd
+        self._worker_arguments = worker
+        self._poll = select.epoll()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._state = _State.STARTING
+        self._exit_code = 0
+        self._slots: list[Slot] = []
+        self._workers: list[WorkerProcess] = []
+        self._ranges = [PortRange(one, settings.workers) for one in settings.media]
+        self._rows = 2 * BLOCK_PAIRS * sum(one.blocks for one in self._ranges)
+        self._quick_deaths = 0
+        self._next_spawn = 0.0
+        self._kill_at: float | None = None
+        self._lock: Lock | None = None
+        self._child: lifeline.Child | None = None
+        self._wakeup: tuple[socket.socket, socket.socket] | None = None
+        self._said_exhausted: set[tuple[str, str]] = set()
+
+    def run(self) -> int:
+        """Serve until told to go. Returns the exit code of the process."""
+        try:
+            self._open()
+            while self._state is not _State.ENDED:
+                self._step()
+        except LockHeld as error:
+            _log.error("relay pool in %s: %s", self._settings.run_dir, error)
+            return 1
+        except (RunDirectoryError, AddressError, ShortOfDescriptors) as error:
+            _log.error("%s", error)
+            return EXIT_SETTINGS
+        finally:
+            self._close()
+        return self._exit_code
+
+    # Start
+
+    def _open(self) -> None:
+        make_run_directory(self._settings.run_dir)
+        self._lock = Lock(self._path(LOCK_FILE))
+        self._check_limits()
+        for media in self._settings.media:
+            check_address(media)
+        self._catch_signals()
+        grace_s = self._settings.grace_s
+        path = self._path(ADOPTION_SOCKET)
+        try:
+            self._child = lifeline.Child(self._lifeline_fd, path, self._settings_hash, grace_s)
+            self._watch(self._child.fileno(), self._parent_said)
+            self._open_slots()
+        except OSError as error:
+            raise RunDirectoryError(f"{path}: {error.strerror}") from error
+        self._maintain(time.monotonic())
+
+    def _check_limits(self) -> None:
+        """Take all descriptors that we may have, and see that they are enough to start with."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        sockets = sum(2 * one.block_pairs for one in self._ranges)
+        own = 64 + 2 * BLOCK_PAIRS + 8 * self._settings.workers
+        needed = max(own, 64 + 2 * sockets)  # a worker has two sockets on a port that is in use
+        if hard < needed:
+            raise ShortOfDescriptors(
+                f"RLIMIT_NOFILE is {hard}: expected at least {needed} for "
+                f"{len(self._ranges)} media addresses (ulimit -n, LimitNOFILE=)"
+            )
+
+    def _open_slots(self) -> None:
+        run_dir, wanted = self._settings.run_dir, self._settings.workers
+        for slot in adopt_workers(run_dir, self._settings_hash, wanted, _log.warning):
+            self._slots.append(slot)
+            self._accept_adopted(slot)
+        missing = set(range(wanted)) - {slot.index for slot in self._slots}
+        new = [Slot.open(index, run_dir) for index in sorted(missing)]
+        self._slots += new
+        self._slots.sort(key=lambda slot: slot.index)
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for _ in range(2 if soft >= _MANY_DESCRIPTORS else 1):
+            for slot in new:
+                for ports in self._ranges:
+                    self._grow(slot, ports)
+
+    def _accept_adopted(self, slot: Slot) -> None:
+        worker = slot.worker
+        if worker is None:
+            return
+        self._workers.append(worker)
+        self._watch_worker(worker)
+        for block in slot.blocks:
+            for ports in self._ranges:
+                if (ports.media.realm, ports.media.address) == (block.realm, block.address):
+                    ports.exclude(block.ports)
+        _log.info(
+            "worker.adopted slot=%d pid=%d blocks=%d",
+            slot.index,
+            worker.process.pid,
+            len(slot.blocks),
+        )
+
+    def _catch_signals(self) -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        theirs.setblocking(False)
+        self._wakeup = (ours, theirs)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _noted)
+        self._watch(ours.fileno(), self._signalled)
+
+    # The loop
+
+    def _step(self) -> None:
+        now = time.monotonic()
+        for descriptor, _ in self._poll.poll(self._patience_s(now)):
+            callback = self._callbacks.get(descriptor)
+            if callback is not None:  # an earlier callback may have closed it
+                callback()
+        self._maintain(time.monotonic())
+
+    def _patience_s(self, now: float) -> float:
+        """How long nothing is due."""
+        times = [now + 60.0]
+        if self._next_spawn > now:
+            times.append(self._next_spawn)
+        if self._kill_at is not None:
+            times.append(self._kill_at)
+        if self._child is not None and self._child.deadline is not None:
+            times.append(self._child.deadline)
+        times += [one.since + _START_S for one in self._workers if not one.running and one.slot]
+        return max(0.0, min(times) - now) + 0.001
+
+    def _maintain(self, now: float) -> None:
+        """Whatever is due: the grace time, late workers, free slots, a spare, the end."""
+        if self._child is not None and self._child.deadline is not None:
+            self._parent_said()
+        if self._state is _State.DRAINING:
+            if not self._workers:
+                self._state = _State.ENDED
+            elif self._kill_at is not None and now >= self._kill_at:
+                self._kill_all()
+            return
+        for worker in self._workers:
+            if worker.slot and not worker.running and now - worker.since > _START_S:
+                _log.error("worker.stuck pid=%d", worker.process.pid)
+                worker.since = now
+                worker.process.signal(signal.SIGKILL)
+        self._fill_slots(now)
+        self._spawn_missing(now)
+        if self._state is _State.STARTING and all(_served(slot) for slot in self._slots):
+            self._state = _State.RUNNING
+            self._announce()
+            self._spawn_missing(now)
+
+    def _announce(self) -> None:
+        ports = sum(len(block.ports) for slot in self._slots for block in slot.blocks)
+        taken = sum(one.taken for one in self._ranges)
+        _log.info("pool.running workers=%d pairs=%d taken=%d", len(self._slots), ports, taken)
+        if self._child is not None:
+            self._child.facts["ready"] = True
+        if self._ready_fd >= 0:
+            with suppress(OSError):
+                os.write(self._ready_fd, b"ready\n")
+            os.close(self._ready_fd)
+            self._ready_fd = -1
+
+    # Workers
+
+    def _fill_slots(self, now: float) -> None:
+        spares = [one for one in self._workers if one.ready and one.slot is None]
+        for slot in self._slots:
+            if slot.worker is None and spares:
+                worker = spares.pop(0)
+                try:
+                    slot.give(worker, self._settings, self._rows, now)
+                except (OSError, ShortOfDescriptors) as error:
+                    _log.error("worker.start slot=%d: %s", slot.index, error)
+                    worker.process.signal(signal.SIGKILL)
+                self._watch_line(worker)
+
+    def _spawn_missing(self, now: float) -> None:
+        """One process for each slot without any, and the spare once all slots are served."""
+        if now < self._next_spawn:
+            return
+        free = sum(slot.worker is None for slot in self._slots)
+        spares = sum(one.slot is None for one in self._workers)
+        wanted = free + (self._state is _State.RUNNING)
+        for _ in range(wanted - spares):
+            try:
+                self._spawn(now)
+            except OSError as error:
+                _log.error("worker.start: %s", shortage(error))
+                self._next_spawn = now + _LONGEST_PAUSE_S
+                return
+
+    def _spawn(self, now: float) -> None:
+        line, theirs = Line.pair()
+        try:
+            process = lifeline.start(
+                [*self._worker_arguments, "--fd", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+            )
+        except OSError:
+            line.close()
+            raise
+        finally:
+            theirs.close()
+        worker = WorkerProcess(process, line, now)
+        self._workers.append(worker)
+        self._watch_worker(worker)
+
+    def _watch_worker(self, worker: WorkerProcess) -> None:
+        self._watch(worker.process.fileno(), lambda: self._worker_ended(worker))
+        self._watch(worker.line.fileno(), lambda: self._worker_said(worker))
+
+    def _worker_ended(self, worker: WorkerProcess) -> None:
+        now = time.monotonic()
+        self._worker_said(worker)  # its last words
+        code = worker.process.exit_code()
+        slot = worker.slot
+        self._unwatch(worker.process.fileno())
+        if worker.line.fileno() >= 0:
+            self._unwatch(worker.line.fileno())
+        worker.close()
+        self._workers.remove(worker)
+        if slot is not None and slot.worker is worker:
+            slot.worker = None
+        if self._state is _State.DRAINING:
+            return
+        name = "spare" if slot is None else f"slot={slot.index}"
+        _log.warning("worker.died %s pid=%d exit=%s", name, worker.process.pid, code)
+        if code == EXIT_SETTINGS:
+            _log.error("relay worker refuses these settings: %s", worker.complaint or "no reason")
+            self._exit_code = EXIT_SETTINGS
+            self._begin_drain(0.0)
+        elif now - worker.since < _QUICK_DEATH_S:
+            self._quick_deaths += 1
+            pause_s = min(_LONGEST_PAUSE_S, 0.05 * 2.0**self._quick_deaths)
+            self._next_spawn = now + pause_s
+        else:
+            self._quick_deaths = 0
+
+    def _worker_said(self, worker: WorkerProcess) -> None:
+        line = worker.line
+        if line.fileno() < 0:
+            return
+        try:
+            line.flush()
+            for message, descriptors in line.receive():
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                self._obey(worker, message)
+        except (LineError, KeyError, TypeError, ShortOfDescriptors, OSError) as error:
+            _log.error("worker.line pid=%d: %s", worker.process.pid, error)
+            line.ended = True
+        if line.ended:  # the process may take a moment to be gone, or have to be made to
+            self._unwatch(line.fileno())
+            line.close()
+            worker.process.signal(signal.SIGKILL)
+        else:
+            self._watch_line(worker)
+
+    def _obey(self, worker: WorkerProcess, message: Message) -> None:
+        slot = worker.slot
+        match message.get("t"):
+            case "ready":
+                worker.ready = True
+            case "running" if slot is not None:
+                worker.running = True
+                _log.info(
+                    "worker.running slot=%d pid=%d generation=%d",
+                    slot.index,
+                    worker.process.pid,
+                    slot.generation,
+                )
+            case "need" if slot is not None:
+                self._serve_need(worker, slot, message["realm"], message["address"])
+            case "failed":
+                text = str(message["text"])
+                if text != worker.complaint:
+                    worker.complaint = text
+                    _log.error("relay worker (pid %d): %s", worker.process.pid, text)
+            case _:
+                pass
+
+    # Ports
+
+    def _serve_need(self, worker: WorkerProcess, slot: Slot, realm: str, address: str) -> None:
+        for ports in self._ranges:
+            if ports.media.realm != realm or address not in ("", ports.media.address):
+                continue
+            try:
+                block = self._grow(slot, ports)
+            except (ShortOfDescriptors, AddressError) as error:
+                _log.error("%s", error)
+                break
+            if block is not None:
+                worker.line.send(block.message(), block)
+                return
+        if (realm, address) not in self._said_exhausted:
+            self._said_exhausted.add((realm, address))
+            _log.warning("ports.exhausted realm=%s address=%s", realm, address or "any")
+        worker.line.send({"t": "exhausted", "realm": realm, "address": address})
+
+    def _grow(self, slot: Slot, ports: PortRange) -> ParkedBlock | None:
+        """Bind the next block of this range for this slot, or None if there is none left."""
+        bound = ports.bind()
+        if bound is None:
+            return None
+        numbers, sockets = bound
+        block = park(
+            sockets,
+            block_id=slot.next_block_id(),
+            realm=ports.media.realm,
+            address=ports.media.address,
+            ports=numbers,
+            row=slot.next_row,
+        )
+        slot.keep(block)
+        return block
+
+    # The end
+
+    def _parent_said(self) -> None:
+        if self._child is None:
+            return
+        for event in self._child.handle(time.monotonic()):
+            match event:
+                case lifeline.Event.ORPHANED:
+                    _log.warning("launcher.gone grace_s=%g", self._settings.grace_s)
+                case lifeline.Event.ADOPTED:
+                    _log.info("launcher.new")
+                    line = self._child.take_adopter()
+                    if line is not None:
+                        line.close()
+                case lifeline.Event.GRACE_OVER:
+                    self._begin_drain(DRAIN_S)
+
+    def _signalled(self) -> None:
+        assert self._wakeup is not None  # noqa: S101
+        with suppress(BlockingIOError):
+            for _ in self._wakeup[0].recv(64):
+                if self._state is _State.DRAINING:
+                    self._kill_all()
+                else:
+                    self._begin_drain(DRAIN_S)
+
+    def _begin_drain(self, deadline_s: float) -> None:
+        if self._state is _State.DRAINING:
+            return
+        self._state = _State.DRAINING
+        self._kill_at = time.monotonic() + deadline_s + 0.5
+        if self._child is not None:
+            self._child.final = True
+        for worker in self._workers:
+            if worker.slot is None or not worker.running:
+                worker.process.signal(signal.SIGKILL)  # it has nothing to lose
+                continue
+            with suppress(OSError):
+                worker.line.send({"t": "drain", "deadline_s": deadline_s})
+            self._watch_line(worker)
+
+    def _kill_all(self) -> None:
+        for worker in self._workers:
+            worker.process.signal(signal.SIGKILL)
+        self._kill_at = time.monotonic() + 1.0
+
+    def _close(self) -> None:
+        for worker in self._workers:
+            worker.process.signal(signal.SIGKILL)
+        end_all([worker.process for worker in self._workers], 0.0)
+        for worker in self._workers:
+            worker.line.close()
+        for slot in self._slots:
+            slot.close(self._settings.run_dir)
+        if self._wakeup is not None:
+            signal.set_wakeup_fd(-1)
+            for one in self._wakeup:
+                one.close()
+        if self._child is not None:
+            self._child.close()
+        if self._ready_fd >= 0:
+            os.close(self._ready_fd)
+        if self._lock is not None:
+            self._lock.release()
+        self._poll.close()
+
+    # Descriptors
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._settings.run_dir, name)
+
+    def _watch(self, descriptor: int, callback: Callable[[], None]) -> None:
+        self._callbacks[descriptor] = callback
+        self._poll.register(descriptor, select.EPOLLIN)
+
+    def _unwatch(self, descriptor: int) -> None:
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+    def _watch_line(self, worker: WorkerProcess) -> None:
+        """Poll a worker's line for writing exactly while something is queued."""
+        if worker.line.fileno() >= 0:
+            events = select.EPOLLIN | (select.EPOLLOUT if worker.line.waiting else 0)
+            self._poll.modify(worker.line.fileno(), events)
+
+
+def pool_settings_hash(settings: RelaySettings) -> str:
+    """What a launcher and a pool must agree on before one adopts the other."""
+    return lifeline.settings_hash(settings.to_json())
+
+
+def _served(slot: Slot) -> bool:
+    return slot.worker is not None and slot.worker.running
+
+
+def _noted(_number: int, _frame: object) -> None:
+    """The wakeup descriptor has told the loop already."""
