@@ -1,0 +1,315 @@
+"""A whole border as processes: started from a file, asked by commands, killed and ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+__all__ = ["Border", "Shape", "cpu_seconds", "descendants", "pss_kb", "until"]
+
+SBC = Path(sys.executable).parent / "sbc"
+_MARK = "SBC_TESTED_IN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What the border under test looks like: two realms, a trunk in each, a route each way."""
+
+    inside: str = "127.0.1.1"
+    outside: str = "127.0.2.1"
+    inside_peer: str = "127.0.1.10:5060"
+    outside_peer: str = "127.0.2.10:5060"
+    inside_sources: tuple[str, ...] = ("127.0.1.0/24",)
+    outside_sources: tuple[str, ...] = ("127.0.2.0/24",)
+    inside_ports: str = "12000-13999"
+    outside_ports: str = "14000-15999"
+    workers: int = 1
+    inside_trunk: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the trunk `pbx`."""
+    outside_trunk: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the trunk `carrier`."""
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the file."""
+
+    def document(self, folder: Path) -> dict[str, Any]:
+        """The configuration file, as plain values."""
+        return {
+            "run_dir": str(folder / "run"),
+            "state_dir": str(folder / "state"),
+            "realms": {
+                "inside": _realm(self.inside, self.inside_ports),
+                "outside": _realm(self.outside, self.outside_ports),
+            },
+            "trunks": {
+                "pbx": {
+                    "realm": "inside",
+                    "peers": [self.inside_peer],
+                    "sources": list(self.inside_sources),
+                    **self.inside_trunk,
+                },
+                "carrier": {
+                    "realm": "outside",
+                    "peers": [self.outside_peer],
+                    "sources": list(self.outside_sources),
+                    **self.outside_trunk,
+                },
+            },
+            "routes": [{"from": "pbx", "to": "carrier"}, {"from": "carrier", "to": "pbx"}],
+            "relay": {"workers": self.workers},
+            **self.further,
+        }
+
+
+def _realm(host: str, ports: str) -> dict[str, Any]:
+    return {
+        "listen": [f"udp:{host}:5060", f"tcp:{host}:5060"],
+        "media": {"address": host, "ports": ports},
+    }
+
+
+class Border:
+    """A running border. A context manager that leaves no process behind.
+
+    Args:
+        folder: its configuration, sockets, state and log.
+        shape: the two sides.
+        config: a file that is there already; then `shape` only tells the addresses.
+        environment: further variables.
+        prefix: what to run it under (`taskset -c 0`, `ip netns exec x`).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        shape: Shape | None = None,
+        *,
+        config: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self.folder = folder
+        self.shape = shape or Shape()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config = config or folder / "sbc.yaml"
+        if config is None:  # JSON is YAML 1.2, and this file is nobody's to read
+            self.config.write_text(json.dumps(self.shape.document(folder), indent=1))
+        self._environment = {**os.environ, **(environment or {}), _MARK: str(folder)}
+        self._prefix = list(prefix)
+        self.log = folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Border:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The launcher's process id."""
+        assert self._process is not None, "the border was never started"
+        return self._process.pid
+
+    def start(self, wait_s: float = 20) -> None:
+        """Starts it and returns once it answers on both sides. Raises RuntimeError with its log."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._prefix, str(SBC), "run", "--config", str(self.config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd=self.folder,
+            )
+        deadline = time.monotonic() + wait_s
+        while not self.ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"the border did not start:\n{self.log_text()}")
+            time.sleep(0.1)
+
+    def ready(self) -> bool:
+        """Whether it answers SIP on both sides and has a relay worker that runs."""
+        hosts = (self.shape.inside, self.shape.outside)
+        return all(_answers(host) for host in hosts) and self.workers_running() > 0
+
+    def workers_running(self) -> int:
+        try:
+            return sum(1 for worker in self.relay()["workers"] if worker["state"] == "running")
+        except (RuntimeError, KeyError, TypeError):
+            return 0
+
+    def stop(self, wait_s: float = 15) -> None:
+        """SIGTERM, as an operator would; what is left after `wait_s` is killed and is an error."""
+        process = self._process
+        if process is None:
+            return
+        family = [process.pid, *descendants(process.pid)]
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self._process = None
+        for pid in family + self.processes():
+            _kill(pid)
+
+    def kill(self, pid: int) -> None:
+        """kill -9."""
+        os.kill(pid, signal.SIGKILL)
+        if self._process is not None and pid == self._process.pid:
+            self._process.wait()
+
+    def processes(self) -> list[int]:
+        """Every process of this border, orphans too: all inherit a variable that names it."""
+        mark = f"{_MARK}={self.folder}".encode()
+        return [pid for pid, variables in _environments() if mark in variables]
+
+    def role(self, name: str) -> list[int]:
+        """Process ids of one role: `launcher`, `signalling`, `supervisor`, `worker`."""
+        return [pid for pid in self.processes() if _role(pid) == name]
+
+    def run(self, *arguments: str, timeout_s: float = 15) -> subprocess.CompletedProcess[str]:
+        """One `sbc` command beside it, with its configuration."""
+        return subprocess.run(
+            [str(SBC), *arguments, "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env=self._environment,
+            cwd=self.folder,
+        )
+
+    def query(self, *arguments: str) -> Any:
+        """What a query command says with `--json`. Raises RuntimeError with its complaint."""
+        done = self.run(*arguments, "--json")
+        if done.returncode != 0:
+            raise RuntimeError(f"sbc {' '.join(arguments)}: {done.stderr or done.stdout}")
+        return json.loads(done.stdout)
+
+    def calls(self) -> list[dict[str, Any]]:
+        found = self.query("calls")
+        return found["calls"] if isinstance(found, dict) else found
+
+    def relay(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.query("relay")
+        return found
+
+    def cdrs(self) -> list[dict[str, Any]]:
+        """Every call detail record so far."""
+        return [
+            json.loads(line)
+            for path in sorted((self.folder / "state").rglob("*cdr*"))
+            for line in path.read_text().splitlines()
+        ]
+
+    def log_text(self, limit: int = 6000) -> str:
+        return self.log.read_text(errors="replace")[-limit:] if self.log.exists() else ""
+
+
+def until(
+    wanted: Callable[[], object], timeout_s: float, what: str, pause_s: float = 0.05
+) -> float:
+    """Seconds until `wanted()` was true. Raises TimeoutError, naming `what`."""
+    started = time.monotonic()
+    while not wanted():
+        if time.monotonic() - started > timeout_s:
+            raise TimeoutError(f"not within {timeout_s} s: {what}")
+        time.sleep(pause_s)
+    return time.monotonic() - started
+
+
+def descendants(pid: int) -> list[int]:
+    """Children, their children, and so on."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [one for child in children for one in (int(child), *descendants(int(child)))]
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of one process so far; 0 once it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def pss_kb(pid: int) -> int:
+    """Proportional set size: what a process really adds to the machine's memory."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _answers(host: str) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((host, 0))
+        sock.settimeout(0.3)
+        port = sock.getsockname()[1]
+        lines = (
+            f"OPTIONS sip:{host}:5060 SIP/2.0",
+            f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bKready",
+            f"From: <sip:ready@{host}>;tag=ready",
+            f"To: <sip:{host}>",
+            f"Call-ID: ready-{port}@{host}",
+            "CSeq: 1 OPTIONS",
+            "Max-Forwards: 70",
+            "Content-Length: 0",
+        )
+        try:
+            sock.sendto("\r\n".join((*lines, "", "")).encode(), (host, 5060))
+            return sock.recv(65_535).startswith(b"SIP/2.0 ")
+        except OSError:
+            return False
+
+
+def _environments() -> Iterator[tuple[int, list[bytes]]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+
+
+def _role(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    if b"worker" in words:
+        return "worker"
+    if b"pool" in words or b"supervisor" in words:
+        return "supervisor"
+    if b"signalling" in words:
+        return "signalling"
+    return "launcher" if b"run" in words else ""
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,235 @@
+"""What arrived where: a capture of this machine's traffic, and the search for what must not cross.
+
+The recorder is a process of its own (`python -m tests.support.capture FILE`), because a busy test
+would lose packets; it writes a pcap file that any tool reads. Everything else here is pure.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+__all__ = ["Capture", "Hit", "Packet", "Side", "find_hits", "read_packets", "streams"]
+
+_ETH_IP = 0x0800
+_PACKET_OUTGOING = 4
+_SOL_PACKET, _PACKET_STATISTICS = 263, 6
+_LINKTYPE_RAW = 101
+_UDP, _TCP, _ICMP = 17, 6, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One IPv4 packet as its receiver got it."""
+
+    at: float
+    """Wall-clock seconds."""
+    protocol: int
+    """17 UDP, 6 TCP, 1 ICMP."""
+    source: tuple[str, int]
+    target: tuple[str, int]
+    payload: bytes
+    """What the application gets; for ICMP the whole message."""
+    sequence: int = 0
+    """TCP only."""
+
+    @property
+    def is_icmp(self) -> bool:
+        return self.protocol == _ICMP
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of the border, as a checker knows it."""
+
+    name: str
+    hosts: tuple[str, ...]
+    """Addresses of this side's peers: what they receive is searched."""
+    forbidden: tuple[bytes, ...]
+    """Regular expressions of what only the other side may know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Something of the other side in what a side received."""
+
+    side: str
+    text: bytes
+    where: bytes
+    """The line that holds it."""
+    packet: Packet
+
+    def __str__(self) -> str:
+        return (
+            f"{self.side} got {self.text!r} from {self.packet.source[0]}:{self.packet.source[1]}"
+            f" in {self.where[:160]!r}"
+        )
+
+
+class Capture:
+    """A running recorder of every packet that this machine delivers. A context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.capture", str(path)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        if self._process.stdout is None or self._process.stdout.readline() != b"ready\n":
+            raise RuntimeError("the recorder did not start")
+
+    def __enter__(self) -> Capture:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> int:
+        """Ends the recording; how many packets are missing from it."""
+        if self._process.stdout is None or self._process.stdout.closed:
+            return 0
+        time.sleep(0.2)  # the last packets are still on their way through the recorder
+        self._process.send_signal(signal.SIGTERM)
+        told = self._process.stdout.read()
+        self._process.stdout.close()
+        self._process.wait(10)
+        return int(told or b"-1")
+
+    def packets(self) -> list[Packet]:
+        """What is in the file by now."""
+        time.sleep(0.3)
+        return list(read_packets(self.path.read_bytes()))
+
+
+def read_packets(pcap: bytes) -> Iterator[Packet]:
+    """The IPv4 packets of a raw-IP pcap file; a last record that is cut short ends it."""
+    offset = 24
+    while offset + 16 <= len(pcap):
+        seconds, micros, size, _ = struct.unpack_from("<IIII", pcap, offset)
+        offset += 16
+        if offset + size > len(pcap):
+            return
+        packet = _decode(pcap[offset : offset + size], seconds + micros / 1e6)
+        offset += size
+        if packet is not None:
+            yield packet
+
+
+def streams(packets: Iterable[Packet]) -> list[Packet]:
+    """The same, each TCP direction joined to one packet: a marker may lie across two segments."""
+    datagrams: list[Packet] = []
+    segments: dict[tuple[tuple[str, int], tuple[str, int]], list[Packet]] = {}
+    for packet in packets:
+        if packet.protocol == _TCP:
+            segments.setdefault((packet.source, packet.target), []).append(packet)
+        else:
+            datagrams.append(packet)
+    for group in segments.values():
+        # Arrival order: loopback neither loses nor reorders, and ports are used again.
+        whole = b"".join(one.payload for one in group)
+        first = group[0]
+        datagrams.append(Packet(first.at, _TCP, first.source, first.target, whole))
+    return datagrams
+
+
+def find_hits(packets: Iterable[Packet], sides: Sequence[Side]) -> list[Hit]:
+    """What of one side reached the other: empty if the border hides everything.
+
+    Packets between two hosts of one side are that side's own business.
+    """
+    searches = [
+        (side, frozenset(side.hosts), re.compile(b"|".join(side.forbidden), re.IGNORECASE))
+        for side in sides
+    ]
+    hits: list[Hit] = []
+    for packet in streams(packets):
+        for side, hosts, search in searches:
+            if packet.target[0] not in hosts or packet.source[0] in hosts:
+                continue
+            for match in search.finditer(packet.payload):
+                start = packet.payload.rfind(b"\n", 0, match.start()) + 1
+                end = packet.payload.find(b"\n", match.end())
+                line = packet.payload[start : end if end >= 0 else None].strip()
+                hits.append(Hit(side.name, match[0], line, packet))
+    return hits
+
+
+def _decode(data: bytes, at: float) -> Packet | None:
+    if len(data) < 20 or data[0] >> 4 != 4:
+        return None
+    header = (data[0] & 15) * 4
+    protocol = data[9]
+    source, target = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
+    body = data[header : struct.unpack_from("!H", data, 2)[0]]
+    if protocol == _ICMP:
+        return Packet(at, protocol, (source, 0), (target, 0), body)
+    if protocol not in (_UDP, _TCP) or len(body) < 8:
+        return None
+    from_port, to_port = struct.unpack_from("!HH", body)
+    if protocol == _UDP:
+        return Packet(at, protocol, (source, from_port), (target, to_port), body[8:])
+    (sequence,) = struct.unpack_from("!I", body, 4)
+    payload = body[(body[12] >> 4) * 4 :]
+    return Packet(at, protocol, (source, from_port), (target, to_port), payload, sequence)
+
+
+def _record(path: str) -> None:
+    """Writes what every interface delivers to `path` until SIGTERM, then says what was dropped."""
+    ending = False
+
+    def end(number: int, frame: object) -> None:
+        nonlocal ending
+        ending = True
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the test run's to handle
+    with (
+        socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_IP)) as sock,
+        open(path, "wb", buffering=1 << 16) as file,
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
+        sock.setblocking(False)
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, _LINKTYPE_RAW))
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while not ending:
+            if not select.select([sock], [], [], 0.1)[0]:
+                file.flush()
+                continue
+            _drain(sock, file.write)
+        _drain(sock, file.write)
+        _, dropped = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+        sys.stdout.write(str(dropped))
+
+
+def _drain(sock: socket.socket, write: object) -> None:
+    assert callable(write)
+    for _ in range(1000):
+        try:
+            data, (interface, _, kind, _, _) = sock.recvfrom(262_144)
+        except BlockingIOError:
+            return
+        if interface == "lo" and kind == _PACKET_OUTGOING:
+            continue  # loopback shows every packet twice
+        now = time.time()
+        write(struct.pack("<IIII", int(now), int(now % 1 * 1e6), len(data), len(data)) + data)
+
+
+if __name__ == "__main__":
+    _record(sys.argv[1])
