@@ -1,0 +1,91 @@
+"""What goes into a transaction, and what comes out of it.
+
+Events are messages, timers, an answer of the transaction user (`Respond`) and the plain `Input`
+members. A machine sorts each event into a `Key` and looks its table up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+from sbc.sip.message import Request, Response
+from sbc.transaction.timers import Timer
+
+__all__ = ["Action", "Arm", "Event", "Input", "Key", "PassUp", "Respond", "Send", "Signal", "State"]
+
+
+class State(IntEnum):
+    """The states of all four machines; IDLE is the RFC's arrow into the first one."""
+
+    IDLE = 0
+    CALLING = 1
+    TRYING = 2
+    PROCEEDING = 3
+    COMPLETED = 4
+    CONFIRMED = 5
+    ACCEPTED = 6
+    TERMINATED = 7
+
+
+class Input(IntEnum):
+    """What an event is to a table; the numbers are disjoint from those of `Timer`."""
+
+    START = 32  # an event by itself: the user has a request to send
+    CANCEL = 33  # an event by itself: the user gives the INVITE up
+    TRANSPORT_FAILED = 34  # an event by itself: what was sent has not left, or not arrived
+    PROVISIONAL = 40  # a response 1xx
+    SUCCESS = 41  # a response 2xx
+    FAILURE = 42  # a response 3xx to 6xx
+    REQUEST = 50  # a request: the first, and then each retransmission
+    ACK = 51
+    RESPOND_PROVISIONAL = 60  # the user's answer, 1xx
+    RESPOND_SUCCESS = 61
+    RESPOND_FAILURE = 62
+    RESPOND_UNLAWFUL = 63  # one that RFC 4320 forbids
+
+
+@dataclass(slots=True)
+class Respond:
+    """The transaction user's answer, ready to send."""
+
+    status: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class Send:
+    """Transmit `data` on the transaction's hop."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
+class PassUp:
+    """The transaction user must see `message`."""
+
+    message: Request | Response
+
+
+@dataclass(slots=True)
+class Arm:
+    """Hand `timer` back after `duration_s`; 0: at once (RFC 3261 §17, reliable transports)."""
+
+    timer: Timer
+    duration_s: float
+
+
+class Signal(IntEnum):
+    """Actions without a value. Compare with `is`."""
+
+    ENDED = 1  # unlink the transaction: nothing may be left of it
+    IGNORED = 2  # the pair is not in the table: count it
+    SEND_CANCEL = 3  # start a CANCEL transaction for this INVITE (RFC 3261 §9.1)
+    TIMED_OUT = 4  # tell the user: no answer, or no ACK, in 64*T1
+    TRANSPORT_LOST = 5  # tell the user: what it wanted to say could not be carried
+
+
+Key: TypeAlias = Timer | Input
+Event: TypeAlias = Timer | Input | Request | Response | Respond
+Action: TypeAlias = Send | PassUp | Arm | Signal

@@ -1,0 +1,138 @@
+"""INVITE server transaction: RFC 3261 §17.2.1 with the Accepted state of RFC 6026 §7.1.
+
+States: PROCEEDING (the user is working; it sends the 100 itself, at once), COMPLETED (3xx to 6xx
+sent, waiting for its ACK), CONFIRMED (ACK heard, its retransmissions absorbed), ACCEPTED (2xx
+sent: retransmitted INVITEs are absorbed, an ACK that comes here goes to the user, and so does
+the care for the 2xx, see `sbc.dialog.final_response`), TERMINATED. PROCEEDING has no timer of its
+own: the user always answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sbc.sip.message import Request
+from sbc.sip.status import ACK
+from sbc.transaction.events import (
+    Action,
+    Arm,
+    Event,
+    Input,
+    Key,
+    PassUp,
+    Respond,
+    Send,
+    Signal,
+    State,
+)
+from sbc.transaction.machine import (
+    NOTHING,
+    UNEXPECTED,
+    ServerTransaction,
+    Table,
+    absorb,
+    end,
+    time_out,
+)
+from sbc.transaction.timers import Timer
+
+__all__ = ["InviteServer"]
+
+_LOST: Final[Sequence[Action]] = (Signal.TRANSPORT_LOST,)
+
+
+class InviteServer(ServerTransaction):
+    """One INVITE of theirs (RFC 3261 §17.2.1, RFC 6026 §7.1)."""
+
+    __slots__ = ()
+
+    def handle(self, event: Event, now: float) -> Sequence[Action]:
+        key = _key(event)
+        row = _TABLE.get((self.state, key))
+        if row is None:
+            return NOTHING if key < Input.START else UNEXPECTED
+        effect, self.state = row
+        return effect(self, event)
+
+
+def _key(event: Event) -> Key:
+    if isinstance(event, Request):
+        return Input.ACK if event.method == ACK else Input.REQUEST
+    if isinstance(event, Respond):
+        if event.status >= 300:
+            return Input.RESPOND_FAILURE
+        return Input.RESPOND_SUCCESS if event.status >= 200 else Input.RESPOND_PROVISIONAL
+    if isinstance(event, Timer | Input):
+        return event
+    return Input.SUCCESS  # a response, not for a server: no row has it
+
+
+def _pass_up(txn: InviteServer, request: Request) -> Sequence[Action]:
+    return (PassUp(request),)
+
+
+def _send_last(txn: InviteServer, event: Event) -> Sequence[Action]:
+    return (Send(txn.last),) if txn.last else NOTHING
+
+
+def _send_provisional(txn: InviteServer, answer: Respond) -> Sequence[Action]:
+    txn.last = answer.data
+    return (Send(answer.data),)
+
+
+def _accept(txn: InviteServer, answer: Respond) -> Sequence[Action]:
+    txn.last = b""  # the user keeps the 2xx (RFC 3261 §13.3.1.4)
+    return Send(answer.data), Arm(Timer.L, txn.values.give_up_s)
+
+
+def _send(txn: InviteServer, answer: Respond) -> Sequence[Action]:
+    return (Send(answer.data),)
+
+
+def _complete(txn: InviteServer, answer: Respond) -> Sequence[Action]:
+    txn.last = answer.data
+    txn.user = None
+    wait_for_ack = Arm(Timer.H, txn.values.give_up_s)
+    if txn.hop.reliable:
+        return Send(answer.data), wait_for_ack
+    return Send(answer.data), Arm(Timer.G, txn.interval_s), wait_for_ack
+
+
+def _retransmit(txn: InviteServer, event: Timer) -> Sequence[Action]:
+    txn.interval_s = min(2 * txn.interval_s, txn.values.t2_s)
+    return Send(txn.last), Arm(Timer.G, txn.interval_s)
+
+
+def _confirm(txn: InviteServer, ack: Request) -> Sequence[Action]:
+    txn.last = b""
+    return (Arm(Timer.I, 0.0 if txn.hop.reliable else txn.values.t4_s),)
+
+
+def _report_loss(txn: InviteServer, event: Input) -> Sequence[Action]:
+    return _LOST
+
+
+_TABLE: Final[Table] = {
+    # RFC 3261 figure 7 as RFC 6026 §8.7 (figure 5) redraws it
+    (State.IDLE, Input.REQUEST): (_pass_up, State.PROCEEDING),
+    (State.PROCEEDING, Input.REQUEST): (_send_last, State.PROCEEDING),
+    (State.PROCEEDING, Input.RESPOND_PROVISIONAL): (_send_provisional, State.PROCEEDING),
+    (State.PROCEEDING, Input.TRANSPORT_FAILED): (_report_loss, State.PROCEEDING),
+    (State.PROCEEDING, Input.RESPOND_FAILURE): (_complete, State.COMPLETED),
+    (State.PROCEEDING, Input.RESPOND_SUCCESS): (_accept, State.ACCEPTED),
+    (State.COMPLETED, Input.REQUEST): (_send_last, State.COMPLETED),
+    (State.COMPLETED, Timer.G): (_retransmit, State.COMPLETED),  # §17.2.1: doubles up to T2
+    (State.COMPLETED, Input.TRANSPORT_FAILED): (_report_loss, State.COMPLETED),
+    (State.COMPLETED, Input.ACK): (_confirm, State.CONFIRMED),
+    (State.COMPLETED, Timer.H): (time_out, State.TERMINATED),
+    (State.CONFIRMED, Timer.I): (end, State.TERMINATED),
+    (State.ACCEPTED, Input.REQUEST): (absorb, State.ACCEPTED),
+    (State.ACCEPTED, Input.ACK): (_pass_up, State.ACCEPTED),
+    (State.ACCEPTED, Input.RESPOND_SUCCESS): (_send, State.ACCEPTED),
+    (State.ACCEPTED, Input.TRANSPORT_FAILED): (_report_loss, State.ACCEPTED),
+    (State.ACCEPTED, Timer.L): (end, State.TERMINATED),
+    # §17.2.1, in words only: CONFIRMED is there to absorb retransmissions
+    (State.CONFIRMED, Input.ACK): (absorb, State.CONFIRMED),
+    (State.CONFIRMED, Input.REQUEST): (absorb, State.CONFIRMED),
+}

@@ -1,0 +1,100 @@
+"""Non-INVITE server transaction: RFC 3261 §17.2.2 as RFC 4320 mends it.
+
+States: TRYING (the user is working), PROCEEDING (100 sent), COMPLETED (final response sent, kept
+for retransmitted requests), TERMINATED. RFC 4320: no provisional response but 100, never a 408,
+and no final response once the client's own timer F has fired; then nobody listens, so the
+machine ends in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sbc.sip.message import Request
+from sbc.sip.status import ACK
+from sbc.transaction.events import Action, Arm, Event, Input, Key, PassUp, Respond, Send, State
+from sbc.transaction.machine import (
+    NOTHING,
+    UNEXPECTED,
+    ServerTransaction,
+    Table,
+    absorb,
+    end,
+    lose,
+)
+from sbc.transaction.timers import Timer
+
+__all__ = ["NonInviteServer"]
+
+
+class NonInviteServer(ServerTransaction):
+    """One request of theirs that is neither INVITE nor ACK (RFC 3261 §17.2.2)."""
+
+    __slots__ = ()
+
+    def handle(self, event: Event, now: float) -> Sequence[Action]:
+        key = _key(event)
+        row = _TABLE.get((self.state, key))
+        if row is None:
+            return NOTHING if key < Input.START else UNEXPECTED
+        effect, self.state = row
+        return effect(self, event)
+
+
+def _key(event: Event) -> Key:
+    if isinstance(event, Request):
+        return Input.ACK if event.method == ACK else Input.REQUEST
+    if isinstance(event, Respond):
+        status = event.status
+        if 100 < status < 200 or status == 408:
+            return Input.RESPOND_UNLAWFUL
+        if status >= 300:
+            return Input.RESPOND_FAILURE
+        return Input.RESPOND_SUCCESS if status >= 200 else Input.RESPOND_PROVISIONAL
+    if isinstance(event, Timer | Input):
+        return event
+    return Input.SUCCESS  # a response, not for a server: no row has it
+
+
+def _begin(txn: NonInviteServer, request: Request) -> Sequence[Action]:
+    return PassUp(request), Arm(Timer.F, txn.values.give_up_s)
+
+
+def _send_last(txn: NonInviteServer, event: Request) -> Sequence[Action]:
+    return (Send(txn.last),)
+
+
+def _send_provisional(txn: NonInviteServer, answer: Respond) -> Sequence[Action]:
+    txn.last = answer.data
+    return (Send(answer.data),)
+
+
+def _complete(txn: NonInviteServer, answer: Respond) -> Sequence[Action]:
+    txn.last = answer.data
+    txn.user = None
+    return Send(answer.data), Arm(Timer.J, 0.0 if txn.hop.reliable else txn.values.give_up_s)
+
+
+_TABLE: Final[Table] = {
+    # RFC 3261 figure 8; its "200-699 from TU" is RESPOND_SUCCESS and RESPOND_FAILURE here
+    (State.IDLE, Input.REQUEST): (_begin, State.TRYING),
+    (State.TRYING, Input.RESPOND_PROVISIONAL): (_send_provisional, State.PROCEEDING),
+    (State.TRYING, Input.RESPOND_SUCCESS): (_complete, State.COMPLETED),
+    (State.TRYING, Input.RESPOND_FAILURE): (_complete, State.COMPLETED),
+    (State.PROCEEDING, Input.REQUEST): (_send_last, State.PROCEEDING),
+    (State.PROCEEDING, Input.RESPOND_PROVISIONAL): (_send_provisional, State.PROCEEDING),
+    (State.PROCEEDING, Input.TRANSPORT_FAILED): (lose, State.TERMINATED),
+    (State.PROCEEDING, Input.RESPOND_SUCCESS): (_complete, State.COMPLETED),
+    (State.PROCEEDING, Input.RESPOND_FAILURE): (_complete, State.COMPLETED),
+    (State.COMPLETED, Input.REQUEST): (_send_last, State.COMPLETED),
+    (State.COMPLETED, Input.TRANSPORT_FAILED): (lose, State.TERMINATED),
+    (State.COMPLETED, Timer.J): (end, State.TERMINATED),
+    # §17.2.2, in words only: TRYING discards retransmissions, COMPLETED other answers of the user
+    (State.TRYING, Input.REQUEST): (absorb, State.TRYING),
+    (State.COMPLETED, Input.RESPOND_SUCCESS): (absorb, State.COMPLETED),
+    (State.COMPLETED, Input.RESPOND_FAILURE): (absorb, State.COMPLETED),
+    # RFC 4320 §4.2, in no figure: the client's timer F has fired, so no final response any more
+    (State.TRYING, Timer.F): (end, State.TERMINATED),
+    (State.PROCEEDING, Timer.F): (end, State.TERMINATED),
+}

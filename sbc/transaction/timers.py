@@ -1,0 +1,177 @@
+"""Timers as data: who wants to hear what, when (RFC 3261 §17, Table 4; RFC 6026).
+
+Nearly every SIP timer has one of eight durations, so a FIFO for each duration is always in order:
+arming is an append, firing a popleft, and nothing is ever cancelled. An entry does not hold the
+machine that armed it but its `Cell`; a machine that ends empties its cell, and what is left in the
+queues until its time comes is a few words, never a call.
+
+That is cheap up to 64*T1. Longer timers (no answer, session expiry, maximum duration) would pile
+up, so they go to the `TimerWheel`, which takes an entry out when it is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+from operator import itemgetter
+from typing import Any, Final, TypeAlias
+
+__all__ = ["Cell", "Entry", "Timer", "TimerTable", "TimerValues", "TimerWheel", "User"]
+
+User: TypeAlias = Any
+"""What the layer's user wants to find again: the layer keeps it, hands it back, never looks in."""
+
+_DUE: Final = itemgetter(0)
+_NEVER: Final = float("inf")
+
+
+class Timer(IntEnum):
+    """The timers of the four transactions; the numbers are disjoint from those of `Input`."""
+
+    A = 1  # INVITE client: retransmit, unreliable transports only
+    B = 2  # INVITE client: give up, 64*T1
+    D = 3  # INVITE client: absorb retransmitted failures
+    E = 4  # non-INVITE client: retransmit, unreliable transports only
+    F = 5  # non-INVITE: give up, 64*T1
+    G = 6  # INVITE server: retransmit the failure, unreliable transports only
+    H = 7  # INVITE server: wait for ACK, 64*T1
+    I = 8  # noqa: E741 # INVITE server: absorb retransmitted ACKs
+    J = 9  # non-INVITE server: absorb retransmitted requests
+    K = 10  # non-INVITE client: absorb retransmitted responses
+    L = 11  # INVITE server: 2xx sent, absorb retransmitted INVITEs (RFC 6026 §8.7)
+    M = 12  # INVITE client: 2xx received, collect those of other forks (RFC 6026 §8.4)
+    CANCELLED = 13  # INVITE client: no final response 64*T1 after CANCEL (RFC 3261 §9.1)
+
+
+@dataclass(slots=True)
+class TimerValues:
+    """The base values of RFC 3261 §17.1.1.1 and §17.1.2.2, in seconds."""
+
+    t1_s: float = 0.5
+    """Round-trip estimate."""
+    t2_s: float = 4.0
+    """Longest interval between retransmissions of all but an INVITE."""
+    t4_s: float = 5.0
+    """How long the network may keep a message."""
+
+    @property
+    def give_up_s(self) -> float:
+        """64*T1: timers B, F, H, J, L, M, and D, which the RFC wants no shorter than 32 s."""
+        return 64 * self.t1_s
+
+
+class Cell:
+    """What a timer entry holds instead of its machine. Set `owner` to None when the owner ends."""
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: User) -> None:
+        self.owner: User | None = owner
+
+
+class TimerTable:
+    """One FIFO for each duration. For durations up to 64*T1, of which there must be few.
+
+    `now` never goes backwards.
+    """
+
+    __slots__ = ("_queues",)
+
+    def __init__(self) -> None:
+        self._queues: dict[float, deque[tuple[float, Cell, IntEnum]]] = {}
+
+    def __len__(self) -> int:
+        """Entries, those of ended owners included."""
+        return sum(map(len, self._queues.values()))
+
+    def arm(self, cell: Cell, timer: IntEnum, duration_s: float, now: float) -> None:
+        """Let `due` return (cell.owner, timer) once `now + duration_s` is reached."""
+        queue = self._queues.get(duration_s)
+        if queue is None:
+            queue = self._queues[duration_s] = deque()
+        queue.append((now + duration_s, cell, timer))
+
+    def due(self, now: float) -> list[tuple[User, IntEnum]]:
+        """Take what is due, oldest first, without the entries of owners that have ended."""
+        fired: list[tuple[float, Cell, IntEnum]] = []
+        runs = 0
+        for queue in self._queues.values():
+            if queue and queue[0][0] <= now:
+                runs += 1
+                while queue and queue[0][0] <= now:
+                    fired.append(queue.popleft())
+        if runs > 1:
+            fired.sort(key=_DUE)
+        return [(cell.owner, timer) for _, cell, timer in fired if cell.owner is not None]
+
+    def next_due(self) -> float | None:
+        """The time of the oldest entry, or None. It may turn out to be a stale one."""
+        return min((queue[0][0] for queue in self._queues.values() if queue), default=None)
+
+
+class Entry:
+    """One long timer: until it fires or is cancelled it keeps its owner alive, then never."""
+
+    __slots__ = ("_slot", "due", "owner", "timer")
+
+    def __init__(self, owner: User, timer: IntEnum, due: float, slot: set[Entry]) -> None:
+        self.owner: User | None = owner
+        self.timer = timer
+        self.due = due
+        self._slot: set[Entry] | None = slot
+
+    def cancel(self) -> None:
+        """Take the timer out. Harmless when it has fired or was cancelled."""
+        if self._slot is not None:
+            self._slot.discard(self)
+        self.owner = self._slot = None
+
+
+class TimerWheel:
+    """Long timers with real removal; one slot for each `granularity_s`, fired at the slot's end.
+
+    A timer fires at its time or up to one granularity later, never before.
+    """
+
+    __slots__ = ("_cursor", "_granularity_s", "_slots")
+
+    def __init__(self, granularity_s: float = 0.5) -> None:
+        self._granularity_s = granularity_s
+        self._slots: dict[int, set[Entry]] = {}
+        self._cursor = 0  # no slot before this one is left
+
+    def __len__(self) -> int:
+        """Live entries."""
+        return sum(map(len, self._slots.values()))
+
+    def arm(self, owner: User, timer: IntEnum, duration_s: float, now: float) -> Entry:
+        """Let `due` return (owner, timer) after `duration_s`, unless the entry is cancelled."""
+        due = now + duration_s
+        number = int(due / self._granularity_s) + 1
+        if not self._slots or number < self._cursor:
+            self._cursor = number
+        slot = self._slots.get(number)
+        if slot is None:
+            slot = self._slots[number] = set()
+        entry = Entry(owner, timer, due, slot)
+        slot.add(entry)
+        return entry
+
+    def due(self, now: float) -> list[tuple[User, IntEnum]]:
+        """Take what is due, oldest first."""
+        last = int(now / self._granularity_s)
+        fired: list[Entry] = []
+        while self._slots and self._cursor <= last:
+            fired.extend(self._slots.pop(self._cursor, ()))
+            self._cursor += 1
+        fired.sort(key=lambda entry: entry.due)
+        heard = [(entry.owner, entry.timer) for entry in fired]
+        for entry in fired:
+            entry.cancel()
+        return heard
+
+    def next_due(self) -> float | None:
+        """When the first slot that holds an entry is over, or None."""
+        first = min((number for number, slot in self._slots.items() if slot), default=None)
+        return None if first is None else first * self._granularity_s
