@@ -37,7 +37,7 @@ class Why(NamedTuple):
     """The reason of a decision: what an operator is shown when asking why a call did that."""
 
     rule: str
-    """The key in the configuration that decided: `routes[2]` (counted from 1), `trunks.acme.limits.calls`."""
+    """The key that decided: `routes[2]` (counted from 1), `trunks.acme.limits.calls`."""
     line: int
     """Its line in the configuration file, 0 if it is a default that the file does not hold."""
     text: str

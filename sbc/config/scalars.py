@@ -49,16 +49,16 @@ _PREFIX: Final = re.compile(r"[A-Za-z0-9+*#._~!$&=-]{0,64}\Z")
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)\Z")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _HOST_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]+\Z")
-_OWN_HEADERS: Final = frozenset(
-    # one line for each concern; short forms beside their long ones
+_WRITTEN_BY_US: Final = (
     "via v route record-route from f to t contact m call-id i cseq max-forwards path service-route "
     "content-length l content-type c content-encoding e content-disposition content-language "
     "allow supported k require proxy-require unsupported expires min-expires rseq rack "
     "session-expires x min-se authorization proxy-authorization www-authenticate "
     "proxy-authenticate authentication-info identity identity-info user-agent server organization "
     "call-info in-reply-to date timestamp warning error-info retry-after event o allow-events u "
-    "subscription-state refer-to r referred-by b replaces join refer-sub mime-version".split(" ")
+    "subscription-state refer-to r referred-by b replaces join refer-sub mime-version"
 )
+_OWN_HEADERS: Final = frozenset(_WRITTEN_BY_US.split())
 """What the border writes itself or decides by rules of its own; `pass:` cannot open these."""
 
 

@@ -1,0 +1,63 @@
+"""`sbc check`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+
+import click
+
+from sbc.cli.options import USAGE, config_option, json_option
+from sbc.config.load import Checked
+from sbc.config.load import check as check_file
+
+__all__ = ["check"]
+
+
+@click.command()
+@click.argument("file", required=False)
+@config_option
+@json_option
+def check(file: str | None, config: str, as_json: bool) -> None:
+    """Check a configuration file without starting anything.
+
+    Prints every error of FILE (default: as --config) at once, each as
+
+    \b
+      FILE:LINE:COLUMN: KEY: expected WHAT, got WHAT
+
+    and ends with 2; or one line that says what the file holds, and 0. Notes are about what works
+    and is probably not meant, such as a trunk that no route uses; they do not fail the check.
+    """
+    path = file or config
+    checked = check_file(path)
+    if as_json:
+        click.echo(json.dumps(_as_json(path, checked), indent=2))
+    else:
+        for problem in checked.errors:
+            click.echo(str(problem), err=True)
+        for note in checked.notes:
+            click.echo(str(note))
+        if checked.settings is not None:
+            click.echo(f"{path}: good: {_contents(checked)}")
+    sys.exit(0 if checked.settings is not None else USAGE)
+
+
+def _contents(checked: Checked) -> str:
+    """What a good file holds, counted."""
+    assert checked.settings is not None  # noqa: S101 (asked only then)
+    policies = checked.settings.policies
+    realms = {listener.realm for listener in checked.settings.transport.listeners}
+    counted = (("realm", len(realms)), ("trunk", len(policies.trunks)))
+    counted += (("route", len(policies.routes)),)
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counted)
+
+
+def _as_json(path: str, checked: Checked) -> dict[str, object]:
+    return {
+        "path": path,
+        "good": checked.settings is not None,
+        "errors": [dataclasses.asdict(problem) for problem in checked.errors],
+        "notes": [dataclasses.asdict(problem) for problem in checked.notes],
+    }

@@ -1,0 +1,51 @@
+"""What the commands share: which configuration file, and how an error is shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+
+from sbc.errors import SbcError
+
+__all__ = ["NEW_FILE", "USAGE", "config_option", "fail", "json_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+NEW_FILE: Final = "sbc.yaml"
+USAGE: Final = 2
+"""Exit code of a bad configuration or command line."""
+
+_PLACES: Final = (NEW_FILE, "/etc/sbc/sbc.yaml")
+_HELP: Final = (
+    "The configuration file. Default: $SBC_CONFIG, ./sbc.yaml if it is there, /etc/sbc/sbc.yaml."
+)
+
+
+def config_option(command: F) -> F:
+    """Give a command `--config FILE` and, as its argument `config`, the path that it means."""
+    option = click.option("--config", "-c", "config", metavar="FILE", callback=_resolve, help=_HELP)
+    return option(command)
+
+
+def json_option(command: F) -> F:
+    """Give a query command `--json`, as its argument `as_json`."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+    return option(command)
+
+
+def fail(error: SbcError | str, code: int = 1) -> NoReturn:
+    """Print an error as it is and end with `code`."""
+    click.echo(str(error), err=True)
+    raise click.exceptions.Exit(code)
+
+
+def _resolve(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    """The command's own option, the one before the command, the environment, the usual places."""
+    group = context.find_root().params.get("config") if context.parent is not None else None
+    chosen = value or group or os.environ.get("SBC_CONFIG")
+    if chosen:
+        return str(chosen)
+    return next((path for path in _PLACES if os.path.exists(path)), NEW_FILE)
