@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sbc.errors import ParseError, TransportError
+from sbc.errors import TransportError
+from sbc.sip.stream import FramingError
 from sbc.transaction.hop import Hop
 
 __all__ = ["StreamSink"]
@@ -16,7 +17,7 @@ class StreamSink(Protocol):
     def message(self, frame: bytes, hop: Hop, now: float) -> None:
         """One whole message, headers and body as Content-Length says."""
 
-    def garbled(self, error: ParseError, hop: Hop, now: float) -> None:
+    def garbled(self, error: FramingError, hop: Hop, now: float) -> None:
         """The stream cannot be followed any further. What is sent on `hop` before this returns
         is still written; then the connection is closed."""
 

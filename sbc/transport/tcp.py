@@ -24,8 +24,8 @@ from typing import Final
 
 import trio
 
-from sbc.errors import ConnectError, FlowClosed, ParseError, TransportError
-from sbc.sip.stream import KeepAlive
+from sbc.errors import ConnectError, FlowClosed, TransportError
+from sbc.sip.stream import FramingError, KeepAlive
 from sbc.transaction.hop import TCP, Hop
 from sbc.transport.base import StreamSink
 from sbc.transport.connection import TcpConnection
@@ -38,7 +38,6 @@ __all__ = ["TcpTransport"]
 _ACCEPTS_AT_ONCE: Final = 64
 _READ_BYTES: Final = 16_384
 """Bounds what one wake-up may cost: some sixty small messages."""
-_PONG: Final = b"\r\n"  # RFC 5626 §3.5.1
 _SWEEP_S: Final = 1.0
 _FAREWELL_S: Final = 1.0
 _FAREWELL_BYTES: Final = 262_144
@@ -317,7 +316,7 @@ class TcpTransport:
 
     async def _read(self, connection: TcpConnection) -> None:
         """Read until the peer closes or speaks nonsense. Raises OSError."""
-        sock, framer, sink, hop = connection.sock, connection.framer, self._sink, connection.hop
+        sock, framer = connection.sock, connection.framer
         while True:
             await trio.lowlevel.wait_readable(sock)
             try:
@@ -329,27 +328,32 @@ class TcpTransport:
             now = connection.last_received = self._clock()
             try:
                 frames = framer.feed(data)
-            except ParseError as error:
+            except FramingError as error:
                 self.counters["garbled"] += 1
-                sink.garbled(error, hop, now)
-                sink.flush()
+                self._deliver(connection, error.frames, now)
+                self._sink.garbled(error, connection.hop, now)
+                self._sink.flush()
                 connection.error = FlowClosed(f"framing: {error}")  # takes nothing more
                 await self._say_farewell(connection)
                 return
             if frames:
-                connection.received_any = True
-                connection.partial_since = None
+                self._deliver(connection, frames, now)
+                self._sink.flush()
             elif connection.partial_since is None:
                 connection.partial_since = now
-            for frame in frames:
-                if isinstance(frame, KeepAlive):
-                    if frame is KeepAlive.PING:
-                        connection.send(_PONG, now)
-                        self._watch(connection)
-                else:
-                    self.counters["received"] += 1
-                    sink.message(frame, hop, now)
-            sink.flush()
+
+    def _deliver(
+        self, connection: TcpConnection, frames: list[bytes | KeepAlive], now: float
+    ) -> None:
+        connection.received_any = True
+        connection.partial_since = now if len(connection.framer) else None
+        for frame in frames:
+            if not isinstance(frame, KeepAlive):
+                self.counters["received"] += 1
+                self._sink.message(frame, connection.hop, now)
+            elif frame is KeepAlive.PING:
+                connection.send(KeepAlive.PONG.value, now)
+                self._watch(connection)
 
     async def _say_farewell(self, connection: TcpConnection) -> None:
         """Let the peer read our last words: a close with unread data would reset them away."""

@@ -124,7 +124,8 @@ def test_data_is_found_behind_a_pending_error(opened):
 
 
 @pytest.mark.parametrize(
-    "host", ["sip.example", "", "<broadcast>", "0.0.0.0", "224.0.0.1", "::1", "1.2.3"]
+    "host",
+    ["sip.example", "", "<broadcast>", "0.0.0.0", "224.0.0.1", "::1", "1.2.3"],  # noqa: S104
 )
 def test_only_unicast_numbers_are_sent_to_and_nothing_is_resolved(opened, host):
     a = opened()
