@@ -19,6 +19,7 @@ from contextlib import suppress
 
 from relay.control import lifeline
 from relay.control.line import Line, LineError, Message
+from relay.control.process import Process
 from relay.handoff import handoff_path
 from relay.port_blocks import ParkedBlock, ShortOfDescriptors, park
 from relay.slot import Slot, WorkerProcess
@@ -43,7 +44,7 @@ def adopt_workers(
     When it returns, no other worker of this run directory is alive.
     """
     found: list[Slot] = []
-    strangers: list[lifeline.Process] = []
+    strangers: list[Process] = []
     for path in glob.glob(handoff_path(glob.escape(run_dir), 0).replace("-0.", "-*.")):
         adopted = lifeline.adopt(path, settings)
         if adopted is None:
@@ -60,7 +61,7 @@ def adopt_workers(
     return found
 
 
-def end_all(processes: Iterable[lifeline.Process], wait_s: float) -> None:
+def end_all(processes: Iterable[Process], wait_s: float) -> None:
     """SIGTERM, up to `wait_s` seconds for all of them together, then SIGKILL."""
     left = list(processes)
     for process in left:

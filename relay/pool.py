@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
-import select
 import signal
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
 from typing import Final
@@ -26,24 +23,23 @@ from typing import Final
 from relay.adoption import adopt_workers, end_all
 from relay.control import lifeline
 from relay.control.line import Line, LineError, Message
-from relay.control.run_directory import Lock, LockHeld, RunDirectoryError, make_run_directory
-from relay.handoff import BLOCK_PAIRS, EXIT_SETTINGS
-from relay.port_blocks import (
-    AddressError,
-    ParkedBlock,
-    PortRange,
-    ShortOfDescriptors,
-    check_address,
-    park,
-    shortage,
+from relay.control.process import start as start_process
+from relay.control.run_directory import (
+    RELAY_LOCK,
+    RELAY_SOCKET,
+    Lock,
+    LockHeld,
+    RunDirectoryError,
+    make_run_directory,
 )
+from relay.control.watch import Signals, Watch
+from relay.handoff import EXIT_SETTINGS
+from relay.media_ports import MediaPorts
+from relay.port_blocks import AddressError, ShortOfDescriptors, shortage
 from relay.settings import RelaySettings
 from relay.slot import Slot, WorkerProcess
 
-__all__ = ["ADOPTION_SOCKET", "LOCK_FILE", "Pool", "pool_settings_hash"]
-
-ADOPTION_SOCKET: Final = "relay.sock"
-LOCK_FILE: Final = "relay.lock"
+__all__ = ["Pool"]
 
 DRAIN_S: Final = 5.0
 """How long workers may take to end their calls once the pool is told to go."""
@@ -52,7 +48,6 @@ _WORKER: Final = ("-m", "relay", "worker")
 _QUICK_DEATH_S: Final = 2.0
 _START_S: Final = 15.0
 _LONGEST_PAUSE_S: Final = 5.0
-_MANY_DESCRIPTORS: Final = 4096
 
 _log = logging.getLogger("relay.pool")
 
@@ -82,25 +77,22 @@ class Pool:
         worker: Sequence[str] = _WORKER,
     ) -> None:
         self._settings = settings
-        self._settings_hash = pool_settings_hash(settings)
+        self._settings_hash = lifeline.settings_hash(settings.to_json())
         self._lifeline_fd = lifeline_fd
         self._ready_fd = ready_fd
         self._worker_arguments = worker
-        self._poll = select.epoll()
-        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._watch = Watch()
         self._state = _State.STARTING
         self._exit_code = 0
         self._slots: list[Slot] = []
         self._workers: list[WorkerProcess] = []
-        self._ranges = [PortRange(one, settings.workers) for one in settings.media]
-        self._rows = 2 * BLOCK_PAIRS * sum(one.blocks for one in self._ranges)
+        self._ports = MediaPorts(settings)
         self._quick_deaths = 0
         self._next_spawn = 0.0
         self._kill_at: float | None = None
         self._lock: Lock | None = None
         self._child: lifeline.Child | None = None
-        self._wakeup: tuple[socket.socket, socket.socket] | None = None
-        self._said_exhausted: set[tuple[str, str]] = set()
+        self._signals: Signals | None = None
 
     def run(self) -> int:
         """Serve until told to go. Returns the exit code of the process."""
@@ -122,33 +114,19 @@ class Pool:
 
     def _open(self) -> None:
         make_run_directory(self._settings.run_dir)
-        self._lock = Lock(self._path(LOCK_FILE))
-        self._check_limits()
-        for media in self._settings.media:
-            check_address(media)
-        self._catch_signals()
+        self._lock = Lock(self._path(RELAY_LOCK))
+        self._ports.check()
+        self._signals = Signals((signal.SIGTERM, signal.SIGINT))
+        self._watch.add(self._signals.fileno(), self._signalled)
         grace_s = self._settings.grace_s
-        path = self._path(ADOPTION_SOCKET)
+        path = self._path(RELAY_SOCKET)
         try:
             self._child = lifeline.Child(self._lifeline_fd, path, self._settings_hash, grace_s)
-            self._watch(self._child.fileno(), self._parent_said)
+            self._watch.add(self._child.fileno(), self._parent_said)
             self._open_slots()
         except OSError as error:
             raise RunDirectoryError(f"{path}: {error.strerror}") from error
         self._maintain(time.monotonic())
-
-    def _check_limits(self) -> None:
-        """Take all descriptors that we may have, and see that they are enough to start with."""
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        sockets = sum(2 * one.block_pairs for one in self._ranges)
-        own = 64 + 2 * BLOCK_PAIRS + 8 * self._settings.workers
-        needed = max(own, 64 + 2 * sockets)  # a worker has two sockets on a port that is in use
-        if hard < needed:
-            raise ShortOfDescriptors(
-                f"RLIMIT_NOFILE is {hard}: expected at least {needed} for "
-                f"{len(self._ranges)} media addresses (ulimit -n, LimitNOFILE=)"
-            )
 
     def _open_slots(self) -> None:
         run_dir, wanted = self._settings.run_dir, self._settings.workers
@@ -159,11 +137,7 @@ class Pool:
         new = [Slot.open(index, run_dir) for index in sorted(missing)]
         self._slots += new
         self._slots.sort(key=lambda slot: slot.index)
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        for _ in range(2 if soft >= _MANY_DESCRIPTORS else 1):
-            for slot in new:
-                for ports in self._ranges:
-                    self._grow(slot, ports)
+        self._ports.provide(new)
 
     def _accept_adopted(self, slot: Slot) -> None:
         worker = slot.worker
@@ -171,10 +145,7 @@ class Pool:
             return
         self._workers.append(worker)
         self._watch_worker(worker)
-        for block in slot.blocks:
-            for ports in self._ranges:
-                if (ports.media.realm, ports.media.address) == (block.realm, block.address):
-                    ports.exclude(block.ports)
+        self._ports.exclude(slot.blocks)
         _log.info(
             "worker.adopted slot=%d pid=%d blocks=%d",
             slot.index,
@@ -182,24 +153,10 @@ class Pool:
             len(slot.blocks),
         )
 
-    def _catch_signals(self) -> None:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        theirs.setblocking(False)
-        self._wakeup = (ours, theirs)
-        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _noted)
-        self._watch(ours.fileno(), self._signalled)
-
     # The loop
 
     def _step(self) -> None:
-        now = time.monotonic()
-        for descriptor, _ in self._poll.poll(self._patience_s(now)):
-            callback = self._callbacks.get(descriptor)
-            if callback is not None:  # an earlier callback may have closed it
-                callback()
+        self._watch.wait(self._patience_s(time.monotonic()))
         self._maintain(time.monotonic())
 
     def _patience_s(self, now: float) -> float:
@@ -238,7 +195,7 @@ class Pool:
 
     def _announce(self) -> None:
         ports = sum(len(block.ports) for slot in self._slots for block in slot.blocks)
-        taken = sum(one.taken for one in self._ranges)
+        taken = self._ports.taken
         _log.info("pool.running workers=%d pairs=%d taken=%d", len(self._slots), ports, taken)
         if self._child is not None:
             self._child.facts["ready"] = True
@@ -256,7 +213,7 @@ class Pool:
             if slot.worker is None and spares:
                 worker = spares.pop(0)
                 try:
-                    slot.give(worker, self._settings, self._rows, now)
+                    slot.give(worker, self._settings, self._ports.rows, now)
                 except (OSError, ShortOfDescriptors) as error:
                     _log.error("worker.start slot=%d: %s", slot.index, error)
                     worker.process.signal(signal.SIGKILL)
@@ -280,7 +237,7 @@ class Pool:
     def _spawn(self, now: float) -> None:
         line, theirs = Line.pair()
         try:
-            process = lifeline.start(
+            process = start_process(
                 [*self._worker_arguments, "--fd", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
             )
@@ -294,17 +251,17 @@ class Pool:
         self._watch_worker(worker)
 
     def _watch_worker(self, worker: WorkerProcess) -> None:
-        self._watch(worker.process.fileno(), lambda: self._worker_ended(worker))
-        self._watch(worker.line.fileno(), lambda: self._worker_said(worker))
+        self._watch.add(worker.process.fileno(), lambda: self._worker_ended(worker))
+        self._watch.add(worker.line.fileno(), lambda: self._worker_said(worker))
 
     def _worker_ended(self, worker: WorkerProcess) -> None:
         now = time.monotonic()
         self._worker_said(worker)  # its last words
         code = worker.process.exit_code()
         slot = worker.slot
-        self._unwatch(worker.process.fileno())
+        self._watch.remove(worker.process.fileno())
         if worker.line.fileno() >= 0:
-            self._unwatch(worker.line.fileno())
+            self._watch.remove(worker.line.fileno())
         worker.close()
         self._workers.remove(worker)
         if slot is not None and slot.worker is worker:
@@ -338,7 +295,7 @@ class Pool:
             _log.error("worker.line pid=%d: %s", worker.process.pid, error)
             line.ended = True
         if line.ended:  # the process may take a moment to be gone, or have to be made to
-            self._unwatch(line.fileno())
+            self._watch.remove(line.fileno())
             line.close()
             worker.process.signal(signal.SIGKILL)
         else:
@@ -358,7 +315,13 @@ class Pool:
                     slot.generation,
                 )
             case "need" if slot is not None:
-                self._serve_need(worker, slot, message["realm"], message["address"])
+                realm, address = message["realm"], message["address"]
+                block = self._ports.more(slot, realm, address)
+                if block is not None:
+                    worker.line.send(block.message(), block)
+                else:
+                    exhausted = {"t": "exhausted", "realm": realm, "address": address}
+                    worker.line.send(exhausted)
             case "failed":
                 text = str(message["text"])
                 if text != worker.complaint:
@@ -366,42 +329,6 @@ class Pool:
                     _log.error("relay worker (pid %d): %s", worker.process.pid, text)
             case _:
                 pass
-
-    # Ports
-
-    def _serve_need(self, worker: WorkerProcess, slot: Slot, realm: str, address: str) -> None:
-        for ports in self._ranges:
-            if ports.media.realm != realm or address not in ("", ports.media.address):
-                continue
-            try:
-                block = self._grow(slot, ports)
-            except (ShortOfDescriptors, AddressError) as error:
-                _log.error("%s", error)
-                break
-            if block is not None:
-                worker.line.send(block.message(), block)
-                return
-        if (realm, address) not in self._said_exhausted:
-            self._said_exhausted.add((realm, address))
-            _log.warning("ports.exhausted realm=%s address=%s", realm, address or "any")
-        worker.line.send({"t": "exhausted", "realm": realm, "address": address})
-
-    def _grow(self, slot: Slot, ports: PortRange) -> ParkedBlock | None:
-        """Bind the next block of this range for this slot, or None if there is none left."""
-        bound = ports.bind()
-        if bound is None:
-            return None
-        numbers, sockets = bound
-        block = park(
-            sockets,
-            block_id=slot.next_block_id(),
-            realm=ports.media.realm,
-            address=ports.media.address,
-            ports=numbers,
-            row=slot.next_row,
-        )
-        slot.keep(block)
-        return block
 
     # The end
 
@@ -421,13 +348,13 @@ class Pool:
                     self._begin_drain(DRAIN_S)
 
     def _signalled(self) -> None:
-        assert self._wakeup is not None  # noqa: S101
-        with suppress(BlockingIOError):
-            for _ in self._wakeup[0].recv(64):
-                if self._state is _State.DRAINING:
-                    self._kill_all()
-                else:
-                    self._begin_drain(DRAIN_S)
+        if self._signals is None:
+            return
+        for _ in self._signals.taken():
+            if self._state is _State.DRAINING:
+                self._kill_all()
+            else:
+                self._begin_drain(DRAIN_S)
 
     def _begin_drain(self, deadline_s: float) -> None:
         if self._state is _State.DRAINING:
@@ -457,46 +384,23 @@ class Pool:
             worker.line.close()
         for slot in self._slots:
             slot.close(self._settings.run_dir)
-        if self._wakeup is not None:
-            signal.set_wakeup_fd(-1)
-            for one in self._wakeup:
-                one.close()
+        if self._signals is not None:
+            self._signals.close()
         if self._child is not None:
             self._child.close()
         if self._ready_fd >= 0:
             os.close(self._ready_fd)
         if self._lock is not None:
             self._lock.release()
-        self._poll.close()
-
-    # Descriptors
+        self._watch.close()
 
     def _path(self, name: str) -> str:
         return os.path.join(self._settings.run_dir, name)
 
-    def _watch(self, descriptor: int, callback: Callable[[], None]) -> None:
-        self._callbacks[descriptor] = callback
-        self._poll.register(descriptor, select.EPOLLIN)
-
-    def _unwatch(self, descriptor: int) -> None:
-        if self._callbacks.pop(descriptor, None) is not None:
-            self._poll.unregister(descriptor)
-
     def _watch_line(self, worker: WorkerProcess) -> None:
-        """Poll a worker's line for writing exactly while something is queued."""
         if worker.line.fileno() >= 0:
-            events = select.EPOLLIN | (select.EPOLLOUT if worker.line.waiting else 0)
-            self._poll.modify(worker.line.fileno(), events)
-
-
-def pool_settings_hash(settings: RelaySettings) -> str:
-    """What a launcher and a pool must agree on before one adopts the other."""
-    return lifeline.settings_hash(settings.to_json())
+            self._watch.writing(worker.line.fileno(), worker.line.waiting)
 
 
 def _served(slot: Slot) -> bool:
     return slot.worker is not None and slot.worker.running
-
-
-def _noted(_number: int, _frame: object) -> None:
-    """The wakeup descriptor has told the loop already."""

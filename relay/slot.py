@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from relay import handoff
-from relay.control import lifeline
 from relay.control.line import Line
+from relay.control.process import Process
 from relay.port_blocks import ParkedBlock
 from relay.settings import RelaySettings
 
@@ -20,7 +20,7 @@ __all__ = ["Slot", "WorkerProcess", "control_path"]
 class WorkerProcess:
     """One worker, from its start to its end."""
 
-    process: lifeline.Process
+    process: Process
     line: Line
     since: float
     """When it was started, or given its slot: monotonic seconds."""

@@ -21,31 +21,26 @@ import errno
 import hashlib
 import os
 import select
-import signal
 import socket
 import struct
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from relay.control.line import Line, LineError, Message
+from relay.control.process import Process
 
 __all__ = [
     "EXIT_SETTINGS",
     "Adopted",
     "Child",
     "Event",
-    "Process",
     "adopt",
     "at_end",
     "check_path",
     "settings_hash",
-    "start",
 ]
 
 EXIT_SETTINGS: Final = 2
@@ -77,6 +72,9 @@ class Child:
         settings: hash of the settings that this process runs with (`settings_hash`).
         grace_s: how long an orphan goes on.
 
+    Make it before anything that a second such process could not have, e.g. a SIP port: if the
+    parent is gone already, `handle` says GRACE_OVER at once.
+
     Raises OSError if `path` cannot be listened on.
     """
 
@@ -94,6 +92,7 @@ class Child:
         self.orphaned = False
         self.deadline: float | None = None
         """When the grace time is over, monotonic seconds: call `handle` then. None: no orphan."""
+        self._born_orphan = lifeline_fd >= 0 and _hung_up(lifeline_fd)
         self.final = False
         """This process is on its way out and takes no parent any more."""
         if lifeline_fd >= 0:
@@ -155,7 +154,9 @@ class Child:
         os.close(self._lifeline_fd)
         self._lifeline_fd = -1
         self.orphaned = True
-        self.deadline = now + self._grace_s
+        # Nothing is worth keeping if the parent died before this process was up, and the next
+        # parent may have started another in its place.
+        self.deadline = now if self._born_orphan else now + self._grace_s
 
     def _accept(self) -> None:
         assert self._listener is not None  # noqa: S101
@@ -212,60 +213,6 @@ class Child:
         return True
 
 
-class Process:
-    """A process that we look after: a child of ours, or one that we adopted.
-
-    Args:
-        pid: its process id, alive or not yet waited for.
-        lifeline: the write end that we hold, or -1.
-        popen: the handle if it is our child; an adopted process has no exit code for us.
-    """
-
-    __slots__ = ("_lifeline", "_pidfd", "_popen", "pid")
-
-    def __init__(
-        self, pid: int, lifeline: int = -1, popen: subprocess.Popen[bytes] | None = None
-    ) -> None:
-        self.pid = pid
-        self._lifeline = lifeline
-        self._popen = popen
-        self._pidfd = os.pidfd_open(pid)
-
-    def fileno(self) -> int:
-        """The pidfd: readable when the process has ended."""
-        return self._pidfd
-
-    def ended(self, wait_s: float = 0) -> bool:
-        """Whether it has ended, within `wait_s` seconds."""
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        return bool(poll.poll(wait_s * 1000))
-
-    def exit_code(self) -> int | None:
-        """Exit code, negative for a signal; None if it is not our child or has not ended."""
-        return None if self._popen is None else self._popen.poll()
-
-    def signal(self, number: int) -> None:
-        """Send a signal; nothing happens if it has ended."""
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, number)
-
-    def let_go(self) -> None:
-        """End its lifeline: it is an orphan from now on."""
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
-
-    def close(self) -> None:
-        """Forget it. Its lifeline ends, its exit status is collected if it is there."""
-        self.let_go()
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-        if self._popen is not None and self._popen.poll() is None:
-            self._popen.returncode = 0  # not waited for on purpose: no ResourceWarning
-
-
 @dataclass(slots=True)
 class Adopted:
     """A process found at its socket."""
@@ -280,39 +227,6 @@ class Adopted:
     def same(self) -> bool:
         """It runs with our settings and has taken our lifeline."""
         return self.line is not None
-
-
-def start(
-    arguments: Sequence[str],
-    *,
-    pass_fds: Sequence[int] = (),
-    lifeline_option: str = "--lifeline-fd",
-) -> Process:
-    """Start `python -P <arguments> --lifeline-fd N` in a session of its own.
-
-    Args:
-        arguments: for the interpreter, e.g. `["-m", "relay", "worker", "--fd", "7"]`.
-        pass_fds: further descriptors that it inherits, under the same numbers.
-
-    Raises OSError if there are no descriptors or processes left.
-    """
-    theirs, ours = os.pipe()
-    environment = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
-    try:
-        popen = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", *arguments, lifeline_option, str(theirs)],
-            pass_fds=(*pass_fds, theirs),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # a terminal's Ctrl-C reaches the launcher alone
-            close_fds=True,
-            env=environment,
-        )
-    except BaseException:
-        os.close(ours)
-        raise
-    finally:
-        os.close(theirs)
-    return Process(popen.pid, ours, popen)
 
 
 def adopt(path: str, settings: str, wait_s: float = _ADOPTION_WAIT_S) -> Adopted | None:
@@ -420,6 +334,12 @@ def _peer_process(end: socket.socket) -> int:
     if pid <= 0:
         raise OSError(errno.ESRCH, "the socket's owner is in another pid namespace")
     return pid
+
+
+def _hung_up(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return bool(poll.poll(0))
 
 
 def at_end(descriptor: int) -> bool:

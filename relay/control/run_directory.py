@@ -13,10 +13,28 @@ import fcntl
 import os
 import stat
 from contextlib import suppress
+from typing import Final
 
-__all__ = ["Lock", "LockHeld", "RunDirectoryError", "holder", "make_run_directory"]
+__all__ = [
+    "LAUNCHER_LOCK",
+    "RELAY_LOCK",
+    "RELAY_SOCKET",
+    "SIGNALLING_SOCKET",
+    "Lock",
+    "LockHeld",
+    "RunDirectoryError",
+    "holder",
+    "make_run_directory",
+]
 
-_LONGEST_NAME = "signalling.sock"
+LAUNCHER_LOCK: Final = "launcher.lock"
+RELAY_LOCK: Final = "relay.lock"
+RELAY_SOCKET: Final = "relay.sock"
+"""Where a supervisor listens for launchers."""
+SIGNALLING_SOCKET: Final = "signalling.sock"
+"""Where signalling listens for launchers."""
+
+_LONGEST_NAME = SIGNALLING_SOCKET
 _MAX_PATH_BYTES = 107
 
 

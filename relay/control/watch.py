@@ -1,0 +1,90 @@
+"""The loop of a small process: descriptors with callbacks, and signals as one of them.
+
+Standard library only, for the launcher and the supervisor.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+__all__ = ["Signals", "Watch"]
+
+
+class Watch:
+    """Descriptors that are polled, each with what to call when it is ready."""
+
+    __slots__ = ("_callbacks", "_poll")
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+
+    def add(self, descriptor: int, callback: Callable[[], None]) -> None:
+        """Call back whenever it is readable."""
+        self._poll.register(descriptor, select.EPOLLIN)
+        self._callbacks[descriptor] = callback
+
+    def writing(self, descriptor: int, wanted: bool) -> None:
+        """Call back when it is writable too, or no longer."""
+        if descriptor in self._callbacks:
+            self._poll.modify(descriptor, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
+
+    def remove(self, descriptor: int) -> None:
+        """Forget it, before it is closed; nothing happens if it is not watched."""
+        if self._callbacks.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for something, and call back for all that is ready."""
+        for descriptor, _ in self._poll.poll(max(0.0, timeout_s)):
+            callback = self._callbacks.get(descriptor)
+            if callback is not None:  # an earlier callback may have removed it
+                callback()
+
+    def close(self) -> None:
+        """Stop watching everything."""
+        self._callbacks.clear()
+        self._poll.close()
+
+
+class Signals:
+    """Signals as something to read; only in a main thread, one at a time.
+
+    Args:
+        numbers: the signals that are caught until `close`.
+    """
+
+    __slots__ = ("_former", "_ours", "_theirs")
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+        self._theirs.setblocking(False)
+        signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
+        self._former = {number: signal.signal(number, _noted) for number in numbers}
+
+    def fileno(self) -> int:
+        """Readable when a signal has come."""
+        return self._ours.fileno()
+
+    def taken(self) -> list[int]:
+        """The numbers of those that came since the last time."""
+        with suppress(BlockingIOError):
+            return list(self._ours.recv(64))
+        return []
+
+    def close(self) -> None:
+        """Back to how it was."""
+        signal.set_wakeup_fd(-1)
+        for number, former in self._former.items():
+            signal.signal(number, former)
+        self._ours.close()
+        self._theirs.close()
+
+
+def _noted(_number: int, _frame: object) -> None:
+    """The wakeup descriptor has told the loop already."""

@@ -1,0 +1,404 @@
+"""Starts the border's two programs, watches them, and ends them in order.
+
+It has no state: what it started survives it for a grace time, and the next launcher on the same
+run directory adopts it. One that runs with other settings is ended first. The relay pool comes
+up before signalling and goes down after it.
+
+    SIGINT, SIGTERM: signalling drains, then the pool; a second one: both end now.
+    A child that dies is started again, slower each time if it dies at once; one that ends with
+    the reserved exit code (bad settings) ends the border.
+
+Standard library only. What happens on whose death is in docs/closures.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+from relay.control import lifeline
+from relay.control.process import Process
+from relay.control.process import start as start_process
+from relay.control.run_directory import (
+    LAUNCHER_LOCK,
+    RELAY_LOCK,
+    RELAY_SOCKET,
+    SIGNALLING_SOCKET,
+    Lock,
+    LockHeld,
+    RunDirectoryError,
+    holder,
+    make_run_directory,
+)
+from relay.control.watch import Signals, Watch
+from relay.settings import RelaySettings
+
+__all__ = ["EXIT_ALREADY_RUNNING", "EXIT_SETTINGS", "LauncherSettings", "launch", "main"]
+
+EXIT_SETTINGS: Final = lifeline.EXIT_SETTINGS
+EXIT_ALREADY_RUNNING: Final = 1
+
+_POOL_DRAIN_S: Final = 6.0
+"""The pool's own deadline for its workers is 5 s."""
+_NOW_S: Final = 1.0
+_QUICK_DEATH_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 5.0
+_LOCK_WAIT_S: Final = 8.0
+
+_log = logging.getLogger("sbc.launcher")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LauncherSettings:
+    """What to launch."""
+
+    settings_path: str
+    """The border's configuration; signalling is given its path."""
+    relay: RelaySettings
+    """The pool's settings; `relay.run_dir` is the run directory of everything."""
+    drain_s: float = 10.0
+    """How long signalling may take to end its calls."""
+    signalling: tuple[str, ...] = ("-m", "sbc.runtime")
+    """The interpreter's arguments that start signalling."""
+    pool: tuple[str, ...] = ("-m", "relay", "pool")
+
+
+class _State(IntEnum):
+    STARTING = 1
+    RUNNING = 2
+    STOPPING_SIGNALLING = 3
+    STOPPING_POOL = 4
+    ENDED = 5
+
+
+@dataclass(slots=True, eq=False)
+class _Part:
+    """One of the two programs."""
+
+    name: str
+    arguments: tuple[str, ...]
+    socket_path: str
+    settings_hash: str
+    drain_s: float
+    process: Process | None = None
+    since: float = 0.0
+    ready_fd: int = -1
+    ready: bool = False
+    told: str = ""
+    """What it said with its readiness: where it listens."""
+    quick_deaths: int = 0
+    start_at: float | None = None
+    """When to start it again."""
+    kill_at: float | None = None
+    """When it has had its time to end."""
+
+
+class Launcher:
+    """One border.
+
+    Args:
+        settings: where everything is and what to start.
+    """
+
+    def __init__(self, settings: LauncherSettings) -> None:
+        relay = settings.relay
+        run_dir = relay.run_dir
+        self._run_dir = run_dir
+        self._relay = relay
+        self._relay_path = os.path.join(run_dir, "relay.json")
+        file = Path(settings.settings_path).read_text(encoding="utf-8")
+        border_hash = lifeline.settings_hash(file, relay.to_json())
+        self._pool = _Part(
+            "relay pool",
+            (*settings.pool, "--settings", self._relay_path),
+            os.path.join(run_dir, RELAY_SOCKET),
+            lifeline.settings_hash(relay.to_json()),
+            _POOL_DRAIN_S,
+        )
+        self._signalling = _Part(
+            "signalling",
+            (
+                *settings.signalling,
+                *("--settings", settings.settings_path, "--settings-hash", border_hash),
+            ),
+            os.path.join(run_dir, SIGNALLING_SOCKET),
+            border_hash,
+            settings.drain_s,
+        )
+        self._parts = (self._pool, self._signalling)
+        self._state = _State.STARTING
+        self._exit_code = 0
+        self._watch = Watch()
+        self._signals: Signals | None = None
+        self._lock: Lock | None = None
+
+    def run(self) -> int:
+        """Launch, and stay until the border has ended. Returns the exit code."""
+        try:
+            self._open()
+            while self._state is not _State.ENDED:
+                self._watch.wait(self._patience_s(time.monotonic()))
+                self._maintain(time.monotonic())
+        except LockHeld as error:
+            _log.error("%s", error)
+            return EXIT_ALREADY_RUNNING
+        except RunDirectoryError as error:
+            _log.error("%s", error)
+            return EXIT_SETTINGS
+        except KeyboardInterrupt:  # before the loop took signals over; survivors look on
+            return 128 + signal.SIGINT
+        finally:
+            self._close()
+        return self._exit_code
+
+    # Start
+
+    def _open(self) -> None:
+        make_run_directory(self._run_dir)
+        self._lock = Lock(os.path.join(self._run_dir, LAUNCHER_LOCK))
+        self._find_survivors()
+        temporary = f"{self._relay_path}.new"
+        try:
+            Path(temporary).write_text(self._relay.to_json(), encoding="utf-8")
+            os.replace(temporary, self._relay_path)
+        except OSError as error:
+            raise RunDirectoryError(f"{self._relay_path}: {error.strerror}") from None
+        self._signals = Signals((signal.SIGTERM, signal.SIGINT))
+        self._watch.add(self._signals.fileno(), self._signalled)
+        self._maintain(time.monotonic())
+
+    def _find_survivors(self) -> None:
+        """Adopt what a dead launcher left, and end what is not as we want it."""
+        strangers: list[tuple[_Part, Process]] = []
+        for part in reversed(self._parts):  # in the order in which they are ended
+            found = lifeline.adopt(part.socket_path, part.settings_hash)
+            if found is None:
+                continue
+            if found.line is not None:
+                found.line.close()
+            if found.same and found.answer.get("ready"):
+                _log.info("adopted %s (pid %d)", part.name, found.process.pid)
+                part.ready = True
+                part.told = str(found.answer.get("listening", ""))
+                self._hold(part, found.process)
+            else:
+                strangers.append((part, found.process))
+        for part, process in strangers:
+            _log.info("ending the %s of another launcher (pid %d)", part.name, process.pid)
+            _end(process, part.drain_s)
+        if self._pool.process is None:
+            _wait_for_lock(os.path.join(self._run_dir, RELAY_LOCK))
+
+    def _start(self, part: _Part, now: float) -> None:
+        part.start_at = None
+        ours, theirs = os.pipe()
+        try:
+            process = start_process([*part.arguments, "--ready-fd", str(theirs)], pass_fds=[theirs])
+        except OSError as error:
+            os.close(ours)
+            _log.error("%s: cannot start: %s", part.name, error.strerror)
+            part.start_at = now + _LONGEST_PAUSE_S
+            return
+        finally:
+            os.close(theirs)
+        os.set_blocking(ours, False)
+        part.ready_fd = ours
+        part.ready = False
+        self._watch.add(ours, lambda: self._part_ready(part))
+        part.since = now
+        self._hold(part, process)
+
+    def _hold(self, part: _Part, process: Process) -> None:
+        part.process = process
+        self._watch.add(process.fileno(), lambda: self._part_ended(part))
+
+    def _part_ready(self, part: _Part) -> None:
+        try:
+            told = os.read(part.ready_fd, 4096).decode("utf-8", "replace").strip()
+        except BlockingIOError:
+            return
+        self._forget_ready_pipe(part)
+        if told:  # else it closed the pipe on its way out, and its pidfd tells the rest
+            part.ready = True
+            part.told = told.partition(" ")[2]
+
+    # The loop
+
+    def _patience_s(self, now: float) -> float:
+        times = [now + 60.0]
+        for part in self._parts:
+            times += [at for at in (part.start_at, part.kill_at) if at is not None]
+        return max(0.0, min(times) - now) + 0.001
+
+    def _maintain(self, now: float) -> None:
+        """Whatever is due."""
+        if self._state in (_State.STARTING, _State.RUNNING):
+            self._maintain_parts(now)
+        if self._state is _State.STOPPING_SIGNALLING:
+            self._stop_late(self._signalling, now)
+            if self._signalling.process is None:
+                self._state = _State.STOPPING_POOL
+                self._tell_to_end(self._pool, self._pool.drain_s)
+        if self._state is _State.STOPPING_POOL:
+            self._stop_late(self._pool, now)
+            if self._pool.process is None:
+                self._state = _State.ENDED
+
+    def _maintain_parts(self, now: float) -> None:
+        for part in self._parts:
+            if part.process is None and (part.start_at is None or now >= part.start_at):
+                self._start(part, now)
+            if self._state is _State.STARTING and not part.ready:
+                return  # one after the other
+        if self._state is _State.STARTING:
+            self._state = _State.RUNNING
+            told = self._signalling.told
+            _log.info("the border listens%s", f" on {told}" if told else "")
+            _notify_service_manager("READY=1")
+
+    def _part_ended(self, part: _Part) -> None:
+        process = part.process
+        if process is None:
+            return
+        now = time.monotonic()
+        code = process.exit_code()
+        self._watch.remove(process.fileno())
+        self._forget_ready_pipe(part)
+        process.close()
+        part.process = None
+        part.ready = False
+        if self._state >= _State.STOPPING_SIGNALLING:
+            return
+        _log.warning("%s (pid %d) has ended: %s", part.name, process.pid, _reason(code))
+        if code == EXIT_SETTINGS:
+            self._exit_code = EXIT_SETTINGS
+            self._stop()
+            return
+        part.quick_deaths = part.quick_deaths + 1 if now - part.since < _QUICK_DEATH_S else 0
+        pause_s = 0.1 * 2.0**part.quick_deaths if part.quick_deaths else 0.0
+        part.start_at = now + min(_LONGEST_PAUSE_S, pause_s)
+
+    # The end
+
+    def _signalled(self) -> None:
+        if self._signals is None:
+            return
+        for _ in self._signals.taken():
+            if self._state < _State.STOPPING_SIGNALLING:
+                self._stop()
+                continue
+            for part in self._parts:
+                self._tell_to_end(part, _NOW_S)
+                part.drain_s = min(part.drain_s, _NOW_S)
+
+    def _stop(self) -> None:
+        self._state = _State.STOPPING_SIGNALLING
+        _notify_service_manager("STOPPING=1")
+        self._tell_to_end(self._signalling, self._signalling.drain_s)
+
+    def _tell_to_end(self, part: _Part, wait_s: float) -> None:
+        if part.process is not None:
+            part.process.signal(signal.SIGTERM)
+            part.kill_at = time.monotonic() + wait_s
+
+    def _stop_late(self, part: _Part, now: float) -> None:
+        if part.process is not None and part.kill_at is not None and now >= part.kill_at:
+            _log.warning("%s (pid %d) does not end: killed", part.name, part.process.pid)
+            part.process.signal(signal.SIGKILL)
+            part.kill_at = now + _NOW_S
+
+    def _forget_ready_pipe(self, part: _Part) -> None:
+        if part.ready_fd >= 0:
+            self._watch.remove(part.ready_fd)
+            os.close(part.ready_fd)
+            part.ready_fd = -1
+
+    def _close(self) -> None:
+        for part in self._parts:
+            self._forget_ready_pipe(part)
+            if part.process is not None:
+                part.process.close()
+        if self._signals is not None:
+            self._signals.close()
+        if self._lock is not None:
+            self._lock.release()
+        self._watch.close()
+
+
+def launch(settings: LauncherSettings) -> int:
+    """Run a border until it is told to end.
+
+    Returns the exit code: 0, EXIT_ALREADY_RUNNING, or EXIT_SETTINGS where starting again with
+    the same settings is no use. Raises OSError if the settings file cannot be read.
+    """
+    return Launcher(settings).run()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -P -m sbc.launcher`: as `launch`, with the pool's settings in a file."""
+    parser = argparse.ArgumentParser(prog="sbc.launcher", description=__doc__)
+    parser.add_argument("--settings", required=True, help="the border's configuration")
+    parser.add_argument("--relay", required=True, help="a file with RelaySettings as JSON")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s", stream=sys.stderr)
+    try:
+        relay = RelaySettings.from_json(Path(options.relay).read_text(encoding="utf-8"))
+        return launch(LauncherSettings(settings_path=options.settings, relay=relay))
+    except OSError as error:
+        _log.error("%s: %s", error.filename, error.strerror)
+    except (ValueError, KeyError, TypeError) as error:
+        _log.error("%s: expected relay settings as JSON: %s", options.relay, error)
+    return EXIT_SETTINGS
+
+
+def _end(process: Process, wait_s: float) -> None:
+    process.signal(signal.SIGTERM)
+    if not process.ended(wait_s):
+        process.signal(signal.SIGKILL)
+        process.ended(_NOW_S)
+    process.close()
+
+
+def _wait_for_lock(path: str) -> None:
+    """Let a pool that is on its way out finish; kill one that does not come to an end."""
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while (pid := holder(path)) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if pid:
+        with suppress(OSError):
+            process = Process(pid)
+            if holder(path) == pid:
+                _end(process, 0.0)
+            else:
+                process.close()
+
+
+def _reason(code: int | None) -> str:
+    if code is None:
+        return "not a child of ours"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _notify_service_manager(text: str) -> None:
+    """sd_notify(3): a datagram to where systemd said, if it did."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one, suppress(OSError):
+        one.sendto(text.encode(), address)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
