@@ -12,7 +12,6 @@ from typing import Final
 from sbc.errors import ParseError
 
 __all__ = [
-    "HOST",
     "MAX_COMMENT_DEPTH",
     "MAX_HEADERS",
     "MAX_LINE_BYTES",
@@ -24,7 +23,6 @@ __all__ = [
     "decimal",
     "is_ipv6",
     "is_token",
-    "is_word",
     "quote",
     "split_list",
     "unfold",
@@ -42,10 +40,7 @@ MAX_COMMENT_DEPTH: Final = 8
 
 _ALPHANUM: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 TOKEN: Final = _ALPHANUM + b"-.!%*_+`'~"
-# RFC 3261 has no "_" in a hostname; Windows and Docker hosts have, and nothing depends on it.
-HOST: Final = _ALPHANUM + b"-._"
 VISIBLE: Final = bytes(range(0x21, 0x7F))
-_PRINTING: Final = VISIBLE + bytes(range(0x80, 0x100))
 _IPV6: Final = b"0123456789abcdefABCDEF:."
 
 # One member of a list: no separator outside quoted strings and <>. A `"` or `<` that is never
@@ -68,11 +63,6 @@ _COMMENT_PART: Final = re.compile(rb'[^()"\\]++|\\.|"(?:[^"\\]++|\\.)*+"|[()]', 
 def is_token(value: bytes) -> bool:
     """Whether `value` is a `token`: a method, a header or parameter name."""
     return value != b"" and not value.translate(None, TOKEN)
-
-
-def is_word(value: bytes) -> bool:
-    """Whether `value` is one run of printing bytes: no white space, no control; UTF-8 may be."""
-    return value != b"" and not value.translate(None, _PRINTING)
 
 
 def is_ipv6(value: bytes) -> bool:

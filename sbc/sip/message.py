@@ -1,7 +1,7 @@
 """Messages: the bytes as they came, and typed views of what is asked for.
 
-A header field stays the three pieces that its line was cut into (name, colon, rest), so that the
-line can be given back byte for byte. What a dialog or a transaction cannot do without (Via, CSeq,
+A header field stays the pieces that its line was cut into, so that the line can be given back byte
+for byte. What a dialog or a transaction cannot do without (Via, CSeq,
 Call-ID, tags) has been read and checked by the parser; everything else is read on first access.
 """
 
@@ -11,23 +11,25 @@ from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
 from sbc.sip.address import NameAddr, parse_name_addr
-from sbc.sip.grammar import decimal, split_list, unfold, without_comments
+from sbc.sip.grammar import decimal, split_list, without_comments
 from sbc.sip.uri import Uri
 from sbc.sip.via import Via
 
-__all__ = ["Field", "Message", "Request", "Response", "value_of"]
+__all__ = ["Field", "Message", "Request", "Response", "line_of"]
 
-Field: TypeAlias = tuple[bytes, bytes, bytes]
-"""name as received, b":", rest of the line without its CRLF: `b"".join(field)` is the line."""
+Field: TypeAlias = tuple[bytes, bytes, bytes] | tuple[bytes, bytes, bytes, bytes]
+"""The name as received, b":", the rest of the line without its CRLF. Of a folded line the third
+has its folds read as spaces, and a fourth is the line as received."""
 
 _MAX_FORWARDS: Final = 255  # RFC 3261 §20.22
 _MAX_SECONDS: Final = 2**32 - 1  # delta-seconds, §20.19
 
 
-def value_of(field: Field) -> bytes:
-    """A field's value: stripped, its folds read as spaces."""
-    value = field[2].strip()
-    return value if value.find(b"\n") < 0 else unfold(value)
+def line_of(field: Field) -> bytes:
+    """A field's line as received, with its CRLF."""
+    if len(field) == 4:
+        return field[3] + b"\r\n"
+    return b"%b:%b\r\n" % (field[0], field[2])
 
 
 class Message:
@@ -78,7 +80,7 @@ class Message:
     def first(self, name: bytes) -> bytes | None:
         """The value of the first line of that name, or None."""
         field = self._fields.get(name)
-        return None if field is None else value_of(field)
+        return None if field is None else field[2].strip()
 
     def every(self, name: bytes) -> list[bytes]:
         """The value of each line of that name, in order."""
@@ -86,8 +88,8 @@ class Message:
         if field is None:
             return []
         if name not in self._repeated:
-            return [value_of(field)]
-        return [value_of(field), *map(value_of, self._repeated[name])]
+            return [field[2].strip()]
+        return [line[2].strip() for line in (field, *self._repeated[name])]
 
     def values(self, name: bytes) -> list[bytes]:
         """The members of the comma list that all lines of that name make up (§7.3.1), in order.
@@ -103,6 +105,13 @@ class Message:
             if member
         ]
 
+    def raw(self, name: bytes) -> list[bytes]:
+        """Each line of that name, byte for byte as received, with its CRLF."""
+        field = self._fields.get(name)
+        if field is None:
+            return []
+        return [line_of(field), *map(line_of, self._repeated.get(name, ()))]
+
     def lines(self, names: frozenset[bytes]) -> bytes:
         """The lines of those names, byte for byte as received, each with its CRLF.
 
@@ -114,25 +123,23 @@ class Message:
         parts: list[bytes] = []
         for name, field in self._fields.items():
             if name in names:
-                parts += field
-                parts.append(b"\r\n")
-                for more in self._repeated.get(name, ()):
-                    parts += more
-                    parts.append(b"\r\n")
+                parts.append(line_of(field))
+                if name in self._repeated:
+                    parts += map(line_of, self._repeated[name])
         return b"".join(parts)
 
     @property
     def from_(self) -> NameAddr:
         """The From header."""
         if self._from is None:
-            self._from = parse_name_addr(value_of(self._fields[b"from"]), "From")
+            self._from = parse_name_addr(self._fields[b"from"][2].strip(), "From")
         return self._from
 
     @property
     def to(self) -> NameAddr:
         """The To header."""
         if self._to is None:
-            self._to = parse_name_addr(value_of(self._fields[b"to"]), "To")
+            self._to = parse_name_addr(self._fields[b"to"][2].strip(), "To")
         return self._to
 
     @property
@@ -143,7 +150,7 @@ class Message:
             ParseError: not a name-addr.
         """
         if self._contact is None and b"contact" in self._fields:
-            value = value_of(self._fields[b"contact"])
+            value = self._fields[b"contact"][2].strip()
             if value.find(b",") >= 0:
                 value = split_list(value, b",", "Contact")[0]
             self._contact = parse_name_addr(value, "Contact")
@@ -159,7 +166,7 @@ class Message:
         field = self._fields.get(b"max-forwards")
         if field is None:
             return None
-        number = decimal(value_of(field), _MAX_FORWARDS)
+        number = decimal(field[2].strip(), _MAX_FORWARDS)
         if number is None:
             raise ParseError("Max-Forwards", f"expected 0 to 255, got {field[2][:32]!r}")
         return number

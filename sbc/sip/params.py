@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import MAX_PARAMS, is_token, is_word, split_list
+from sbc.sip.grammar import MAX_PARAMS, QUOTED_STRING, VISIBLE, split_list
 
 __all__ = ["Params", "parse_params"]
 
 Params: TypeAlias = dict[bytes, bytes]
 """Lower-case name → raw value (quotes kept, see `grammar.unquote`); a flag has the value b""."""
 
+# Wider than `token`: peers write IPv6 addresses, base64 and e-mail addresses without quotes.
+_UNQUOTED: Final = VISIBLE.translate(None, b'"<>,;')
+
 
 def parse_params(value: bytes, section: str) -> Params:
-    """Read the parameters after the first `;` of a header value; b"" has none.
+    """Read the parameters that follow the first `;` of a header value.
 
     Args:
         value: unfolded, without the leading `;`.
         section: what a ParseError names.
 
     Raises:
-        ParseError: an empty parameter, a name twice (§7.3.1), a value that is no token, host or
-            quoted string, or more than MAX_PARAMS.
+        ParseError: an empty parameter, a name twice (§7.3.1), a value that is neither a run of
+            printing ASCII nor a quoted string, or more than MAX_PARAMS.
     """
-    params: Params = {}
-    if not value:
-        return params
-    members = split_list(value, b";", section)
+    if value.translate(None, _UNQUOTED).strip(b";"):
+        members = split_list(value, b";", section)
+        plain = False
+    else:
+        members = value.split(b";")
+        plain = True
     if len(members) > MAX_PARAMS:
         raise ParseError(section, f"more than {MAX_PARAMS} parameters")
+    params: Params = {}
     for member in members:
-        name, equals, text = member.partition(b"=")
-        name = name.strip(b" \t").lower()
-        text = text.strip(b" \t")
-        if not is_token(name):
-            raise ParseError(section, f"expected a parameter name, got {name[:32]!r}")
+        name, _, text = member.partition(b"=")
+        if not plain:
+            name = name.rstrip(b" \t")
+            text = text.lstrip(b" \t")
+            _check(name, text, section)
+        name = name.lower()
+        if not name:
+            raise ParseError(section, "expected a parameter, got none")
         if name in params:
             raise ParseError(section, f"parameter {name[:32]!r} twice")
-        if equals and text[:1] != b'"' and not is_word(text):
-            raise ParseError(section, f"expected a value for {name[:32]!r}")
         params[name] = text
     return params
+
+
+def _check(name: bytes, text: bytes, section: str) -> None:
+    if name.translate(None, _UNQUOTED):
+        raise ParseError(section, f"expected a parameter name, got {name[:32]!r}")
+    if text.translate(None, _UNQUOTED) and QUOTED_STRING.fullmatch(text) is None:
+        raise ParseError(section, f"expected a value for {name[:32]!r}, got {text[:32]!r}")

@@ -14,6 +14,7 @@ at all, an empty or absent reason phrase, CRLFs before the start line (§7.5 has
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Final
 
 from sbc.errors import ParseError
@@ -26,9 +27,10 @@ from sbc.sip.grammar import (
     decimal,
     is_token,
     split_list,
+    unfold,
 )
 from sbc.sip.headers import CANONICAL, SINGLE
-from sbc.sip.message import Field, Message, Request, Response, value_of
+from sbc.sip.message import Field, Message, Request, Response
 from sbc.sip.status import ACK, METHODS
 from sbc.sip.uri import SipUri, parse_uri
 from sbc.sip.via import parse_via
@@ -69,7 +71,7 @@ def parse(data: bytes) -> Request | Response:
     head, end, body = data.partition(b"\r\n\r\n")
     if not end or not head:
         head, body = _unusual_head(data)
-    lines = head.split(b"\r\n")
+    lines = head.splitlines()
     if head[:4].upper() == b"SIP/":
         return _response(head, lines, body)
     try:
@@ -127,7 +129,8 @@ def _check_version(version: bytes) -> None:
 def _index(head: bytes, lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
     """The header fields of a head by canonical name: first lines, and further lines."""
     count = len(lines) - 1
-    if head.count(b"\n") != count or head.count(b"\r") != count:
+    # splitlines() takes CR, LF and CRLF: if two bytes are missing for each cut, all were CRLF.
+    if len(head) - sum(map(len, lines)) != 2 * count:
         raise ParseError("head", "expected CRLF, got a bare CR or LF")
     if count > MAX_HEADERS and len(_FOLD.split(head)) > MAX_HEADERS + 1:
         raise ParseError("head", f"more than {MAX_HEADERS} header fields")
@@ -141,7 +144,14 @@ def _index(head: bytes, lines: list[bytes]) -> tuple[dict[bytes, Field], dict[by
         unfolded = _FOLD.split(head)
         if len(unfolded) == len(lines):
             raise
-    return _cut(unfolded)
+    if b"\n" in unfolded[0]:
+        raise ParseError("start line", "expected no folding")
+    fields, repeated = _cut(unfolded)
+    for name, field in fields.items():
+        fields[name] = _unfolded(field)
+    for name, further in repeated.items():
+        repeated[name] = [_unfolded(field) for field in further]
+    return fields, repeated
 
 
 def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
@@ -149,7 +159,7 @@ def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field
     repeated: dict[bytes, list[Field]] = {}
     canonical = CANONICAL
     for line in lines[1:]:
-        field = line.partition(b":")
+        field: Field = line.partition(b":")
         name = canonical[field[0]]
         if not field[1]:
             raise ParseError("header", f"expected name: value, got {line[:32]!r}")
@@ -164,14 +174,19 @@ def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field
     return fields, repeated
 
 
+def _unfolded(field: Field) -> Field:
+    name, colon, rest = field[:3]
+    return field if b"\n" not in rest else (name, colon, unfold(rest), name + colon + rest)
+
+
 def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> None:
     """Read what every message must have, and cut the body to its length."""
     try:
-        via = value_of(fields[b"via"])
-        from_ = value_of(fields[b"from"])
-        to = value_of(fields[b"to"])
-        call_id = value_of(fields[b"call-id"])
-        cseq = value_of(fields[b"cseq"])
+        via = fields[b"via"][2].strip()
+        from_ = fields[b"from"][2].strip()
+        to = fields[b"to"][2].strip()
+        call_id = fields[b"call-id"][2].strip()
+        words = fields[b"cseq"][2].split()
     except KeyError as error:
         raise ParseError(error.args[0].decode(), "missing") from None
     length = fields.get(b"content-length")
@@ -184,10 +199,9 @@ def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> N
     if not call_id or call_id.translate(None, VISIBLE):
         raise ParseError("Call-ID", f"got {call_id[:32]!r}")
     message.call_id = call_id
-    words = cseq.split()
     number = decimal(words[0], _MAX_CSEQ) if len(words) == 2 else None
     if number is None:
-        raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {cseq[:32]!r}")
+        raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {words[:2]!r}")
     message.cseq = number
     message.cseq_method = words[1]
     message.from_tag = tag_of(from_, "From")
@@ -216,26 +230,35 @@ def _salvage(head: bytes) -> Request | None:
     """As much of a malformed request as answering it takes."""
     fields: dict[bytes, Field] = {}
     repeated: dict[bytes, list[Field]] = {}
-    lines = _FOLD.split(head)
-    for line in lines[1 : MAX_HEADERS + 1]:
-        field = line.partition(b":")
-        if not field[1] or len(line) > MAX_LINE_BYTES or line.count(b"\n") != line.count(b"\r\n"):
+    start, *lines = _FOLD.split(head)[: MAX_HEADERS + 1]
+    for line in lines:
+        if len(line) > MAX_LINE_BYTES or not (
+            line.count(b"\n") == line.count(b"\r\n") == line.count(b"\r")
+        ):
             continue
-        try:
-            name = CANONICAL[field[0]]
-        except ParseError:
-            continue
+        name = _name(line)
         if name not in _ANSWER_NEEDS:
             continue
+        field = _unfolded(line.partition(b":"))
         if name not in fields:
             fields[name] = field
         elif name == b"via":
             repeated.setdefault(name, []).append(field)
-    method = lines[0].partition(b" ")[0]
-    if b"via" not in fields or b"cseq" not in fields or method == ACK:
+    method = start.partition(b" ")[0]
+    if b"via" not in fields or b"cseq" not in fields:
         return None
-    if value_of(fields[b"cseq"]).endswith(ACK):
+    if method == ACK or fields[b"cseq"][2].rstrip().endswith(ACK):
         return None
     request = Request(fields, repeated, b"")
     request.method = method
+    request.to_tag = b""
+    with suppress(KeyError, ParseError):
+        request.to_tag = tag_of(fields[b"to"][2].strip(), "To")
     return request
+
+
+def _name(line: bytes) -> bytes:
+    try:
+        return CANONICAL[line.partition(b":")[0]]
+    except ParseError:
+        return b""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import split_list
-from sbc.sip.message import Request, value_of
+from sbc.sip.grammar import split_list, unfold
+from sbc.sip.message import Request
 from sbc.sip.status import REASONS, reason_phrase
-from sbc.sip.via import Via, parse_via
+from sbc.sip.via import parse_via
 
 __all__ = ["ReplyBase", "build_request", "build_response", "header_line"]
 
@@ -17,6 +17,7 @@ _STATUS_LINES: Final = {
 }
 _DEFAULT_PORTS: Final = {b"TLS": 5061, b"WSS": 443, b"WS": 80}  # RFC 3261 §18.2.2, RFC 7118
 _DEFAULT_PORT: Final = 5060
+_COPIED: Final = frozenset({b"from", b"call-id", b"cseq"})  # §8.2.6.2, beside Via and To
 _NO_BODY: Final = b"Content-Length: 0\r\n\r\n"
 
 
@@ -71,7 +72,7 @@ class ReplyBase:
         source: the address that it came from.
     """
 
-    __slots__ = ("_lines", "_to", "_to_has_tag", "destination")
+    __slots__ = ("_lines", "_tagged", "_to", "destination")
 
     destination: tuple[str, int]
     """Where a response goes over an unreliable transport: the address that the request came from,
@@ -79,36 +80,14 @@ class ReplyBase:
     our answers at anybody."""
 
     def __init__(self, request: Request, source: tuple[str, int]) -> None:
-        fields = request._fields
-        name, colon, rest = fields[b"via"]
-        value = value_of(fields[b"via"])
-        others = b""
+        top, *further = request.raw(b"via")
+        self._to = b"".join(request.raw(b"to"))[:-2]
+        self._tagged = not self._to or request.to_tag != b""
         try:
-            if value.find(b",") >= 0:
-                top, *more = split_list(value, b",", "Via")
-                others = b"".join([b"," + via for via in more])
-                via = parse_via(top)
-            else:
-                top = value
-                via = request.via if hasattr(request, "via") else parse_via(value)
+            top, self.destination = _mark(top, request, source)
         except ParseError:  # a 400 that says so goes back where it came from
             self.destination = source
-        else:
-            self.destination = source[0], _response_port(via, source[1])
-            marked = _mark(top, via, source)
-            if marked != top:
-                rest = b" " + marked + others
-        parts = [name, colon, rest, b"\r\n"]
-        for via_field in request._repeated.get(b"via", ()):
-            parts += via_field
-            parts.append(b"\r\n")
-        for header in (b"from", b"call-id", b"cseq"):
-            if header in fields:
-                parts += fields[header]
-                parts.append(b"\r\n")
-        self._lines = b"".join(parts)
-        self._to = b"".join(fields[b"to"]) if b"to" in fields else b""
-        self._to_has_tag = not self._to or getattr(request, "to_tag", b"") != b""
+        self._lines = b"".join((top, *further, request.lines(_COPIED)))
 
     def build(
         self,
@@ -125,45 +104,49 @@ class ReplyBase:
             to_tag: put on the To header if the request had none there.
             head: ready lines, each with its CRLF; Content-Type is among them, Content-Length not.
         """
-        if reason:
-            line = b"SIP/2.0 %d %b\r\n" % (status, reason)
-        else:
-            line = _STATUS_LINES.get(status) or _status_line(status, reason)
-        to = self._to
-        if to_tag and not self._to_has_tag:
-            to = b"%b;tag=%b\r\n" % (to, to_tag)
-        elif to:
-            to += b"\r\n"
-        if not body:
-            return b"".join((line, self._lines, to, head, _NO_BODY))
-        return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (
-            line, self._lines, to, head, len(body), body,
-        )  # fmt: skip
+        line = b"" if reason else _STATUS_LINES.get(status, b"")
+        tag = b"" if self._tagged or not to_tag else b";tag=" + to_tag
+        end = b"\r\n" if self._to else b""
+        return b"%b%b%b%b%b%b%b" % (
+            line or _status_line(status, reason),
+            self._lines,
+            self._to,
+            tag,
+            end,
+            head,
+            b"Content-Length: %d\r\n\r\n%b" % (len(body), body) if body else _NO_BODY,
+        )
 
 
-def _response_port(via: Via, source_port: int) -> int:
-    if via.wants_rport:
-        return source_port
-    return via.port or _DEFAULT_PORTS.get(via.transport, _DEFAULT_PORT)
-
-
-def _mark(value: bytes, via: Via, source: tuple[str, int]) -> bytes:
-    """The topmost Via with `received` and `rport` as the truth has them.
+def _mark(line: bytes, request: Request, source: tuple[str, int]) -> tuple[bytes, tuple[str, int]]:
+    """The first Via line with `received` and `rport` as the truth has them; and the destination.
 
     RFC 3261 §18.2.1, RFC 3581 §4: `received` where sent-by is another address or a name, and
     always with `rport`. What a peer claims in them itself is replaced.
     """
+    name, _, rest = line.partition(b":")
+    value = rest.strip()
+    others = b""
+    if value.find(b",") >= 0:
+        value, *vias = split_list(unfold(value), b",", "Via")
+        others = b"".join([b", " + via for via in vias])
+    # What `BadRequest` saved of a request has no `via`: the Via may be what is wrong.
+    via = getattr(request, "via", None) or parse_via(unfold(value))
     host = source[0].partition("%")[0].encode()
     params = via.params
-    if b"rport" not in params and b"received" not in params:
-        return value if via.host == host else b"%b;received=%b" % (value, host)
+    if b"rport" in params:
+        port = source[1]
+    else:
+        port = via.port or _DEFAULT_PORTS.get(via.transport, _DEFAULT_PORT)
+        if via.host == host and b"received" not in params:
+            return line, (source[0], port)
     kept = []
     for param in split_list(value, b";", "Via"):
-        name = param.partition(b"=")[0].strip(b" \t").lower()
-        if name == b"rport":
-            kept.append(b"rport=%d" % source[1])
-        elif name != b"received":
+        key = param.partition(b"=")[0].rstrip().lower()
+        if key == b"rport":
+            kept.append(b"rport=%d" % port)
+        elif key != b"received":
             kept.append(param)
     if b"rport" in params or via.host != host:
         kept.append(b"received=" + host)
-    return b";".join(kept)
+    return b"%b: %b%b\r\n" % (name, b";".join(kept), others), (source[0], port)

@@ -7,12 +7,30 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import HOST, decimal, is_ipv6, is_word
+from sbc.sip.grammar import decimal, is_ipv6
 from sbc.sip.params import Params, parse_params
 
-__all__ = ["OtherUri", "SipUri", "TelUri", "Uri", "parse_host_port", "parse_uri", "unescape"]
+__all__ = [
+    "OtherUri",
+    "SipUri",
+    "TelUri",
+    "Uri",
+    "parse_ipv6",
+    "parse_port",
+    "parse_uri",
+    "unescape",
+]
 
-_SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*+")
+# RFC 3261 has no "_" in a hostname; Windows and Docker hosts have, and nothing depends on it.
+# The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so it is what stands before the `@`. A
+# second `@`, which would let two elements disagree about the host, matches nothing.
+_SIP: Final = re.compile(
+    rb"([sS][iI][pP][sS]?+):(?:([!#-9;=?A-~\x80-\xff]++)(?::([!#-;=?A-~\x80-\xff]*+))?+@)?+"
+    rb"([A-Za-z0-9._-]++|\[[^]]*+\])(?::([0-9]++))?+"
+    rb"(?:;([!#-;=A-~\x80-\xff]++))?+(?:\?([!#-;=?A-~\x80-\xff]++))?+"
+)
+# Never `"<>`: what is taken for a URI can always be written back in <>.
+_OTHER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):([!#-;=?-~\x80-\xff]++)")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 # §19.1.4: present in one URI only, these make two URIs different.
 _SIGNIFICANT: Final = (b"user", b"ttl", b"method", b"maddr", b"transport")
@@ -96,45 +114,21 @@ def parse_uri(value: bytes) -> Uri:
     """Read a URI; without the <> that may stand around it.
 
     Raises:
-        ParseError: white space, no scheme, a malformed host, port or parameter.
+        ParseError: white space, `"<>`, no scheme, a malformed host, port or parameter.
     """
-    scheme, colon, rest = value.partition(b":")
-    if scheme != b"sip":
-        scheme = scheme.lower()
-    if not is_word(rest) or not colon:
-        raise ParseError("URI", f"expected scheme:rest without white space, got {value[:64]!r}")
-    if scheme == b"sip" or scheme == b"sips":
-        return _sip(scheme, rest)
-    if scheme == b"tel":
-        number, _, params = rest.partition(b";")
-        if not number:
-            raise ParseError("URI", "expected a number after tel:")
-        return TelUri(number, parse_params(params, "tel URI"))
-    if not _SCHEME.fullmatch(scheme):
-        raise ParseError("URI", f"expected a scheme, got {scheme[:32]!r}")
-    return OtherUri(scheme, rest)
-
-
-def parse_host_port(value: bytes, section: str) -> tuple[bytes, int | None]:
-    """Read `host[:port]`; an IPv6 reference loses its brackets.
-
-    RFC 5118 §4.3: without brackets, colons would make the port ambiguous, so they are refused.
-    """
-    if value[:1] == b"[":
-        host, bracket, tail = value[1:].partition(b"]")
-        colon, port = tail[:1], tail[1:]
-        if not bracket or not is_ipv6(host) or colon not in (b"", b":"):
-            raise ParseError(section, f"expected an IPv6 reference, got {value[:64]!r}")
-    else:
-        host, colon, port = value.partition(b":")
-        if not host or host.translate(None, HOST):
-            raise ParseError(section, f"expected a host, got {value[:64]!r}")
-    if not colon:
-        return host, None
-    number = decimal(port, 65_535)
-    if not number:
-        raise ParseError(section, f"expected a port of 1 to 65535, got {port[:32]!r}")
-    return host, number
+    match = _SIP.fullmatch(value)
+    if match is None:
+        return _other(value)
+    scheme, user, password, host, digits, tail, headers = match.groups()
+    if host[:1] == b"[":
+        host = parse_ipv6(host[1:-1], "URI")
+    port = None if digits is None else parse_port(digits, "URI")
+    params: Params = {}
+    if tail:
+        params = parse_params(tail, "URI")
+        if b"%" in tail:  # RFC 4475 §3.1.1.3: `;%6C%72` is `;lr`
+            params = {unescape(name).lower(): text for name, text in params.items()}
+    return SipUri(scheme.lower(), user or b"", password or b"", host, port, params, headers or b"")
 
 
 def unescape(value: bytes) -> bytes:
@@ -144,17 +138,34 @@ def unescape(value: bytes) -> bytes:
     return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), value)
 
 
-def _sip(scheme: bytes, rest: bytes) -> SipUri:
-    # The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so the `@` is found first. A second
-    # `@` would let two elements disagree about the host: refused.
-    user, at, rest = rest.rpartition(b"@")
-    if at and (not user or b"@" in user):
-        raise ParseError("URI", "expected one user part before one @")
-    rest, _, headers = rest.partition(b"?")
-    host_port, _, tail = rest.partition(b";")
-    user, _, password = user.partition(b":")
-    host, port = parse_host_port(host_port, "URI")
-    params = parse_params(tail, "URI") if tail else {}
-    if b"%" in tail:
-        params = {unescape(name).lower(): text for name, text in params.items()}
-    return SipUri(scheme, user, password, host, port, params, headers)
+def _other(value: bytes) -> Uri:
+    match = _OTHER.fullmatch(value)
+    if match is None:
+        raise ParseError("URI", f"expected scheme:rest, got {value[:64]!r}")
+    scheme = match[1].lower()
+    if scheme == b"sip" or scheme == b"sips":
+        raise ParseError("URI", f"expected [user@]host[:port][;…][?…], got {value[:64]!r}")
+    if scheme != b"tel":
+        return OtherUri(scheme, match[2])
+    number, semicolon, params = match[2].partition(b";")
+    if not number:
+        raise ParseError("URI", "expected a number after tel:")
+    return TelUri(number, parse_params(params, "URI") if semicolon else {})
+
+
+def parse_ipv6(value: bytes, section: str) -> bytes:
+    """Check an IPv6 address that stood in brackets.
+
+    RFC 5118 §4.3: without brackets its colons would make the port ambiguous; nobody takes that.
+    """
+    if not is_ipv6(value):
+        raise ParseError(section, f"expected an IPv6 address in brackets, got {value[:64]!r}")
+    return value
+
+
+def parse_port(digits: bytes, section: str) -> int:
+    """Read a port of 1 to 65535."""
+    port = decimal(digits, 65_535)
+    if not port:
+        raise ParseError(section, f"expected a port of 1 to 65535, got {digits[:32]!r}")
+    return port

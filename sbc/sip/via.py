@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import decimal, is_token
+from sbc.sip.grammar import decimal
 from sbc.sip.params import Params, parse_params
-from sbc.sip.uri import parse_host_port
+from sbc.sip.uri import parse_ipv6, parse_port
 
 __all__ = ["Via", "parse_via"]
 
-_TRANSPORTS: Final = {
-    b"SIP/2.0/" + name: name for name in (b"UDP", b"TCP", b"TLS", b"WS", b"WSS", b"SCTP")
-}
+# White space may stand around each `/`, `:` and `;` (§25.1 SLASH, COLON, SEMI).
+_VIA: Final = re.compile(
+    rb"[sS][iI][pP][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+([A-Za-z0-9.!%*_+`'~-]++)[ \t]++"
+    rb"([A-Za-z0-9._-]++|\[[^]]*+\])[ \t]*+(?::[ \t]*+([0-9]++)[ \t]*+)?+(?:;[ \t]*+(.++))?+",
+    re.DOTALL,
+)
+# The same for what nearly every Via is.
+_USUAL: Final = re.compile(
+    rb"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([0-9]++))?+(?:;(.++))?+", re.DOTALL
+)
 
 
 @dataclass(slots=True)
@@ -55,24 +63,15 @@ def parse_via(value: bytes) -> Via:
     Raises:
         ParseError: not SIP/2.0, no or a malformed sent-by, malformed parameters.
     """
-    protocol, _, rest = value.partition(b" ")
-    transport = _TRANSPORTS.get(protocol)
-    if transport is None:
-        transport, rest = _protocol(value)
-    sent_by, semicolon, tail = rest.partition(b";")
-    host, port = parse_host_port(sent_by.strip(b" \t"), "Via")
-    if semicolon and not tail:
-        raise ParseError("Via", "expected a parameter after ;")
-    return Via(transport, host, port, parse_params(tail, "Via"))
-
-
-def _protocol(value: bytes) -> tuple[bytes, bytes]:
-    """The transport, and what follows it; white space may stand around each `/` (§25.1 SLASH)."""
-    name, _, rest = value.partition(b"/")
-    version, _, rest = rest.partition(b"/")
-    words = rest.split(None, 1)
-    if name.strip().upper() != b"SIP" or version.strip() != b"2.0":
-        raise ParseError("Via", f"expected SIP/2.0/transport, got {value[:32]!r}")
-    if len(words) != 2 or not is_token(words[0]):
-        raise ParseError("Via", f"expected a transport and sent-by, got {rest[:32]!r}")
-    return words[0].upper(), words[1]
+    match = _USUAL.fullmatch(value) or _VIA.fullmatch(value)
+    if match is None:
+        raise ParseError("Via", f"expected SIP/2.0/transport sent-by, got {value[:64]!r}")
+    transport, host, digits, tail = match.groups()
+    if host[:1] == b"[":
+        host = parse_ipv6(host[1:-1], "Via")
+    return Via(
+        transport.upper(),
+        host,
+        None if digits is None else parse_port(digits, "Via"),
+        {} if tail is None else parse_params(tail, "Via"),
+    )
