@@ -15,6 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from relay.control.client import Client
+from relay.control.messages import WorkerStats
+from sbc.cli.admin_client import AdminClient
+
 __all__ = ["Border", "Shape", "cpu_seconds", "descendants", "pss_kb", "until"]
 
 SBC = Path(sys.executable).parent / "sbc"
@@ -121,6 +125,10 @@ class Border:
         self.stop()
 
     @property
+    def run_dir(self) -> str:
+        return str(self.folder / "run")
+
+    @property
     def pid(self) -> int:
         """The launcher's process id."""
         assert self._process is not None, "the border was never started"
@@ -147,13 +155,7 @@ class Border:
     def ready(self) -> bool:
         """Whether it answers SIP on both sides and has a relay worker that runs."""
         hosts = (self.shape.inside, self.shape.outside)
-        return all(_answers(host) for host in hosts) and self.workers_running() > 0
-
-    def workers_running(self) -> int:
-        try:
-            return sum(1 for worker in self.relay()["workers"] if worker["state"] == "running")
-        except (RuntimeError, KeyError, TypeError):
-            return 0
+        return len(self.workers()) >= self.shape.workers and all(_answers(host) for host in hosts)
 
     def stop(self, wait_s: float = 15) -> None:
         """SIGTERM, as an operator would; what is left after `wait_s` is killed and is an error."""
@@ -205,13 +207,35 @@ class Border:
             raise RuntimeError(f"sbc {' '.join(arguments)}: {done.stderr or done.stdout}")
         return json.loads(done.stdout)
 
-    def calls(self) -> list[dict[str, Any]]:
-        found = self.query("calls")
-        return found["calls"] if isinstance(found, dict) else found
+    def status(self) -> dict[str, Any]:
+        """The signalling process as a whole. Raises BorderAway if it does not run."""
+        with AdminClient(self.run_dir) as client:
+            return client.status()
 
-    def relay(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.query("relay")
+    def calls(self) -> list[dict[str, Any]]:
+        """Every call that lives in signalling."""
+        with AdminClient(self.run_dir) as client:
+            return client.calls()
+
+    def workers(self) -> list[WorkerStats]:
+        """The relay workers that run, by slot."""
+        found = []
+        for path in sorted(Path(self.run_dir).rglob("worker-*.sock")):
+            try:
+                with Client(str(path), timeout_s=2.0) as client:
+                    client.hello(role="query")
+                    found.append(client.stats())
+            except (OSError, TimeoutError):
+                continue  # its process is away, or not running yet
         return found
+
+    def ports(self, state: str) -> int:
+        """Port pairs in one state (`free`, `leased`, `in_use`, `quarantined`), over all workers."""
+        return sum(one.get(state, 0) for worker in self.workers() for one in worker.ports.values())
+
+    def relayed_calls(self) -> int:
+        """Calls that the workers carry."""
+        return sum(worker.calls for worker in self.workers())
 
     def cdrs(self) -> list[dict[str, Any]]:
         """Every call detail record so far."""

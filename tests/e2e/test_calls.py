@@ -1,0 +1,315 @@
+"""Single calls between two telephones: what the border says to each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.phone import Message, Phone, sdp
+from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.support.border import Border, Shape, until
+
+pytestmark = pytest.mark.e2e
+
+NO_ANSWER_S = 2
+
+
+@pytest.fixture(scope="module")
+def shape() -> Shape:
+    return Shape(outside_trunk={"no_answer": NO_ANSWER_S})
+
+
+def _last_cdr(border: Border, count: int) -> dict[str, Any]:
+    until(lambda: len(border.cdrs()) > count, 3, "a record of the call")
+    return border.cdrs()[-1]
+
+
+def test_each_leg_has_a_dialog_and_a_session_of_its_own(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    assert b_leg.invite is not None
+    b_leg.answer()
+    final = a_leg.establish()
+    invite = b_leg.invite
+
+    assert invite.first("call-id") != a_leg.call_id
+    assert invite.tag("from") != a_leg.local_tag
+    assert final.tag("to") != b_leg.local_tag
+    assert invite.first("max-forwards") == "69"
+    assert len(invite.every("via")) == 1
+    assert invite.media()[0] == "127.0.2.1"
+    assert final.media()[0] == "127.0.1.1"
+    assert "127.0.2.1" in invite.contact_uri
+    assert "127.0.1.1" in final.contact_uri
+    assert "timer" not in invite.first("supported")
+
+    a_leg.request("BYE")
+    b_leg.hung_up()
+    assert a_leg.expect(200).method == "BYE"
+
+
+def test_called_party_hangs_up_with_its_contact_in_upper_case(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg = caller.invite(contact="<sip:insidemark-p@127.0.1.10:5060;transport=UDP>")
+    b_leg = called.answering()
+    b_leg.answer(contact="<sip:outsidemark-p@127.0.2.10:5060;transport=UDP>")
+    a_leg.establish()
+
+    b_leg.request("BYE")
+
+    a_leg.hung_up()
+    assert b_leg.expect(200).method == "BYE"
+
+
+def test_cancel_reaches_the_called_party_and_the_caller_gets_487(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    records = len(border.cdrs())
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.respond(180)
+    a_leg.expect(180)
+
+    a_leg.cancel()
+
+    assert a_leg.expect(lambda one: one.status == 200 and one.method == "CANCEL")
+    cancel = b_leg.expect("CANCEL")
+    assert b_leg.invite is not None
+    assert cancel.first("via") == b_leg.invite.first("via")
+    b_leg.respond(200, to=cancel)
+    b_leg.respond(487)
+    b_leg.expect("ACK")
+    assert a_leg.expect(487).method == "INVITE"
+    a_leg.ack(a_leg.branch)
+    assert _last_cdr(border, records)["cause"] == "cancelled"
+
+
+def test_cancel_that_crosses_the_answer_ends_the_answered_call(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    """RFC 3261 §9.1: the 200 was on its way; whoever answered is told that it is over."""
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.respond(180)
+    a_leg.expect(180)
+
+    a_leg.cancel()
+    b_leg.expect("CANCEL")
+    b_leg.respond(200, sdp("127.0.2.10", 42_000, OUTSIDE))
+
+    b_leg.expect("ACK")
+    b_leg.hung_up()
+    assert a_leg.expect(487).method == "INVITE"
+    a_leg.ack(a_leg.branch)
+
+
+def test_nobody_answers(border: Border, caller: Phone, called: Phone) -> None:
+    records = len(border.cdrs())
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.respond(180)
+
+    cancel = b_leg.expect("CANCEL")
+    b_leg.respond(200, to=cancel)
+    b_leg.respond(487)
+
+    assert a_leg.expect(480)
+    a_leg.ack(a_leg.branch)
+    assert _last_cdr(border, records)["cause"] == "no_answer"
+
+
+@pytest.mark.parametrize("status", [404, 486, 503, 603])
+def test_refusal_reaches_the_caller(
+    border: Border, caller: Phone, called: Phone, status: int
+) -> None:
+    a_leg = caller.invite()
+    b_leg = called.answering()
+
+    b_leg.respond(status, headers="Reason: Q.850;cause=17\r\n")
+
+    final = a_leg.expect(lambda one: one.status >= 300)
+    assert final.status == status
+    assert b_leg.expect("ACK")
+    a_leg.ack(a_leg.branch)
+
+
+def test_unchanged_offer_is_accepted_and_a_changed_one_refused(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    offer = sdp("127.0.1.10", 41_000, INSIDE)
+    a_leg = caller.invite(body=offer)
+    b_leg = called.answering()
+    b_leg.answer()
+    first = a_leg.establish()
+
+    a_leg.request("INVITE", offer)
+    again = a_leg.establish()
+    assert again.media() == first.media()
+    assert _version(again) == _version(first)
+
+    a_leg.request("INVITE", sdp("127.0.1.10", 43_000, INSIDE, version=2))
+    refused = a_leg.expect(lambda one: one.status >= 200)
+    assert refused.status == 488
+    a_leg.ack(a_leg.branch)
+
+    a_leg.request("UPDATE", offer)
+    assert a_leg.expect(lambda one: one.status >= 200).status == 405
+
+    called.silence(0.3, lambda one: one.status == 0)
+    a_leg.request("BYE")
+    b_leg.hung_up()
+    assert a_leg.expect(200)
+
+
+def _version(message: Message) -> str:
+    return message.body.decode().split("o=")[1].split()[2]
+
+
+@pytest.mark.parametrize("method", ["INFO", "REFER", "NOTIFY", "SPLICE", "PUBLISH"])
+def test_methods_that_we_do_not_know_harm_no_call(
+    border: Border, caller: Phone, called: Phone, method: str
+) -> None:
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.answer()
+    a_leg.establish()
+
+    a_leg.request(method)
+
+    answer = a_leg.expect(lambda one: one.status >= 200 and one.method == method)
+    assert answer.status in (405, 501)
+    if answer.status == 405:
+        assert "INVITE" in answer.first("allow")
+    a_leg.request("BYE")
+    b_leg.hung_up()
+    assert a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+
+def test_options_is_answered_truthfully(border: Border, caller: Phone) -> None:
+    answer = caller.options()
+
+    assert answer.status == 200
+    allowed = {word.strip() for word in answer.first("allow").split(",")}
+    assert {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"} <= allowed
+    assert "UPDATE" not in allowed
+    assert "timer" not in answer.first("supported")
+
+
+def test_no_hops_left_is_483(border: Border, caller: Phone) -> None:
+    a_leg = caller.invite(max_forwards=0)
+
+    assert a_leg.expect(lambda one: one.status >= 200).status == 483
+    a_leg.ack(a_leg.branch)
+
+
+def test_max_forwards_is_70_where_the_caller_had_none(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg = caller.invite(max_forwards=None)
+    b_leg = called.answering()
+    assert b_leg.invite is not None
+
+    assert b_leg.invite.first("max-forwards") == "70"
+    b_leg.respond(486)
+    a_leg.expect(486)
+    a_leg.ack(a_leg.branch)
+
+
+def test_bye_of_no_call_is_481(border: Border, caller: Phone) -> None:
+    uri = "sip:100@127.0.1.1:5060"
+    caller.send(caller.request("BYE", uri, call_id="insidemark-x", to=f"<{uri}>;tag=nobody"))
+
+    assert caller.expect(lambda one: one.method == "BYE").status == 481
+
+
+def test_stranger_is_refused(border: Border) -> None:
+    with Phone(("127.0.9.9", 5060), "strange", ("127.0.1.1", 5060)) as stranger:
+        call = stranger.invite()
+
+        assert call.expect(lambda one: one.status >= 200).status == 403
+        call.ack(call.branch)
+
+
+def test_each_fork_has_an_early_dialog_of_its_own(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    """Two To-tags of one called party become two of ours; the 200 bears the tag of its fork."""
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    first_sdp = sdp("127.0.2.10", 42_000, OUTSIDE)
+    second_sdp = sdp("127.0.2.10", 42_100, OUTSIDE)
+
+    b_leg.respond(180, tag="outsidemark-fork1")
+    b_leg.respond(183, first_sdp, tag="outsidemark-fork1")
+    b_leg.respond(183, second_sdp, tag="outsidemark-fork2")
+    ringing = a_leg.expect(180)
+    early = [a_leg.expect(183), a_leg.expect(183)]
+    tags = [message.tag("to") for message in early]
+    assert tags[0] == ringing.tag("to")
+    assert tags[0] != tags[1]
+
+    b_leg.local_tag = "outsidemark-fork2"
+    b_leg.from_ = f"{b_leg.from_.split(';tag=')[0]};tag=outsidemark-fork2"
+    b_leg.respond(200, second_sdp, tag="outsidemark-fork2")
+    final = a_leg.establish()
+    b_leg.expect("ACK")
+    assert final.tag("to") == tags[1]
+
+    a_leg.request("BYE")
+    bye = b_leg.hung_up()
+    assert bye.tag("to") == "outsidemark-fork2"
+    assert a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+
+def test_retransmitted_invite_makes_one_call(border: Border, caller: Phone, called: Phone) -> None:
+    a_leg = caller.invite()
+    caller.send(a_leg.last)
+    caller.send(a_leg.last)
+
+    b_leg = called.answering()
+    called.silence(0.3, lambda one: one.first("call-id") != b_leg.call_id)
+    b_leg.answer()
+    a_leg.establish()
+    a_leg.request("BYE")
+    b_leg.hung_up()
+    assert a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+
+def test_headers_that_cross_and_those_that_do_not(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    headers = (
+        "Subject: hello\r\nAccept-Language: de\r\nAlert-Info: <urn:alert:source:external>\r\n"
+        "User-to-User: 56a390;encoding=hex\r\nReason: Q.850;cause=16\r\n"
+        "Diversion: <sip:desk@insidemark.example>;reason=unconditional\r\n"
+        "History-Info: <sip:desk@127.0.1.10>;index=1\r\nP-Asserted-Identity: <sip:a@insidemark>\r\n"
+        "X-Account: insidemark\r\nRecord-Route: <sip:127.0.1.10;lr>\r\n"
+    )
+    a_leg = caller.invite(headers=headers)
+    b_leg = called.answering()
+    invite = b_leg.invite
+    assert invite is not None
+
+    assert invite.first("subject") == "hello"
+    assert invite.first("accept-language") == "de"
+    assert invite.first("user-to-user") == "56a390;encoding=hex"
+    assert "desk@" in invite.first("diversion")
+    assert "desk@" in invite.first("history-info")
+    assert not invite.first("p-asserted-identity"), "this trunk is not trusted"
+    assert not invite.first("x-account")
+    assert not invite.first("record-route")
+    b_leg.respond(486)
+    a_leg.expect(486)
+    a_leg.ack(a_leg.branch)
+
+
+def test_srtp_is_refused_with_488(border: Border, caller: Phone) -> None:
+    offer = sdp("127.0.1.10", 41_000, INSIDE).replace(b"RTP/AVP", b"RTP/SAVP")
+    a_leg = caller.invite(body=offer)
+
+    assert a_leg.expect(lambda one: one.status >= 200).status == 488
+    a_leg.ack(a_leg.branch)

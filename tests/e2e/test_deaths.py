@@ -1,0 +1,138 @@
+"""What dies, and what then: workers, and each process above them, by kill -9."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.phone import Call, Phone
+from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.support.border import Border, Shape, cpu_seconds, until
+from tests.support.capture import Capture
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+@pytest.fixture
+def own(tmp_path: Path, recording: Capture, shape: Shape) -> Iterator[Border]:
+    """A border for one test, which will kill parts of it."""
+    with Border(tmp_path / "border", shape) as running:
+        yield running
+
+
+def _call(caller: Phone, called: Phone) -> tuple[Call, Call]:
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.answer()
+    a_leg.establish()
+    return a_leg, b_leg
+
+
+def _end(a_leg: Call, b_leg: Call) -> None:
+    a_leg.request("BYE")
+    b_leg.hung_up()
+    a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+
+def test_a_killed_worker_ends_its_calls_and_the_next_call_works(
+    own: Border, caller: Phone, called: Phone
+) -> None:
+    calls = [_call(caller, called) for _ in range(3)]
+    (worker,) = own.workers()
+
+    own.kill(worker.pid)
+    killed = time.monotonic()
+
+    for a_leg, b_leg in calls:
+        a_leg.hung_up(2.5)
+        b_leg.hung_up(2.5)
+    assert time.monotonic() - killed < 2.0
+    until(lambda: len(own.cdrs()) == 3, 3, "three records")
+    assert {record["cause"] for record in own.cdrs()} == {"relay_lost"}
+    until(lambda: own.workers(), 5, "another worker")
+    assert own.workers()[0].pid != worker.pid
+    _retry_call(caller, called)
+
+
+def _retry_call(caller: Phone, called: Phone, patience_s: float = 5.0) -> None:
+    """A call that works, at the latest after `patience_s`."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        a_leg = caller.invite()
+        try:
+            b_leg = called.answering(1.0)
+        except TimeoutError:
+            if time.monotonic() > deadline:
+                raise
+            continue
+        b_leg.answer()
+        a_leg.establish()
+        _end(a_leg, b_leg)
+        return
+
+
+@pytest.mark.parametrize("role", ["launcher", "supervisor", "signalling"])
+def test_after_kill_9_sbc_run_starts_one_clean_border_again(
+    own: Border, caller: Phone, called: Phone, role: str
+) -> None:
+    _end(*_call(caller, called))
+    victims = own.role(role)
+    assert victims, f"no {role} among {own.processes()}"
+
+    for pid in victims:
+        own.kill(pid)
+    time.sleep(0.5)
+    own.start(wait_s=40)
+
+    _end(*_call(caller, called))
+    assert len(own.role("supervisor")) == 1
+    assert len(own.role("signalling")) == 1
+    assert len(own.workers()) == own.shape.workers
+    own.stop()
+    until(lambda: not own.processes(), 20, f"no orphan; left: {own.processes()}")
+    _nothing_bound()
+
+
+def _nothing_bound() -> None:
+    """Every port of the border can be bound again."""
+    for host, port in (("127.0.1.1", 5060), ("127.0.2.1", 5060)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind((host, port))
+    for host, first in (("127.0.1.1", 12_000), ("127.0.2.1", 14_000)):
+        for port in range(first, first + 2000):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.bind((host, port))
+
+
+def test_sigterm_ends_calls_with_bye_and_leaves_no_process(
+    own: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg, b_leg = _call(caller, called)
+    os.kill(own.pid, 15)
+
+    a_leg.hung_up(5)
+    b_leg.hung_up(5)
+    until(lambda: not own.processes(), 15, "every process gone")
+    assert [record["cause"] for record in own.cdrs()] == ["shutdown"]
+
+
+def test_a_closed_port_does_not_keep_the_loop_busy(own: Border) -> None:
+    """Each INVITE goes to a port where nobody is: an ICMP error each (traps of IP_RECVERR)."""
+    with Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller:
+        for number in range(1000):
+            a_leg = caller.invite()
+            final = a_leg.expect(lambda one: one.status >= 300, 5)
+            a_leg.ack(a_leg.branch)
+            assert final.status in (408, 480, 500, 502, 503, 504), (number, final.start)
+        (signalling,) = own.role("signalling")
+        time.sleep(0.5)
+        before = cpu_seconds(signalling)
+        time.sleep(3)
+        assert cpu_seconds(signalling) - before < 0.15, "idle afterwards"
+        assert caller.options().status == 200
+    assert OUTSIDE

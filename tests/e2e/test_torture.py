@@ -1,0 +1,71 @@
+"""The torture messages of RFC 4475 and RFC 5118 from a trusted peer: answered, and survived."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.phone import Phone
+from tests.e2e.sides import INSIDE
+from tests.support.border import Border, Shape
+
+pytestmark = pytest.mark.e2e
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+MESSAGES = sorted([*VECTORS.glob("rfc4475/*.dat"), *VECTORS.glob("rfc5118/*.dat")])
+
+
+@pytest.fixture(scope="module")
+def shape() -> Shape:
+    return Shape(outside_peer="127.0.2.29:5060", outside_trunk={"no_answer": 1})
+
+
+def test_the_vectors_are_all_there() -> None:
+    assert len(MESSAGES) == 62
+
+
+@pytest.mark.parametrize("path", MESSAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_message_over_udp(border: Border, path: Path) -> None:
+    with Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as phone:
+        phone.send(path.read_bytes())
+
+        answer = phone.options()
+
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", MESSAGES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_message_over_tcp(border: Border, path: Path) -> None:
+    """What follows a framing error is noise: the border closes, and a new connection works."""
+    with _connect() as first:
+        first.sendall(path.read_bytes())
+        time.sleep(0.02)
+    with _connect() as second:
+        assert b"SIP/2.0 200" in _options(second)
+
+
+def _connect() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind(("127.0.1.10", 0))
+    sock.settimeout(3)
+    sock.connect(("127.0.1.1", 5060))
+    return sock
+
+
+def _options(sock: socket.socket) -> bytes:
+    serial = time.monotonic_ns()
+    lines = (
+        "OPTIONS sip:127.0.1.1 SIP/2.0",
+        f"Via: SIP/2.0/TCP 127.0.1.10;branch=z9hG4bK{serial}",
+        f"From: <sip:insidemark@127.0.1.10>;tag={serial}",
+        "To: <sip:127.0.1.1>",
+        f"Call-ID: {serial}",
+        "CSeq: 1 OPTIONS",
+        "Max-Forwards: 70",
+        "Content-Length: 0",
+    )
+    sock.sendall("\r\n".join((*lines, "", "")).encode())
+    return sock.recv(65_535)
