@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 from sbc.errors import LocalProtocolError
 from sbc.sip.message import Request, Response
 from sbc.sip.status import ACK, CANCEL, INVITE
-from sbc.transaction.events import Action, Arm, Input, PassUp, Respond, Send, Signal
+from sbc.transaction.events import Action, Arm, Arms, Input, PassUp, Respond, Send, Signal
 from sbc.transaction.hop import Hop
 from sbc.transaction.invite_client import InviteClient
 from sbc.transaction.invite_server import InviteServer
@@ -105,10 +105,20 @@ class TransactionLayer:
             fails is reported later through `transport_failed`.
     """
 
-    __slots__ = ("_clients", "_servers", "counters", "timers", "transmit", "values", "wheel")
+    __slots__ = (
+        "_arms",
+        "_clients",
+        "_servers",
+        "counters",
+        "timers",
+        "transmit",
+        "values",
+        "wheel",
+    )
 
     def __init__(self, values: TimerValues, transmit: Callable[[Hop, bytes], None]) -> None:
         self.values = values
+        self._arms = Arms(values)
         self.transmit = transmit
         self._clients: dict[TransactionKey, ClientTransaction] = {}
         self._servers: dict[TransactionKey, ServerTransaction] = {}
@@ -147,7 +157,7 @@ class TransactionLayer:
                 f"expected a new transaction, got {method!r} {request.branch!r}"
             )
         machine = InviteClient if method == INVITE else NonInviteClient
-        txn = self._clients[key] = machine(request, hop, key, user, self.values)
+        txn = self._clients[key] = machine(request, hop, key, user, self._arms)
         self._perform(txn, txn.handle(Input.START, now), now)
         return txn
 
@@ -182,6 +192,10 @@ class TransactionLayer:
 
     # Their requests
 
+    def knows(self, request: Request, hop: Hop) -> bool:
+        """Whether this is a retransmission: whoever sheds load must not answer it otherwise."""
+        return server_key(request, hop.realm) in self._servers
+
     def receive_request(self, request: Request, hop: Hop, now: float) -> Received:
         """What this request is. Retransmissions have been answered when this returns.
 
@@ -201,7 +215,7 @@ class TransactionLayer:
             self.counters["stray_ack"] += 1
             return _STRAY_ACK
         machine = InviteServer if method == INVITE else NonInviteServer
-        txn = self._servers[key] = machine(request, hop, key, self.values)
+        txn = self._servers[key] = machine(request, hop, key, self._arms)
         self._perform(txn, txn.handle(request, now), now)
         if method == CANCEL:
             return Cancel(txn, self._servers.get(invite_key(key)))
@@ -253,7 +267,7 @@ class TransactionLayer:
         """
         notices: list[tuple[User, Notice]] = []
         for owner, timer in self.timers.due(now):
-            if isinstance(timer, Timer):
+            if type(timer) is Timer:
                 self._hand(owner, timer, now, notices)
             else:
                 notices.append((owner, timer))
@@ -317,7 +331,7 @@ class TransactionLayer:
                 self._send_cancel(txn, now)
             elif action is Signal.IGNORED:
                 self.counters["unexpected"] += 1
-            else:
+            else:  # timed out, transport lost
                 heard = action
         return heard
 

@@ -1,0 +1,157 @@
+"""The side that brought the call: we are the server of its INVITE (RFC 3261 §13.3)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from policies.settings import TrunkSettings
+from sbc.call.core import Core
+from sbc.call.leg import CONTENT_TYPE_SDP, Fork, Leg, Owner, session_id
+from sbc.call.local import ALLOW, LocalEnd
+from sbc.dialog.dialog import Dialog
+from sbc.errors import LocalProtocolError
+from sbc.ids import Token
+from sbc.sdp.offer_answer import Negotiation
+from sbc.sip.message import Request
+from sbc.sip.serialise import ReplyBase
+from sbc.sip.status import BYE, INVITE
+from sbc.transaction.hop import Hop
+from sbc.transaction.machine import ServerTransaction
+
+__all__ = ["ALeg"]
+
+_MAX_TAGS: Final = 32
+"""Early dialogs of one call; further forks share the last one's (they are no phones)."""
+
+
+class ALeg(Leg):
+    """The caller's side.
+
+    Until it has its final answer it keeps the INVITE, from which the dialog is made.
+    """
+
+    __slots__ = ("call_id", "invite", "reply", "tags", "txn")
+    side = "a"
+
+    def __init__(
+        self,
+        core: Core,
+        owner: Owner,
+        trunk: TrunkSettings,
+        end: LocalEnd,
+        hop: Hop,
+        token: Token,
+        invite: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+    ) -> None:
+        super().__init__(core, owner, trunk, end, hop, token)
+        self.invite: Request | None = invite
+        self.reply: ReplyBase | None = reply
+        self.txn: ServerTransaction | None = txn
+        self.call_id = invite.call_id
+        self.tags: list[bytes] = []
+        """Our To-tags, one for each early dialog that the caller has seen."""
+        via = invite.via
+        self.nat = via.host != hop.host.encode()
+
+    def pending(self) -> Request:
+        """The INVITE, while it has no final answer.
+
+        Raises:
+            LocalProtocolError: it has one.
+        """
+        if self.invite is None:
+            raise LocalProtocolError("the caller has its final answer")
+        return self.invite
+
+    def owns(self, request: Request) -> bool:
+        """As every leg; before the answer, any of our early dialogs will do."""
+        if self.dialog is not None:
+            return super().owns(request)
+        invite = self.invite
+        return (
+            invite is not None
+            and request.call_id == self.call_id
+            and request.from_tag == invite.from_tag
+        )
+
+    def new_tag(self) -> bytes:
+        """A To-tag for one more early dialog."""
+        if len(self.tags) < _MAX_TAGS:
+            tag = b"%b.%d" % (self.token, len(self.tags) + 1)
+            self.tags.append(tag)
+            self.core.dialogs[tag] = self
+        return self.tags[-1]
+
+    def new_negotiation(self, tag: bytes) -> Negotiation:
+        """The offer as it stands, with an `o=` line of its own for this early dialog."""
+        assert self.negotiation is not None  # noqa: S101 (the offer has been read)
+        return self.negotiation.fork(session_id(tag))
+
+    def trying(self, now: float) -> None:
+        """100, at once (RFC 3261 §17.2.1)."""
+        self._answer(100, b"", b"", b"", now)
+
+    def ring(self, status: int, fork: Fork, head: bytes, body: bytes, now: float) -> None:
+        """A provisional response in the early dialog of one fork."""
+        head = self.end.contact(self.token) + ALLOW + head
+        self._answer(status, fork.tag_a, head, body, now)
+
+    def answer(self, status: int, fork: Fork, head: bytes, body: bytes, now: float) -> None:
+        """The 2xx of one fork: this is the dialog from now on."""
+        if self.invite is None or self.reply is None or self.txn is None:
+            return
+        head = self.end.contact(self.token) + ALLOW + head
+        if body:
+            head += CONTENT_TYPE_SDP
+        data = self.reply.build(status, to_tag=fork.tag_a, head=head, body=body)
+        self.dialog = Dialog.from_request(self.invite, fork.tag_a, confirmed=True)
+        self.negotiation = fork.negotiation_a
+        self.redirect()
+        cseq, txn = self.invite.cseq, self.txn
+        self.invite = self.reply = self.txn = None
+        txn.user = None
+        self.accept(data, cseq, txn, now)
+
+    def refuse(self, status: int, head: bytes, now: float) -> None:
+        """A final failure. Harmless when the caller has its final answer already."""
+        if self.reply is None:
+            return
+        tag = self.tags[0] if self.tags else b"%b.0" % self.token
+        self._answer(status, tag, head, b"", now)
+        if self.txn is not None:
+            self.txn.user = None
+        self.invite = self.reply = self.txn = None
+
+    def receive(self, request: Request, txn: ServerTransaction, now: float) -> None:
+        """As every leg, and before the answer: a BYE in an early dialog gives the call up."""
+        if self.dialog is not None:
+            super().receive(request, txn, now)
+            return
+        reply = ReplyBase(request, txn.hop.address)
+        if request.method != BYE:
+            # Too early for anything else that we do (RFC 3261 §14.2 for a second INVITE).
+            status = 500 if request.method == INVITE else 405
+            self._respond(txn, reply, status, ALLOW, now)
+            return
+        self._respond(txn, reply, 200, b"", now)
+        if self.owner is not None:
+            self.owner.cancelled(request, now)
+
+    def unlink(self) -> None:
+        """Let go of the call, and of every dialog identifier."""
+        super().unlink()
+        for tag in self.tags:
+            self.core.dialogs.pop(tag, None)
+        if self.txn is not None:
+            self.txn.user = None
+        self.invite = self.reply = self.txn = None
+
+    def _answer(self, status: int, tag: bytes, head: bytes, body: bytes, now: float) -> None:
+        if self.reply is None or self.txn is None:
+            return
+        if body:
+            head += CONTENT_TYPE_SDP
+        data = self.reply.build(status, to_tag=tag, head=head, body=body)
+        self.core.layer.respond(self.txn, status, data, now)

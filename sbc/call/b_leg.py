@@ -1,0 +1,144 @@
+"""The side that carries the call on: we are the client of the INVITE to one target."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from policies.facts import Target
+from sbc.call.core import Core
+from sbc.call.leg import Fork, Leg, Owner
+from sbc.call.local import LocalEnd
+from sbc.dialog.dialog import Dialog
+from sbc.errors import ParseError
+from sbc.ids import Token
+from sbc.sdp.offer_answer import Negotiation
+from sbc.sip.message import Response
+from sbc.sip.status import ACK, BYE
+from sbc.transaction.hop import Hop
+from sbc.transaction.machine import ClientTransaction
+from sbc.transaction.request import ClientRequest
+
+__all__ = ["BLeg"]
+
+_MAX_FORKS: Final = 32
+
+
+class BLeg(Leg):
+    """One attempt: one INVITE to one target, with all the dialogs that it makes.
+
+    It outlives the call by the 32 s in which the INVITE's late answers may come (RFC 6026 §8.4):
+    each 2xx is acknowledged, and every one but the first is ended (RFC 3261 §13.2.2.4).
+    """
+
+    __slots__ = ("acks", "forks", "invite", "target", "txn")
+    side = "b"
+
+    def __init__(
+        self,
+        core: Core,
+        owner: Owner,
+        target: Target,
+        end: LocalEnd,
+        hop: Hop,
+        token: Token,
+    ) -> None:
+        super().__init__(core, owner, target.trunk, end, hop, token)
+        self.target = target
+        self.invite: ClientRequest | None = None
+        self.txn: ClientTransaction | None = None
+        self.forks: dict[bytes, Fork] = {}
+        """Early dialogs by the target's To-tag."""
+        self.acks: dict[bytes, bytes] = {}
+        """The ACK to each 2xx by its To-tag, for the 2xx's retransmissions."""
+
+    @property
+    def tag(self) -> bytes:
+        """Our From-tag."""
+        return self.token + b".0"
+
+    def call(self, invite: ClientRequest, now: float) -> None:
+        """Send the INVITE."""
+        self.invite = invite
+        self.core.dialogs[self.tag] = self
+        self.txn = self.core.layer.request(invite, self.hop, self, now)
+
+    def on_response(self, response: Response, now: float) -> None:
+        """A response to the INVITE, as the transaction passes it up."""
+        if response.status == 100:
+            return
+        if 200 <= response.status < 300:
+            self._succeeded(response, now)
+        elif self.owner is not None:
+            if response.to_tag in self.forks or self.may_fork() or response.status >= 300:
+                self.owner.target_responded(self, response, now)
+            else:
+                self.core.counters["forks_over_limit"] += 1
+
+    def on_timeout(self, now: float) -> None:
+        """Timer B."""
+        if self.owner is not None:
+            self.owner.target_silent(self, now)
+
+    def on_transport_lost(self, now: float) -> None:
+        """ICMP, a refused or a lost connection."""
+        if self.owner is not None:
+            self.owner.target_unreachable(self, now)
+
+    def cancel(self, head: bytes, now: float) -> None:
+        """Give the INVITE up; the CANCEL leaves as soon as it may (RFC 3261 §9.1)."""
+        if self.txn is not None:
+            self.core.layer.cancel(self.txn, now, head)
+
+    def fork_of(self, response: Response) -> Fork | None:
+        """The early dialog that a response belongs to, None for one that is new here."""
+        return self.forks.get(response.to_tag)
+
+    def may_fork(self) -> bool:
+        """Whether one more early dialog is let in."""
+        return len(self.forks) < _MAX_FORKS
+
+    def new_negotiation(self) -> Negotiation:
+        """The offer as it stands, for one more early dialog of the target."""
+        assert self.negotiation is not None  # noqa: S101 (the INVITE has gone out with it)
+        return self.negotiation.fork(self.negotiation.session_id)
+
+    def unlink(self) -> None:
+        """Let go of the call; late answers still get their ACK and BYE."""
+        super().unlink()
+        self.forks.clear()
+        self.core.dialogs.pop(self.tag, None)
+
+    def _succeeded(self, response: Response, now: float) -> None:
+        known = self.acks.get(response.to_tag)
+        if known is not None:
+            self.core.layer.transmit(self.hop, known)
+            return
+        if self.invite is None or len(self.acks) >= _MAX_FORKS:
+            return
+        try:
+            dialog = Dialog.from_response(self.invite, response)
+        except ParseError:  # without a Contact that can be read nobody can be acknowledged
+            self.core.counters["unreadable_2xx"] += 1
+            self.on_timeout(now)
+            return
+        if self.dialog is not None or self.owner is None:
+            self._decline(dialog, response, now)
+            return
+        self.dialog = dialog
+        self.redirect()
+        self._acknowledge(response)
+        self.owner.target_responded(self, response, now)
+
+    def _acknowledge(self, response: Response) -> None:
+        ack = self._in_dialog(ACK).data
+        self.acks[response.to_tag] = ack
+        self.core.layer.transmit(self.hop, ack)
+
+    def _decline(self, dialog: Dialog, response: Response, now: float) -> None:
+        """ACK and BYE a dialog that nobody wants, beside the one that may be up."""
+        kept, self.dialog = self.dialog, dialog
+        kept_hop, kept_end = self.hop, self.end
+        self.redirect()
+        self._acknowledge(response)
+        self.core.layer.request(self._in_dialog(BYE), self.hop, None, now)
+        self.dialog, self.hop, self.end = kept, kept_hop, kept_end

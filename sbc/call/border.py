@@ -1,0 +1,407 @@
+"""The border: messages, timers and the relay's answers in; everything that must leave, out.
+
+Sans-I/O. `receive` takes one message, `tick` the time, `relay_*` what workers say; what is to be
+sent leaves by `transmit` and `relay` at once, records and milestones wait for the next flush.
+Requests are sorted here: to a transaction, to a dialog, to a new call, or to one of the short
+answers of `answers.py`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from functools import partial
+from typing import Final
+
+from policies.engine import Policies
+from policies.facts import Accept, Refuse
+from relay.control.messages import CallStats
+from sbc.call import answers
+from sbc.call.a_leg import ALeg
+from sbc.call.b_leg import BLeg
+from sbc.call.call import Call
+from sbc.call.cdr import Cause
+from sbc.call.core import Core, RelayOutlet
+from sbc.call.headers import Hide
+from sbc.call.incoming import facts_of, refusal_of
+from sbc.call.leases import Leases, LocalPort
+from sbc.call.local import LocalEnds
+from sbc.call.states import Ending
+from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
+from sbc.errors import ParseError
+from sbc.ids import Mint
+from sbc.settings import Settings
+from sbc.sip.message import Request, Response
+from sbc.sip.parser import BadRequest, parse
+from sbc.sip.serialise import ReplyBase
+from sbc.sip.status import ACK, INVITE
+from sbc.transaction.hop import Hop
+from sbc.transaction.layer import (
+    Absorbed,
+    Cancel,
+    Notice,
+    ServerTransaction,
+    StrayAck,
+    TimedOut,
+    TransactionLayer,
+)
+from sbc.transaction.timers import TimerValues, User
+
+__all__ = ["Border"]
+
+_KEEP_ALIVE: Final = b"\r\n\x00 "
+
+
+class Border:
+    """All calls of one border.
+
+    Args:
+        settings: the whole configuration.
+        key: the secret of our identifiers.
+        random: n → n random bytes.
+        transmit: sends bytes to a hop; must not raise and must not call back.
+        relay: requests to relay workers.
+        wall_offset_s: wall clock minus monotonic clock.
+        shard: this process among those that share the port.
+        hide: which hiding rules are on; all, but in the test that proves the others' worth.
+        values: the transactions' timers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        key: bytes,
+        random: Callable[[int], bytes],
+        transmit: Callable[[Hop, bytes], None],
+        relay: RelayOutlet,
+        wall_offset_s: float,
+        shard: int = 0,
+        hide: Hide | None = None,
+        values: TimerValues | None = None,
+    ) -> None:
+        media = settings.relay.media
+        self.core = Core(
+            layer=TransactionLayer(values or TimerValues(), transmit),
+            policies=Policies(settings.policies),
+            mint=Mint(key, shard, random),
+            leases=Leases(list({one.realm: None for one in media})),
+            relay=relay,
+            ends=LocalEnds(settings.transport.listeners),
+            hide=hide or Hide(),
+            advertised={one.address: one.advertise for one in media},
+            media_addresses={one.realm: one.advertise for one in reversed(media)},
+            wall_offset_s=wall_offset_s,
+        )
+        self.calls: dict[str, Call] = {}
+        self.overloaded = False
+        """Set by whoever sees the queues: new calls get 503 before anything is done for them."""
+        self.draining = False
+        """Set before a stop: no new calls."""
+        self._transmit = transmit
+
+    # Messages
+
+    def receive(self, data: bytes, hop: Hop, now: float) -> None:
+        """One message from the network. Raises nothing, whatever it holds."""
+        counters = self.core.counters
+        if not self.core.policies.may_speak(hop.realm, hop.host, now):
+            counters["rate_limited"] += 1
+            return
+        if len(data) < 16 and not data.strip(_KEEP_ALIVE):
+            counters["keep_alive"] += 1  # CRLF, or a zero byte, to hold a NAT binding open
+            return
+        try:
+            message = parse(data)
+        except ParseError as error:
+            self._malformed(error, hop, now)
+            return
+        try:
+            if isinstance(message, Response):
+                self._response(message, hop, now)
+            else:
+                self._request(message, hop, now)
+        except Exception:
+            self._crashed(message, now)
+
+    def unreachable(self, hop: Hop, branch: bytes | None, now: float) -> None:
+        """A request to this address, the one of this branch if known, has not arrived."""
+        self._notify(self.core.layer.transport_failed(hop, branch, now), now)
+
+    def tick(self, now: float) -> None:
+        """Fire every timer that is due."""
+        self._notify(self.core.layer.tick(now), now)
+
+    def flush(self) -> None:
+        """Forget what is over. To be called after every batch of events."""
+        core = self.core
+        if core.ended:
+            for call in core.ended:
+                self.calls.pop(call, None)
+            core.ended.clear()
+
+    def _response(self, response: Response, hop: Hop, now: float) -> None:
+        user = self.core.layer.receive_response(response, hop, now)
+        if isinstance(user, BLeg):
+            user.on_response(response, now)
+
+    def _request(self, request: Request, hop: Hop, now: float) -> None:
+        core = self.core
+        if core.policies.identify(hop.realm, hop.host) is None:
+            self._stranger(request, hop)
+            return
+        first = request.method == INVITE and not request.to_tag
+        if first and self.overloaded and not core.layer.knows(request, hop):
+            core.counters["overload_refused"] += 1
+            self._stateless(request, 503, hop)
+            return
+        received = core.layer.receive_request(request, hop, now)
+        if isinstance(received, Absorbed):
+            return
+        if isinstance(received, StrayAck):
+            leg = core.dialogs.get(request.to_tag)
+            if leg is not None and leg.owns(request):
+                leg.acked(request, now)
+            return
+        txn = received.transaction
+        if isinstance(received, Cancel):
+            self._cancel(request, txn, received.of, now)
+        elif request.to_tag:
+            self._in_dialog(request, txn, now)
+        elif first:
+            self._invite(request, txn, now)
+        else:
+            reply = _reply_to(request, txn)
+            status, head = answers.outside_dialog(request, self.draining)
+            core.layer.respond(txn, status, reply.build(status, head=head), now)
+
+    def _invite(self, request: Request, txn: ServerTransaction, now: float) -> None:
+        """A new call."""
+        core, hop = self.core, txn.hop
+        reply = _reply_to(request, txn)
+        trunk = core.policies.identify(hop.realm, hop.host)
+        assert trunk is not None  # noqa: S101 (`_request` has seen it)
+        facts = facts_of(request, hop)
+        call = Call(core, trunk, facts, request, reply, txn, now)
+        txn.user = call.a
+        self.calls[call.id] = call
+        refusal = refusal_of(request, trunk, core.mint)
+        if refusal is None and self.draining:
+            refusal = answers.Refusal(503, Cause.SHUTDOWN, "the border is stopping")
+        if refusal is not None:
+            call.refuse(refusal, now)
+            return
+        call.a.trying(now)
+        decision = core.policies.decide(facts, now)
+        if isinstance(decision, Accept):
+            call.start(decision, now)
+        elif isinstance(decision, Refuse):
+            call.refuse(answers.by_policy(decision), now)
+        else:
+            call.refuse(answers.Refusal(403, Cause.REFUSED_BY_POLICY, decision.why.text), now)
+
+    def _in_dialog(self, request: Request, txn: ServerTransaction, now: float) -> None:
+        core = self.core
+        leg = core.dialogs.get(request.to_tag)
+        reply = _reply_to(request, txn)
+        status = 0
+        if leg is None or not leg.owns(request):
+            status = 481
+            ours = core.mint.shard_of(request.to_tag) is not None
+            core.counters["dialog_gone" if ours else "dialog_unknown"] += 1
+        elif core.policies.identify(txn.hop.realm, txn.hop.host) is not leg.trunk:
+            status = 403
+            core.counters["dialog_foreign"] += 1
+        if status or leg is None:
+            core.layer.respond(txn, status, reply.build(status), now)
+        else:
+            leg.receive(request, txn, now)
+
+    def _cancel(
+        self, request: Request, txn: ServerTransaction, of: ServerTransaction | None, now: float
+    ) -> None:
+        """200 to the CANCEL where there is an INVITE, answered or not (RFC 3261 §9.2)."""
+        reply = _reply_to(request, txn)
+        status = 481 if of is None else 200
+        leg = None if of is None else of.user
+        tag = leg.tags[0] if isinstance(leg, ALeg) and leg.tags else b""
+        self.core.layer.respond(txn, status, reply.build(status, to_tag=tag), now)
+        if isinstance(leg, ALeg) and leg.owner is not None:
+            leg.owner.cancelled(request, now)
+
+    def _stranger(self, request: Request, hop: Hop) -> None:
+        """A source of no trunk: refused without a trace, or ignored."""
+        decision = self.core.policies.stranger()
+        self.core.counters["stranger"] += 1
+        if isinstance(decision, Refuse) and request.method != ACK:
+            self._stateless(request, decision.status, hop)
+
+    def _malformed(self, error: ParseError, hop: Hop, now: float) -> None:
+        core = self.core
+        core.counters["malformed"] += 1
+        known = core.policies.identify(hop.realm, hop.host) is not None
+        if not known and not isinstance(core.policies.stranger(), Refuse):
+            return
+        if isinstance(error, BadRequest) and error.reply_to is not None:
+            self._stateless(error.reply_to, error.status, hop)
+
+    def _stateless(self, request: Request, status: int, hop: Hop) -> None:
+        """An answer that nothing is kept for: a retransmission gets it again."""
+        reply = ReplyBase(request, hop.address)
+        tag = b"%b.0" % self.core.mint.token()
+        self._transmit(_answer_hop(hop, reply), reply.build(status, to_tag=tag))
+
+    # Time
+
+    def _notify(self, notices: list[tuple[User, Notice]], now: float) -> None:
+        for user, notice in notices:
+            try:
+                _notify_one(user, notice, now)
+            except Exception:
+                self._crashed(user, now)
+
+    # The relay
+
+    def relay_up(self, slot: int) -> None:
+        """A worker is ready, and holds nothing of ours."""
+        self.core.leases.worker_up(slot)
+
+    def relay_down(self, slot: int, now: float) -> None:
+        """A worker is gone, and the media of its calls with it: they end."""
+        self.core.leases.worker_down(slot)
+        for call in list(self.calls.values()):
+            if call.slot == slot:
+                self._guarded(call, partial(call.media_lost, "media worker died", now), now)
+
+    def relay_leased(self, slot: int, realm: str, ports: list[LocalPort]) -> None:
+        """Ports that a worker grants; none: it has none left."""
+        self.core.leases.granted(slot, realm, ports)
+
+    def relay_removed(self, key: str, stats: CallStats | None, now: float) -> None:
+        """The last figures of a plan."""
+        call = self.core.plans.pop(key, None)
+        if call is not None:
+            self._guarded(call, partial(call.media_ended, stats, now), now)
+
+    def relay_refused(self, key: str, reason: str, now: float) -> None:
+        """A worker would not carry a plan out."""
+        call = self.core.plans.get(key)
+        if call is not None:
+            self._guarded(call, partial(call.media_lost, reason, now), now)
+
+    def relay_silent(self, key: str, side: str, now: float) -> None:
+        """Media of one side have timed out."""
+        call = self.core.plans.get(key)
+        if call is not None:
+            self._guarded(call, partial(call.media_silent, side, now), now)
+
+    # Operators
+
+    def list_calls(self) -> Iterator[dict[str, object]]:
+        """One summary for each call, made as it is asked for; for long listings in slices."""
+        for identifier in list(self.calls):
+            call = self.calls.get(identifier)
+            if call is not None:
+                yield call.summary()
+
+    def describe(self, call_id: str) -> dict[str, object] | None:
+        """All about one call, None if there is no such call."""
+        call = self.calls.get(call_id)
+        return None if call is None else call.details()
+
+    def hangup(self, call_id: str, now: float) -> bool:
+        """End a call; False if there is no such call."""
+        call = self.calls.get(call_id)
+        if call is None:
+            return False
+        ending = Ending(Cause.OPERATOR, "operator", "hangup", 480)
+        self._guarded(call, partial(call.end, ending, now), now)
+        return True
+
+    def end_all(self, now: float) -> None:
+        """End every call: the border stops."""
+        for call in list(self.calls.values()):
+            ending = Ending(Cause.SHUTDOWN, "border", "the border is stopping", 503)
+            self._guarded(call, partial(call.end, ending, now), now)
+
+    def status(self) -> dict[str, object]:
+        """Figures of the whole border."""
+        core = self.core
+        return {
+            "calls": len(self.calls),
+            "dialogs": len(core.dialogs),
+            "transactions": len(core.layer),
+            "plans": len(core.plans),
+            "ports_in_hand": core.leases.in_hand(),
+            "workers": core.leases.slots,
+            "trunks": core.policies.calls(),
+            "draining": self.draining,
+            "overloaded": self.overloaded,
+            "counters": dict(core.counters) | core.layer.counters,
+        }
+
+    # The one boundary
+
+    def _guarded(self, call: object, step: Callable[[], None], now: float) -> None:
+        try:
+            step()
+        except Exception:
+            self._crashed(call, now)
+
+    def _crashed(self, subject: object, now: float) -> None:
+        """A fault of ours ends one call, not the process."""
+        core = self.core
+        core.counters["crashed"] += 1
+        call = self._call_of(subject)
+        core.say(
+            40, "call.crashed", call.id if call is not None else "", detail=traceback.format_exc()
+        )
+        if call is None:
+            return
+        try:
+            call.end(Ending(Cause.CRASHED, "border", "internal error", 500), now)
+        except Exception:
+            call.abort(now)
+
+    def _call_of(self, subject: object) -> Call | None:
+        if isinstance(subject, Call):
+            return subject
+        if isinstance(subject, Request | Response):
+            tag = subject.to_tag if isinstance(subject, Request) else subject.from_tag
+            subject = self.core.dialogs.get(tag) or next(
+                (one for one in self.calls.values() if one.a.call_id == subject.call_id),
+                None,
+            )
+        if isinstance(subject, ALeg | BLeg):
+            subject = subject.owner
+        return subject if isinstance(subject, Call) else None
+
+
+def _notify_one(user: User, notice: Notice, now: float) -> None:
+    """Tell one user what its transaction or its own timer has to say."""
+    if isinstance(user, AcceptedInvite):
+        leg = user.handle(notice, now) if isinstance(notice, AcceptTimer) else None
+        if isinstance(leg, ALeg | BLeg):
+            leg.not_acked(now)
+    elif isinstance(user, BLeg):
+        if isinstance(notice, TimedOut):
+            user.on_timeout(now)
+        else:
+            user.on_transport_lost(now)
+    elif isinstance(user, Call) and isinstance(notice, IntEnum):
+        user.on_timer(notice, now)
+
+
+def _reply_to(request: Request, txn: ServerTransaction) -> ReplyBase:
+    """What answers to this request have in common; they go where RFC 3261 §18.2.2 says."""
+    reply = ReplyBase(request, txn.hop.address)
+    txn.hop = _answer_hop(txn.hop, reply)
+    return reply
+
+
+def _answer_hop(hop: Hop, reply: ReplyBase) -> Hop:
+    if hop.reliable or reply.destination == hop.address:
+        return hop
+    host, port = reply.destination
+    return Hop(hop.realm, hop.listener, hop.transport, host, port)

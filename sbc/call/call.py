@@ -1,0 +1,597 @@
+"""One call: what happens on its two legs becomes what is said on them.
+
+The arrows are in `states.py`; here is what each one does. A call also keeps its own record, and
+asks the relay to carry its media.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from typing import Final
+
+from policies.facts import Accept, CallFacts, Target, Why
+from policies.settings import TrunkSettings
+from relay.control.messages import CallStats
+from sbc.call.a_leg import ALeg
+from sbc.call.answers import Refusal
+from sbc.call.b_leg import BLeg
+from sbc.call.cdr import Cause
+from sbc.call.core import Core
+from sbc.call.headers import crossing
+from sbc.call.incoming import loop_mark
+from sbc.call.leases import Lease
+from sbc.call.leg import SDP, Fork, Leg, session_id
+from sbc.call.local import LocalEnd
+from sbc.call.media import CallMedia, behind_nat
+from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
+from sbc.call.record import Record
+from sbc.call.states import TABLE, Effect, Ending, Input, State
+from sbc.errors import LocalProtocolError, PortsExhausted, ProtocolError, RelayUnavailable
+from sbc.sdp.facts import MediaFacts, check_offer, describe
+from sbc.sdp.model import Session
+from sbc.sdp.offer_answer import Negotiation
+from sbc.sdp.parser import parse as parse_sdp
+from sbc.sdp.rewrite import Anchor
+from sbc.sip.message import Message, Request, Response
+from sbc.sip.serialise import ReplyBase
+from sbc.transaction.hop import TCP, Hop
+from sbc.transaction.machine import ServerTransaction
+from sbc.transaction.timers import Entry
+
+__all__ = ["Call"]
+
+_RETRY_STATUSES: Final = frozenset((408, 502, 503, 504))
+"""Answers after which the next target is tried; others are the called party's word."""
+_RECORD_WAIT_S: Final = 2.0
+"""How long the record waits for the relay's last figures."""
+
+
+class Clock(IntEnum):
+    """The call's own timers."""
+
+    NO_ANSWER = 64
+    RECORD = 65
+
+
+class Call:
+    """Two legs and what they have to do with each other.
+
+    Args:
+        core: the surroundings.
+        trunk: whose call it is.
+        facts: what policy is told.
+        invite, reply, txn: the caller's INVITE, and how it is answered.
+    """
+
+    __slots__ = (
+        "a",
+        "b",
+        "clock",
+        "core",
+        "id",
+        "media",
+        "names",
+        "offer",
+        "offer_facts",
+        "record",
+        "refusal",
+        "state",
+        "targets",
+        "trunk_b",
+    )
+
+    def __init__(
+        self,
+        core: Core,
+        trunk: TrunkSettings,
+        facts: CallFacts,
+        invite: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        now: float,
+    ) -> None:
+        self.core = core
+        token = core.mint.token()
+        self.id = token.decode()
+        """Ours for this call, in logs and records."""
+        self.state = State.CALLING
+        end = core.ends.of(txn.hop)
+        self.a = ALeg(core, self, trunk, end, txn.hop, token, invite, reply, txn)
+        self.b: BLeg | None = None
+        self.trunk_b: TrunkSettings | None = None
+        self.targets: list[Target] = []
+        self.media: CallMedia | None = None
+        self.offer: Session | None = None
+        self.offer_facts: list[MediaFacts] = []
+        self.names: frozenset[bytes] = frozenset()
+        self.clock: Entry | None = None
+        self.refusal = 480
+        """The status that the caller gets if no other target does better."""
+        self.record = Record(self.id, facts, invite.call_id, trunk.name, core.wall(now))
+
+    @property
+    def slot(self) -> int | None:
+        """The worker that carries the media, None where there are none."""
+        return None if self.media is None else self.media.lease.slot
+
+    def summary(self) -> dict[str, object]:
+        """One line of a listing."""
+        return self.record.live() | {"call": self.id, "state": self.state.name.lower()}
+
+    def details(self) -> dict[str, object]:
+        """All that is known of the call while it lives."""
+        legs = {leg.side: leg.describe() for leg in (self.a, self.b) if leg}
+        return self.summary() | {"worker": self.slot, "legs": legs}
+
+    # Beginning
+
+    def refuse(self, refusal: Refusal, now: float) -> None:
+        """Policy says no, or the INVITE is not one that we can carry on."""
+        self.record.close(refusal.cause, "border", refusal.reason)
+        self._refuse_caller(refusal.status, refusal.head, now)
+        self._end(State.ENDED, now)
+
+    def start(self, accepted: Accept, now: float) -> None:
+        """Carry the call on to the first of its targets."""
+        self.trunk_b = accepted.targets[0].trunk
+        self.targets = list(accepted.targets)
+        self.record.reason = _why(accepted.why)
+        if not self._read_offer(now):
+            return
+        self.core.say(20, "call.started", self.id, trunk=accepted.trunk.name, why=accepted.why.text)
+        self._try_next(None, now)
+
+    def _read_offer(self, now: float) -> bool:
+        """The caller's description, or the end of the call."""
+        a, invite = self.a, self.a.pending()
+        if invite.content_type != SDP or not invite.body:
+            detail = "an offer in SDP is needed in the INVITE"
+            status = 415 if invite.body else 488
+            self._fail(Ending(Cause.UNSUPPORTED_MEDIA, "border", detail, status), now)
+            return False
+        try:
+            self.offer = parse_sdp(invite.body)
+            self.offer_facts = describe(self.offer)
+            check_offer(self.offer_facts)
+            a.negotiation = Negotiation(session_id(a.token), self._address(a))
+            a.negotiation.receive_offer(self.offer)
+        except ProtocolError as error:
+            self._fail(Ending(Cause.UNSUPPORTED_MEDIA, "border", str(error), error.status), now)
+            return False
+        return True
+
+    # What the legs report
+
+    def target_responded(self, leg: Leg, response: Response, now: float) -> None:
+        """1xx above 100, the first 2xx, or the final failure of the target."""
+        status = response.status
+        if status < 200:
+            self.handle(Input.PROVISIONAL, response, now)
+        elif status < 300:
+            if self._takes(response, now):
+                self.handle(Input.SUCCESS, response, now)
+        else:
+            self._target_failed(status, f"target answered {status}", Cause.REJECTED, now)
+
+    def target_silent(self, leg: Leg, now: float) -> None:
+        """Timer B, or no final answer after our CANCEL."""
+        self._target_failed(408, "target did not answer", Cause.NO_RESPONSE, now)
+
+    def target_unreachable(self, leg: Leg, now: float) -> None:
+        """The INVITE could not be carried; an `auto` trunk's TCP falls back to UDP."""
+        if self.state is State.CALLING and leg.hop.transport == TCP and self._over_udp(now):
+            return
+        self._target_failed(503, "target unreachable", Cause.UNREACHABLE, now)
+
+    def leg_acked(self, leg: Leg, now: float) -> None:
+        """An ACK to a 2xx of ours; only the caller's first one changes anything."""
+        if leg is self.a:
+            self.handle(Input.ACK, None, now)
+
+    def leg_not_acked(self, leg: Leg, now: float) -> None:
+        """A 2xx of ours was never acknowledged (RFC 3261 §13.3.1.4, §14.2)."""
+        self.record.close(Cause.NO_ACK, "border", f"no ACK from side {leg.side}")
+        first = leg is self.a and self.state in (State.ANSWERED, State.ENDING)
+        ending = Ending(Cause.NO_ACK, "border", f"no ACK from side {leg.side}")
+        self.handle(Input.NO_ACK if first else Input.END, ending, now)
+
+    def leg_hung_up(self, leg: Leg, request: Request, now: float) -> None:
+        """A BYE in a confirmed dialog."""
+        self.record.close(Cause.NORMAL, leg.side, "BYE")
+        self.handle(Input.BYE_A if leg is self.a else Input.BYE_B, request, now)
+
+    def cancelled(self, request: Request, now: float) -> None:
+        """The caller's CANCEL, or its BYE in an early dialog (RFC 3261 §15)."""
+        if self.state in (State.CALLING, State.RINGING):
+            self.record.close(Cause.CANCELLED, "a", request.method.decode("ascii", "replace"))
+            self.refusal = 487
+        self.handle(Input.CANCEL, request, now)
+
+    def end(self, ending: Ending, now: float) -> None:
+        """The border's own wish."""
+        self.record.close(ending.cause, ending.by, ending.reason)
+        self.refusal = ending.status
+        self.handle(Input.END, ending, now)
+
+    def on_timer(self, timer: int, now: float) -> None:
+        """One of the call's own timers."""
+        self.clock = None
+        if timer == Clock.NO_ANSWER:
+            self.end(Ending(Cause.NO_ANSWER, "border", "no answer in time", 480), now)
+        elif timer == Clock.RECORD:
+            self.media_ended(None, now)
+
+    def media_lost(self, reason: str, now: float) -> None:
+        """The worker is gone, or would not carry the plan out."""
+        if not self.record.ended:
+            self.end(Ending(Cause.RELAY_LOST, "border", reason, 503), now)
+        else:
+            self.media_ended(None, now)
+
+    def media_silent(self, side: str, now: float) -> None:
+        """One side has sent neither RTP nor RTCP for the time that its trunk allows."""
+        if not self.record.ended:
+            reason = f"no media from side {side}"
+            self.end(Ending(Cause.MEDIA_TIMEOUT, "border", reason), now)
+
+    def media_ended(self, stats: CallStats | None, now: float) -> None:
+        """The relay's last figures, None where it cannot tell any more: the record is complete."""
+        if self.record.written or not self.record.ended:
+            return
+        self._disarm()
+        self.core.records.append(self.record.cdr(stats, self.core.wall(now)))
+        self.record.written = True
+        self._forget_when_done()
+
+    # The machine
+
+    def handle(self, event: Input, message: object, now: float) -> None:
+        """One step. A pair that the table does not have is absorbed and counted."""
+        row = TABLE.get((self.state, event))
+        if row is None:
+            self.core.counters["call.ignored"] += 1
+            return
+        effect, after = row
+        self.state = after
+        if effect is not Effect.NOTHING:
+            _EFFECTS[effect](self, message, now)
+        if self.state is after and after not in _LIVE:
+            self._end(after, now)
+
+    # Effects
+
+    def _ring(self, message: object, now: float) -> None:
+        response, a = _response(message), self.a
+        fork = self._fork(response)
+        body = b""
+        if response.body and response.content_type == SDP:
+            try:
+                body = self._answered(fork, response, now)
+            except ProtocolError as error:
+                self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
+        self.record.rang(self.core.wall(now))
+        a.ring(response.status, fork, self._crossing(response), body, now)
+
+    def _answer(self, message: object, now: float) -> None:
+        response, a, b = _response(message), self.a, self._called()
+        self._disarm()
+        fork = self._fork(response)
+        b.negotiation = fork.negotiation_b
+        body = fork.negotiation_a.local
+        a.answer(response.status, fork, self._crossing(response), body, now)
+        self.record.answered(response.status, self.core.wall(now))
+        self.offer = None
+        self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
+
+    def _try_next(self, message: object, now: float) -> None:
+        """A new leg to the next target that can be reached at all."""
+        while self.targets:
+            target = self.targets.pop(0)
+            if self._may_use(target, now) and self._place(target, now):
+                return
+        self._fail(Ending(self.record.cause, "border", self.record.reason, self.refusal), now)
+
+    def _refuse(self, message: object, now: float) -> None:
+        head = self._crossing(message) if isinstance(message, Response) else b""
+        self._refuse_caller(self.refusal, head, now)
+
+    def _abandon(self, message: object, now: float) -> None:
+        self._refuse_caller(self.refusal, b"", now)
+        head = self._crossing(message) if isinstance(message, Request) else b""
+        self._called().cancel(head, now)
+
+    def _connect(self, message: object, now: float) -> None:
+        self.record.status = 200
+        if self.media is not None:
+            self.media.connected()
+            self._apply()
+
+    def _bye_to_a(self, message: object, now: float) -> None:
+        self.a.bye(now, self._reason(message))
+
+    def _bye_to_b(self, message: object, now: float) -> None:
+        self._called().bye(now, self._reason(message))
+
+    def _bye_to_both(self, message: object, now: float) -> None:
+        self._bye_to_a(message, now)
+        self._bye_to_b(message, now)
+
+    # Targets
+
+    def _target_failed(self, status: int, reason: str, cause: Cause, now: float) -> None:
+        """One target is done with; the next one, or the caller's final answer."""
+        self._disarm()
+        self.refusal = _caller_status(status)
+        if self.state in (State.CALLING, State.RINGING):
+            self.record.close(cause, "b", reason)
+        more = bool(self.targets) and status in _RETRY_STATUSES
+        self.handle(Input.RETRY if more else Input.REFUSED, None, now)
+
+    def _may_use(self, target: Target, now: float) -> bool:
+        """Whether the target's trunk has room for the call."""
+        current = self.trunk_b or target.trunk
+        refusal = self.core.policies.move(current, target.trunk, now)
+        if refusal is not None:
+            self.refusal = refusal.status
+            self.record.close(Cause.LIMIT, "border", _why(refusal.why))
+            return False
+        self.trunk_b = target.trunk
+        return True
+
+    def _place(self, target: Target, now: float) -> bool:
+        """Send the INVITE; False where this target cannot be tried."""
+        a = self.a
+        ways = ways_to(target, self.core.ends)
+        if not ways:
+            text = f"trunk {target.trunk.name}: no listener can reach {target.peer.host}"
+            self.record.close(Cause.UNREACHABLE, "border", text)
+            self.refusal = 503
+            return False
+        try:
+            self._anchor(a.trunk, target.trunk)
+        except (PortsExhausted, RelayUnavailable) as error:
+            out = isinstance(error, PortsExhausted)
+            cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE
+            self.record.close(cause, "border", str(error))
+            self.refusal = 503
+            return False
+        trusted = a.trunk.trusted and target.trunk.trusted
+        self.names = crossing_names(
+            trusted, set(a.trunk.pass_headers) & set(target.trunk.pass_headers)
+        )
+        self._send_invite(target, ways, now)
+        return True
+
+    def _send_invite(self, target: Target, ways: list[tuple[LocalEnd, Hop]], now: float) -> None:
+        invite, offer = self.a.pending(), self.offer
+        if offer is None:
+            return
+        if self.b is not None:
+            self.b.unlink()
+        end, hop = ways[0]
+        leg = self.b = BLeg(self.core, self, target, end, hop, self.core.mint.token())
+        leg.negotiation = Negotiation(session_id(leg.token), self._address(leg))
+        body = leg.negotiation.send_offer(offer, self._anchors(leg))
+        mark = loop_mark(self.a.trunk, invite.target)
+        request = build_invite(leg, invite, mark, body, self.names, self.core.hide)
+        if len(ways) > 1 and len(request.data) > AUTO_LIMIT_BYTES:
+            leg.end, leg.hop = ways[1]
+            request = build_invite(leg, invite, mark, body, self.names, self.core.hide)
+        self.record.tried(target.trunk.name, leg.hop, leg.token)
+        self._apply()
+        self._arm(Clock.NO_ANSWER, target.trunk.no_answer_s, now)
+        leg.call(request, now)
+
+    def _over_udp(self, now: float) -> bool:
+        """The same target again, by UDP (RFC 3261 §18.1.1)."""
+        target = self._called().target
+        ways = ways_to(target, self.core.ends)
+        if len(ways) < 2:
+            return False
+        self._send_invite(target, ways[:1], now)
+        return True
+
+    # Media
+
+    def _anchor(self, trunk_a: TrunkSettings, trunk_b: TrunkSettings) -> None:
+        """Ports of our own for both sides, if the call does not hold the right ones yet."""
+        if self.media is not None:
+            if self.b is not None and self.b.trunk.realm == trunk_b.realm:
+                return
+            self._release()
+        streams = [(media.index, media.kind) for media in self.offer_facts if media.anchored]
+        lease: Lease = self.core.leases.take(trunk_a.realm, trunk_b.realm, len(streams))
+        key = f"{self.id}.{self.record.attempts}" if self.record.attempts else self.id
+        indices, kinds = zip(*streams, strict=True)
+        self.media = CallMedia(key, lease, indices, kinds, trunk_a, trunk_b)
+        self.core.plans[key] = self
+        self.record.had_media = True
+        nat = behind_nat(trunk_a, self.a.nat)
+        self.media.described("a", self.offer_facts, nat, self.a.hop.host)
+
+    def _answered(self, fork: Fork, response: Response, now: float) -> bytes:
+        """The target's answer, as the caller gets it; the plan follows it.
+
+        Raises:
+            ProtocolError: not a description, or none that answers our offer.
+        """
+        a, b, media = self.a, self._called(), self.media
+        session = parse_sdp(response.body)
+        if fork.negotiation_b.receive_answer(session) and media is not None:
+            facts = describe(session)
+            media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
+            self.record.codecs = _codecs(facts)
+            self._apply()
+        return fork.negotiation_a.send_answer(session, self._anchors(a))
+
+    def _takes(self, response: Response, now: float) -> bool:
+        """Whether the 2xx's description, if any, can be passed on; if not, the target is left."""
+        if not response.body or self.state not in (State.CALLING, State.RINGING):
+            return True
+        try:
+            self._answered(self._fork(response), response, now)
+        except ProtocolError as error:
+            self._called().bye(now)
+            self.refusal = 502
+            self.record.close(Cause.UNSUPPORTED_MEDIA, "border", f"answer of the target: {error}")
+            self.handle(Input.REFUSED, None, now)
+            return False
+        return True
+
+    def _anchors(self, leg: Leg) -> list[Anchor | None]:
+        """Our address for each m-line of the offer, as `leg`'s peer sees it."""
+        if self.media is None:
+            return [None] * len(self.offer_facts)
+        ports = self.media.ports(leg.side, len(self.offer_facts))
+        return [
+            None if port is None else Anchor(self.core.advertised[port[0]], port[1])
+            for port in ports
+        ]
+
+    def _address(self, leg: Leg) -> str:
+        """What stands in our `o=` line on this leg."""
+        return self.core.media_addresses[leg.trunk.realm]
+
+    def _apply(self) -> None:
+        if self.media is not None:
+            self.core.relay.apply(self.media.lease.slot, self.media.plan())
+
+    def _release(self) -> bool:
+        """Let the media go; whether a worker will tell what they were."""
+        media, self.media = self.media, None
+        if media is None:
+            return False
+        self.core.leases.give_back(media.lease)
+        if media.lease.slot not in self.core.leases.slots:
+            self.core.plans.pop(media.key, None)
+            return False
+        self.core.relay.remove(media.lease.slot, media.key)
+        return True
+
+    # Ending
+
+    def _fail(self, ending: Ending, now: float) -> None:
+        """No leg to a target is left, or there never was one."""
+        self.record.close(ending.cause, ending.by, ending.reason)
+        self._refuse_caller(ending.status, b"", now)
+        self._end(State.ENDED, now)
+
+    def _refuse_caller(self, status: int, head: bytes, now: float) -> None:
+        if self.a.reply is not None:
+            self.record.status = status
+        self.a.refuse(status, head, now)
+
+    def _end(self, state: State, now: float) -> None:
+        """The call is over, even where a leg still waits: media go, the record is due."""
+        self.state = state
+        if not self.record.ended:
+            self.record.end(self.core.wall(now))
+            self._disarm()
+            self.core.say(20, "call.ended", self.id, **self.record.summary())
+            if self.trunk_b is not None:
+                self.core.policies.ended((self.a.trunk, self.trunk_b))
+            if self._release():
+                self._arm(Clock.RECORD, _RECORD_WAIT_S, now)
+            else:
+                self.media_ended(None, now)
+        self._forget_when_done()
+
+    def _forget_when_done(self) -> None:
+        if self.state is State.ENDED and self.record.written:
+            self.a.unlink()
+            if self.b is not None:
+                self.b.unlink()
+            self.core.ended.append(self.id)
+            self.b = None
+
+    def _arm(self, timer: Clock, duration_s: float, now: float) -> None:
+        self._disarm()
+        self.clock = self.core.layer.arm_long(self, timer, duration_s, now)
+
+    def _disarm(self) -> None:
+        if self.clock is not None:
+            self.clock.cancel()
+            self.clock = None
+
+    def abort(self, now: float) -> None:
+        """After a fault in ending it properly: leave nothing of the call."""
+        self._disarm()
+        self._release()
+        self.state, self.record.written = State.ENDED, True
+        self._forget_when_done()
+
+    # Small parts
+
+    def _called(self) -> BLeg:
+        """The leg to the target, in every state that has one."""
+        if self.b is None:
+            raise LocalProtocolError(f"no B-leg in state {self.state.name}")
+        return self.b
+
+    def _fork(self, response: Response) -> Fork:
+        """The early dialog that a response belongs to; a new one for a new To-tag."""
+        a, b = self.a, self._called()
+        fork = b.fork_of(response)
+        if fork is None:
+            tag = a.new_tag()
+            fork = Fork(tag, a.new_negotiation(tag), b.new_negotiation())
+            b.forks[response.to_tag] = fork
+        return fork
+
+    def _crossing(self, message: Message) -> bytes:
+        return crossing(message, names=self.names, hide=self.core.hide)
+
+    def _reason(self, message: object) -> bytes:
+        """A peer's Reason crosses with its BYE; ours says what happened (RFC 3326)."""
+        if isinstance(message, Request):
+            return self._crossing(message)
+        if isinstance(message, Ending):
+            return b'Reason: SIP;cause=%d;text="%b"\r\n' % (
+                message.status,
+                message.cause.value.encode(),
+            )
+        return b""
+
+
+_Step = Callable[[Call, object, float], None]
+_EFFECTS: Final[Mapping[Effect, _Step]] = {
+    Effect.RING: Call._ring,
+    Effect.ANSWER: Call._answer,
+    Effect.TRY_NEXT: Call._try_next,
+    Effect.REFUSE: Call._refuse,
+    Effect.ABANDON: Call._abandon,
+    Effect.CONNECT: Call._connect,
+    Effect.BYE_TO_A: Call._bye_to_a,
+    Effect.BYE_TO_B: Call._bye_to_b,
+    Effect.BYE_TO_BOTH: Call._bye_to_both,
+}
+_LIVE: Final = frozenset((State.CALLING, State.RINGING, State.ANSWERED, State.UP))
+
+
+def _response(message: object) -> Response:
+    assert isinstance(message, Response)  # noqa: S101 (the table has seen to it)
+    return message
+
+
+def _caller_status(status: int) -> int:
+    """What the caller is told about a target's failure.
+
+    A redirection would show the inside of the other network, a challenge could not be answered.
+    """
+    if status < 400:
+        return 480
+    return 403 if status in (401, 407) else status
+
+
+def _codecs(facts: list[MediaFacts]) -> list[str]:
+    """The first format of each stream, which is the one in use (RFC 3264 §6.1)."""
+    return [
+        media.formats[0][1].decode("ascii", "replace") or str(media.formats[0][0])
+        for media in facts
+        if media.anchored and media.formats
+    ]
+
+
+def _why(why: Why) -> str:
+    return f"{why.rule}: {why.text}"

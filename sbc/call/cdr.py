@@ -1,0 +1,101 @@
+"""A call's record: what an operator bills, counts and asks about afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["Cause", "Cdr", "StreamRecord"]
+
+
+class Cause(StrEnum):
+    """Why a call ended, in one word that does not change between releases."""
+
+    NORMAL = "normal"
+    """One side hung up."""
+    CANCELLED = "cancelled"
+    """The caller gave up before an answer."""
+    REJECTED = "rejected"
+    """The called side refused with a final response."""
+    NO_ANSWER = "no_answer"
+    """The no-answer timer of the trunk."""
+    NO_RESPONSE = "no_response"
+    """Every target was silent (timer B)."""
+    UNREACHABLE = "unreachable"
+    """Every target was refused by the network (ICMP, TCP)."""
+    REFUSED_BY_POLICY = "refused_by_policy"
+    NO_ROUTE = "no_route"
+    LIMIT = "limit"
+    BAD_REQUEST = "bad_request"
+    LOOP = "loop"
+    UNSUPPORTED_MEDIA = "unsupported_media"
+    PORTS_EXHAUSTED = "ports_exhausted"
+    RELAY_UNAVAILABLE = "relay_unavailable"
+    RELAY_LOST = "relay_lost"
+    """The media worker died."""
+    MEDIA_TIMEOUT = "media_timeout"
+    NO_ACK = "no_ack"
+    """The caller never acknowledged the answer."""
+    OPERATOR = "operator"
+    SHUTDOWN = "shutdown"
+    CRASHED = "crashed"
+    """Our fault; the log has the traceback."""
+
+
+@dataclass(slots=True)
+class StreamRecord:
+    """What came from one side on one stream."""
+
+    side: str
+    """`a` or `b`: whose packets these are."""
+    kind: str
+    packets: int
+    bytes: int
+    lost: int
+    jitter_ms: float
+    dropped: int
+    payload_types: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Cdr:
+    """One call. Times are wall-clock seconds since the epoch, None where it never happened."""
+
+    call: str
+    trunk_a: str | None
+    trunk_b: str | None
+    realm_a: str
+    realm_b: str | None
+    source: str
+    """host:port that the INVITE came from."""
+    target: str | None
+    """host:port that it went to last."""
+    call_id_a: str
+    call_id_b: str | None
+    from_user: str
+    to_user: str
+    """User part of the request-URI."""
+    started_s: float
+    rang_s: float | None
+    answered_s: float | None
+    ended_s: float
+    duration_s: float
+    """Answer to end, 0.0 for a call without an answer."""
+    status: int
+    """The final status that the caller got."""
+    cause: Cause
+    hung_up_by: str
+    """`a`, `b`, `border` or `operator`."""
+    reason: str
+    """Which rule, peer answer or fault it was."""
+    attempts: int
+    """Targets tried."""
+    codecs: list[str]
+    media_complete: bool
+    """False where the worker died before it could count."""
+    streams: list[StreamRecord]
+
+    def to_plain(self) -> dict[str, Any]:
+        """This as JSON types."""
+        return asdict(self)

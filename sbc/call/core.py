@@ -1,0 +1,106 @@
+"""What every call shares: the layers below, the policies, and the ways out.
+
+Nothing here waits. What must leave the process goes through the layer's transmit, the relay
+outlet, and lists that a flush empties.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from policies.engine import Policies
+from policies.settings import TrunkSettings
+from relay.control.messages import CallStats, Plan
+from sbc.call.cdr import Cdr
+from sbc.call.headers import Hide
+from sbc.call.leases import Leases
+from sbc.call.local import LocalEnds
+from sbc.ids import Mint
+from sbc.sip.message import Request
+from sbc.transaction.layer import TransactionLayer
+from sbc.transaction.machine import ServerTransaction
+
+__all__ = ["Anchored", "Core", "Milestone", "Party", "RelayOutlet"]
+
+Milestone = tuple[int, str, str, dict[str, object]]
+"""Level as in `logging`, event, call, fields."""
+
+
+class RelayOutlet(Protocol):
+    """Requests to relay workers; their answers come back to `Border` as events."""
+
+    def apply(self, slot: int, plan: Plan) -> None:
+        """Carry out this plan."""
+
+    def remove(self, slot: int, key: str) -> None:
+        """Forget this plan and tell what came of it."""
+
+
+class Party(Protocol):
+    """A leg, as the dialogs' table finds it."""
+
+    trunk: TrunkSettings
+
+    def owns(self, request: Request) -> bool:
+        """Whether the request's Call-ID and tags are those of a dialog of this leg."""
+
+    def receive(self, request: Request, txn: ServerTransaction, now: float) -> None:
+        """A request inside the dialog."""
+
+    def acked(self, request: Request, now: float) -> None:
+        """An ACK inside the dialog."""
+
+
+class Anchored(Protocol):
+    """A call, as the relay's answers find it."""
+
+    def media_ended(self, stats: CallStats | None, now: float) -> None:
+        """The last figures of a plan, or none."""
+
+    def media_lost(self, reason: str, now: float) -> None:
+        """The worker is gone or has refused the plan."""
+
+    def media_silent(self, side: str, now: float) -> None:
+        """One side's media have timed out."""
+
+
+@dataclass(slots=True)
+class Core:
+    """The surroundings of a call."""
+
+    layer: TransactionLayer
+    policies: Policies
+    mint: Mint
+    leases: Leases
+    relay: RelayOutlet
+    ends: LocalEnds
+    hide: Hide
+    advertised: Mapping[str, str]
+    """Local media address → the one that goes into SDP."""
+    media_addresses: Mapping[str, str]
+    """Realm → its first advertised media address."""
+    wall_offset_s: float
+    """Wall clock minus monotonic clock."""
+    dialogs: dict[bytes, Party] = field(default_factory=dict)
+    """Our own tag → the leg that it names, early dialogs included."""
+    plans: dict[str, Anchored] = field(default_factory=dict)
+    """Plan key → the call, until the relay has told its last figures."""
+    ended: list[str] = field(default_factory=list)
+    """Calls that are over and recorded: for the border to forget."""
+    verbose: bool = True
+    """Whether milestones below a warning are wanted at all."""
+    milestones: list[Milestone] = field(default_factory=list)
+    records: list[Cdr] = field(default_factory=list)
+    counters: Counter[str] = field(default_factory=Counter)
+
+    def wall(self, now: float) -> float:
+        """Seconds since the epoch at monotonic second `now`."""
+        return now + self.wall_offset_s
+
+    def say(self, level: int, event: str, call: str, **fields: object) -> None:
+        """Note a milestone of a call."""
+        if self.verbose or level > 20:
+            self.milestones.append((level, event, call, fields))

@@ -1,0 +1,88 @@
+"""What a new INVITE tells policy, and what disqualifies it before policy is asked."""
+
+from __future__ import annotations
+
+import zlib
+
+from policies.facts import CallFacts
+from policies.settings import TrunkSettings
+from sbc.call.answers import Refusal, unsupported
+from sbc.call.cdr import Cause
+from sbc.errors import ParseError
+from sbc.ids import Mint
+from sbc.sip.message import Request
+from sbc.sip.uri import OtherUri, SipUri, TelUri, Uri, unescape
+from sbc.transaction.hop import Hop
+
+__all__ = ["facts_of", "loop_mark", "number_of", "refusal_of"]
+
+
+def facts_of(request: Request, hop: Hop) -> CallFacts:
+    """The plain values that policies know about."""
+    target = request.target
+    caller_user, caller_host = _user_and_host(request.first(b"from") or b"")
+    return CallFacts(
+        hop.realm,
+        hop.host,
+        hop.port,
+        hop.transport,
+        hop.listener,
+        number_of(target),
+        target.host if isinstance(target, SipUri) else b"",
+        caller_user,
+        caller_host,
+        _user_and_host(request.first(b"to") or b"")[0],
+    )
+
+
+def number_of(target: Uri) -> bytes:
+    """The number or name that a URI calls, without parameters; b"" where there is none."""
+    match target:
+        case SipUri():
+            return unescape(target.user).partition(b";")[0]
+        case TelUri():
+            return target.number.translate(None, b"-.()")  # visual separators, RFC 3966 §3
+        case OtherUri():
+            return b""
+
+
+def loop_mark(trunk: TrunkSettings, target: Uri) -> bytes:
+    """What our branch says about the call that it was made for (RFC 5393 §4.2.2).
+
+    The same number brought by the same trunk is the same call; brought by another trunk it is a
+    hairpin, which carriers do for numbers of their own customers.
+    """
+    return b".%08x" % zlib.crc32(number_of(target) + b"\x00" + trunk.name.encode())
+
+
+def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | None:
+    """Why this INVITE cannot become a call, None if it can (RFC 3261 §8.2, §16.3)."""
+    try:
+        hops, contact = request.max_forwards, request.contact
+        missing = unsupported(request)
+        vias = request.values(b"via")
+    except ParseError as error:
+        return Refusal(error.status, Cause.BAD_REQUEST, str(error))
+    if isinstance(request.target, OtherUri):
+        scheme = request.target.scheme.decode("ascii", "replace")
+        return Refusal(416, Cause.BAD_REQUEST, f"request-URI of scheme {scheme}")
+    if missing:
+        return Refusal(420, Cause.BAD_REQUEST, "an extension is required", missing)
+    if contact is None or contact.uri == b"*":
+        return Refusal(400, Cause.BAD_REQUEST, "expected a Contact in an INVITE")
+    if hops == 0:
+        return Refusal(483, Cause.LOOP, "Max-Forwards is 0")
+    mark = loop_mark(trunk, request.target)
+    if len(vias) > 1 and any(mark in via and mint.shard_of(via) is not None for via in vias):
+        return Refusal(482, Cause.LOOP, "the call has been here before")
+    return None
+
+
+def _user_and_host(value: bytes) -> tuple[bytes, bytes]:
+    """User and host of the URI in a From or To value; good enough for a record."""
+    uri = value.partition(b"<")[2].partition(b">")[0] or value.partition(b";")[0]
+    rest = uri.partition(b":")[2]
+    user, at, host = rest.rpartition(b"@")
+    if not at:
+        user, host = (rest, b"") if uri[:4].lower() == b"tel:" else (b"", rest)
+    return unescape(user.partition(b";")[0]), host.partition(b";")[0]

@@ -1,0 +1,161 @@
+"""Media ports held ahead of need, so that media never delays an INVITE.
+
+Each relay worker leases us blocks of port pairs. A call takes all its pairs from one worker, and
+names them in its plan; after the call the worker itself has them back. What is left here is only
+a stock for each worker and realm, refilled before it runs out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sbc.errors import PortsExhausted, RelayUnavailable
+
+__all__ = ["Lease", "LeaseRequest", "Leases", "LocalPort"]
+
+LocalPort = tuple[str, int]
+"""Our address and an even RTP port; RTCP is the next one."""
+
+_REFILL: Final = 64
+"""Pairs asked for at a time while calls are few."""
+_REFILL_MOST: Final = 1024
+
+
+@dataclass(slots=True)
+class Lease:
+    """The ports of one call: the worker that owns them, and a pair for each stream and side."""
+
+    slot: int
+    a: list[LocalPort]
+    b: list[LocalPort]
+
+
+@dataclass(slots=True)
+class LeaseRequest:
+    """Ask worker `slot` for `count` more pairs of `realm`."""
+
+    slot: int
+    realm: str
+    count: int
+
+
+@dataclass(slots=True)
+class _Stock:
+    """The pairs in hand of one worker and realm."""
+
+    ports: deque[LocalPort] = field(default_factory=deque)
+    size: int = _REFILL
+    """Pairs asked for next; doubles whenever a refill did not come in time."""
+    asked: bool = False
+    exhausted: bool = False
+
+
+class Leases:
+    """The stocks of all workers.
+
+    Args:
+        realms: the realms that have media addresses.
+    """
+
+    __slots__ = ("_calls", "_realms", "_stocks", "_wants")
+
+    def __init__(self, realms: Sequence[str]) -> None:
+        self._realms = tuple(realms)
+        self._stocks: dict[int, dict[str, _Stock]] = {}
+        self._calls: dict[int, int] = {}
+        self._wants: list[LeaseRequest] = []
+
+    @property
+    def slots(self) -> list[int]:
+        """The workers in use."""
+        return list(self._stocks)
+
+    def worker_up(self, slot: int) -> None:
+        """A worker is running and knows nothing of us: its stock starts empty."""
+        self._stocks[slot] = {realm: _Stock() for realm in self._realms}
+        self._calls[slot] = 0
+        for realm, stock in self._stocks[slot].items():
+            self._ask(slot, realm, stock)
+
+    def worker_down(self, slot: int) -> None:
+        """A worker is gone and every lease with it."""
+        self._stocks.pop(slot, None)
+        self._calls.pop(slot, None)
+
+    def granted(self, slot: int, realm: str, ports: Iterable[LocalPort]) -> None:
+        """A worker's answer; no ports at all says that the realm has none left there."""
+        stock = self._stocks.get(slot, {}).get(realm)
+        if stock is None:
+            return
+        before = len(stock.ports)
+        stock.ports.extend(ports)
+        stock.asked = False
+        stock.exhausted = len(stock.ports) == before
+
+    def refused(self, slot: int, realm: str) -> None:
+        """A worker has no port of this realm left for now."""
+        self.granted(slot, realm, ())
+
+    def take(self, realm_a: str, realm_b: str, streams: int) -> Lease:
+        """Ports for a call of `streams` streams, from the worker with the fewest calls.
+
+        Raises:
+            RelayUnavailable: no worker is running.
+            PortsExhausted: no worker has enough ports of both realms in hand.
+        """
+        if not self._stocks:
+            raise RelayUnavailable("no media relay worker is running")
+        for slot in sorted(self._stocks, key=self._calls.__getitem__):
+            stocks = self._stocks[slot]
+            a, b = stocks[realm_a], stocks[realm_b]
+            short = streams * 2 if a is b else streams
+            if len(a.ports) >= short and len(b.ports) >= streams:
+                lease = Lease(
+                    slot,
+                    [a.ports.popleft() for _ in range(streams)],
+                    [b.ports.popleft() for _ in range(streams)],
+                )
+                self._calls[slot] += 1
+                self._refill(slot, realm_a, a)
+                self._refill(slot, realm_b, b)
+                return lease
+            self._starved(slot, realm_a, a, short)
+            self._starved(slot, realm_b, b, streams)
+        raise PortsExhausted(f"no free media port left in realm {realm_a} or {realm_b}")
+
+    def give_back(self, lease: Lease) -> None:
+        """A call ended; the worker has its ports back by the removal of the plan."""
+        if lease.slot in self._calls:
+            self._calls[lease.slot] -= 1
+
+    def wanted(self) -> list[LeaseRequest]:
+        """What to ask the workers for now; each request is returned once."""
+        wants, self._wants = self._wants, []
+        return wants
+
+    def in_hand(self) -> dict[str, int]:
+        """Pairs in stock for each realm, over all workers."""
+        return {
+            realm: sum(len(stocks[realm].ports) for stocks in self._stocks.values())
+            for realm in self._realms
+        }
+
+    def _refill(self, slot: int, realm: str, stock: _Stock) -> None:
+        if len(stock.ports) < stock.size // 2 and not stock.asked and not stock.exhausted:
+            self._ask(slot, realm, stock)
+
+    def _starved(self, slot: int, realm: str, stock: _Stock, needed: int) -> None:
+        """A call found too little: ask again, and for more next time."""
+        if len(stock.ports) >= needed:
+            return
+        if not stock.exhausted:
+            stock.size = min(stock.size * 2, _REFILL_MOST)
+        if not stock.asked:
+            self._ask(slot, realm, stock)
+
+    def _ask(self, slot: int, realm: str, stock: _Stock) -> None:
+        stock.asked = True
+        self._wants.append(LeaseRequest(slot, realm, stock.size))

@@ -1,0 +1,64 @@
+"""Our own end: what a listener looks like in the messages that leave by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sbc.ids import Token
+from sbc.transaction.hop import TCP, UDP, Hop
+from sbc.transport.settings import ListenerSettings
+
+__all__ = ["ALLOW", "LocalEnd", "LocalEnds"]
+
+ALLOW: Final = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
+"""What this border really does, in requests and in answers to OPTIONS."""
+
+
+class LocalEnd:
+    """One listener, ready to be written into Via and Contact.
+
+    Args:
+        index: its index in `TransportSettings.listeners`.
+        listener: its settings; the advertised address is the one that is shown.
+    """
+
+    __slots__ = ("_contact_prefix", "_contact_suffix", "host", "index", "realm", "transport", "via")
+
+    def __init__(self, index: int, listener: ListenerSettings) -> None:
+        self.index = index
+        self.realm = listener.realm
+        self.transport = TCP if listener.transport == "tcp" else UDP
+        host = listener.advertise_host
+        self.host = (f"[{host}]" if ":" in host else host).encode()
+        """As in a URI: an IPv6 address has its brackets."""
+        hostport = self.host + b":%d" % listener.advertise_port
+        self.via = b"Via: SIP/2.0/%s %s;rport;branch=" % (self.transport, hostport)
+        """The line up to the branch; rport asks for symmetric responses (RFC 3581)."""
+        self._contact_prefix = b"Contact: <sip:"
+        parameter = b";transport=tcp" if self.transport is TCP else b""
+        self._contact_suffix = b"@" + hostport + parameter + b">\r\n"
+
+    def contact(self, token: Token) -> bytes:
+        """Our Contact line for the leg of this token."""
+        return self._contact_prefix + token + self._contact_suffix
+
+
+class LocalEnds:
+    """All listeners, by index and by realm."""
+
+    __slots__ = ("_by_index", "_by_realm")
+
+    def __init__(self, listeners: Sequence[ListenerSettings]) -> None:
+        self._by_index = [LocalEnd(index, one) for index, one in enumerate(listeners)]
+        self._by_realm: dict[tuple[str, bytes, bool], LocalEnd] = {}
+        for end, one in zip(self._by_index, listeners, strict=True):
+            self._by_realm.setdefault((end.realm, end.transport, ":" in one.host), end)
+
+    def of(self, hop: Hop) -> LocalEnd:
+        """The listener that a hop names."""
+        return self._by_index[hop.listener]
+
+    def towards(self, realm: str, transport: bytes, host: str) -> LocalEnd | None:
+        """The first listener of `realm` that can reach `host`, None where there is none."""
+        return self._by_realm.get((realm, transport, ":" in host))

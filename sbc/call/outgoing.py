@@ -1,0 +1,117 @@
+"""The INVITE to a target: built from what was decided, never copied (RFC 5853 §3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from policies.facts import Target
+from policies.settings import TrunkTransport
+from sbc.call.b_leg import BLeg
+from sbc.call.headers import Hide, crossing, party
+from sbc.call.leg import CONTENT_TYPE_SDP
+from sbc.call.local import ALLOW, LocalEnd, LocalEnds
+from sbc.sip.message import Message, Request
+from sbc.sip.status import INVITE
+from sbc.sip.uri import SipUri, TelUri, Uri
+from sbc.transaction.hop import TCP, UDP, Hop
+from sbc.transaction.request import ClientRequest
+
+__all__ = ["AUTO_LIMIT_BYTES", "build_invite", "crossing_names", "ways_to"]
+
+AUTO_LIMIT_BYTES: Final = 1300
+"""Larger requests go by TCP where the trunk is `auto` (RFC 3261 §18.1.1)."""
+
+_DEFAULT_HOPS: Final = 70  # RFC 3261 §16.6 step 3
+_ALWAYS: Final = frozenset(
+    (
+        b"reason",
+        b"diversion",
+        b"history-info",
+        b"user-to-user",
+        b"alert-info",
+        b"subject",
+        b"accept-language",
+    )
+)
+_TRUSTED: Final = frozenset((b"p-asserted-identity", b"privacy"))  # RFC 3325
+
+
+def crossing_names(trusted: bool, passed: Iterable[str]) -> frozenset[bytes]:
+    """The header names that may cross between two trunks.
+
+    Args:
+        trusted: both sides are within the trust domain of RFC 3325.
+        passed: what both trunks' `pass:` lists name.
+    """
+    names = _ALWAYS | _TRUSTED if trusted else _ALWAYS
+    return names | {name.lower().encode() for name in passed}
+
+
+def ways_to(target: Target, ends: LocalEnds) -> list[tuple[LocalEnd, Hop]]:
+    """The transports to try for a target, first choice first; empty where none can reach it.
+
+    For an `auto` trunk UDP is first; the caller takes TCP instead for a large request.
+    """
+    trunk, peer = target.trunk, target.peer
+    wanted = {
+        TrunkTransport.UDP: (UDP,),
+        TrunkTransport.TCP: (TCP,),
+        TrunkTransport.AUTO: (UDP, TCP),
+    }[trunk.transport]
+    found = []
+    for transport in wanted:
+        end = ends.towards(trunk.realm, transport, peer.host)
+        if end is not None:
+            found.append((end, Hop(trunk.realm, end.index, transport, peer.host, peer.port)))
+    return found
+
+
+def build_invite(
+    leg: BLeg, invite: Request, mark: bytes, body: bytes, names: frozenset[bytes], hide: Hide
+) -> ClientRequest:
+    """The INVITE of `leg`, for the INVITE that the caller sent.
+
+    Args:
+        mark: by which our Via is known if the call comes back (`incoming.loop_mark`).
+        body: our offer.
+        names: the headers that may cross.
+    """
+    peer = leg.target.peer
+    host = (f"[{peer.host}]" if ":" in peer.host else peer.host).encode()
+    uri = _request_uri(invite.target, host, peer.port)
+    branch = leg.next_branch(mark)
+    hops = invite.max_forwards
+    caller = party(_value(invite, b"from"), leg.end.host, leg.tag)
+    callee = party(_value(invite, b"to"), host, b"")
+    head = leg.end.contact(leg.token) + ALLOW + crossing(invite, names=names, hide=hide)
+    return ClientRequest(
+        INVITE,
+        uri,
+        leg.end.via + branch + b"\r\n",
+        branch,
+        b"",
+        b"From: %b\r\n" % caller,
+        b"To: %b\r\n" % callee,
+        b"Call-ID: %b\r\n" % leg.token,
+        1,
+        b"Max-Forwards: %d\r\n" % (_DEFAULT_HOPS if hops is None else hops - 1),
+        head + CONTENT_TYPE_SDP if body else head,
+        body,
+    )
+
+
+def _value(message: Message, name: bytes) -> bytes:
+    return message.first(name) or b""
+
+
+def _request_uri(target: Uri, host: bytes, port: int) -> bytes:
+    """The number that was called, at the target."""
+    match target:
+        case TelUri():
+            return b"sip:%b@%b:%d;user=phone" % (target.number, host, port)
+        case SipUri() if target.user:
+            phone = b";user=phone" if target.params.get(b"user") == b"phone" else b""
+            return b"sip:%b@%b:%d%b" % (target.user, host, port, phone)
+        case _:
+            return b"sip:%b:%d" % (host, port)
