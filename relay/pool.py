@@ -47,6 +47,7 @@ DRAIN_S: Final = 5.0
 _WORKER: Final = ("-m", "relay", "worker")
 _QUICK_DEATH_S: Final = 2.0
 _START_S: Final = 15.0
+_LAST_WORDS_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 5.0
 
 _log = logging.getLogger("relay.pool")
@@ -168,7 +169,7 @@ class Pool:
             times.append(self._kill_at)
         if self._child is not None and self._child.deadline is not None:
             times.append(self._child.deadline)
-        times += [one.since + _START_S for one in self._workers if not one.running and one.slot]
+        times += [one.kill_at for one in self._workers if one.kill_at is not None]
         return max(0.0, min(times) - now) + 0.001
 
     def _maintain(self, now: float) -> None:
@@ -182,9 +183,9 @@ class Pool:
                 self._kill_all()
             return
         for worker in self._workers:
-            if worker.slot and not worker.running and now - worker.since > _START_S:
+            if worker.kill_at is not None and now >= worker.kill_at:
                 _log.error("worker.stuck pid=%d", worker.process.pid)
-                worker.since = now
+                worker.kill_at = None
                 worker.process.signal(signal.SIGKILL)
         self._fill_slots(now)
         self._spawn_missing(now)
@@ -212,6 +213,7 @@ class Pool:
         for slot in self._slots:
             if slot.worker is None and spares:
                 worker = spares.pop(0)
+                worker.kill_at = now + _START_S
                 try:
                     slot.give(worker, self._settings, self._ports.rows, now)
                 except (OSError, ShortOfDescriptors) as error:
@@ -294,10 +296,11 @@ class Pool:
         except (LineError, KeyError, TypeError, ShortOfDescriptors, OSError) as error:
             _log.error("worker.line pid=%d: %s", worker.process.pid, error)
             line.ended = True
-        if line.ended:  # the process may take a moment to be gone, or have to be made to
+        if line.ended:  # it is on its way out: let it get to its exit code
             self._watch.remove(line.fileno())
             line.close()
-            worker.process.signal(signal.SIGKILL)
+            worker.ready = False
+            worker.kill_at = time.monotonic() + _LAST_WORDS_S
         else:
             self._watch_line(worker)
 
@@ -308,6 +311,7 @@ class Pool:
                 worker.ready = True
             case "running" if slot is not None:
                 worker.running = True
+                worker.kill_at = None
                 _log.info(
                     "worker.running slot=%d pid=%d generation=%d",
                     slot.index,

@@ -30,6 +30,8 @@ class WorkerProcess:
     """It serves its slot."""
     slot: Slot | None = None
     """None: a spare."""
+    kill_at: float | None = None
+    """When its time is up: to take its slot, or to end."""
     complaint: str = ""
     """The last that it said was wrong."""
 

@@ -50,14 +50,15 @@ class Line:
         end: a connected SOCK_SEQPACKET socket, which the line owns from now on.
     """
 
-    __slots__ = ("_queue", "_socket", "ended")
+    __slots__ = ("_closed_to_us", "_queue", "_socket", "ended")
 
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._socket = end
         self._queue: deque[tuple[bytes, Sequence[int] | Loan]] = deque()
+        self._closed_to_us = False
         self.ended = False
-        """Nothing more will come or go: the other end is closed."""
+        """The other end is closed and all that it said has been received."""
 
     @classmethod
     def pair(cls) -> tuple[Line, socket.socket]:
@@ -82,7 +83,7 @@ class Line:
             descriptors: ≤ 64 that stay the caller's and must stay open until sent, or a loan.
 
         Raises OSError if a loan cannot be fetched or the kernel refuses the descriptors
-        (EMFILE, ETOOMANYREFS); a closed other end only sets `ended`.
+        (EMFILE, ETOOMANYREFS); what goes to a closed other end is lost.
         """
         data = json.dumps(message, separators=(",", ":")).encode()
         self._queue.append((data, descriptors))
@@ -90,12 +91,12 @@ class Line:
 
     def flush(self) -> None:
         """Send what is queued until the kernel has enough. Raises as `send`."""
-        while self._queue and not self.ended:
+        while self._queue and not self._closed_to_us:
             data, descriptors = self._queue[0]
             if not self._transmit(data, descriptors):
                 return
             self._queue.popleft()
-        if self.ended:
+        if self._closed_to_us:
             self._queue.clear()
 
     def receive(self) -> list[tuple[Message, list[int]]]:
@@ -110,23 +111,24 @@ class Line:
 
     def receive_one(self) -> tuple[Message, list[int]] | None:
         """As `receive`, but the first message only, or None."""
-        if self.ended:
-            return None
-        try:
-            data, descriptors, flags = receive_descriptors(self._socket)
-        except BlockingIOError:
-            return None
-        except (ConnectionError, TimeoutError):
-            self.ended = True
-            return None
-        if not data:
-            self.ended = True
-            return None
-        return _decode(data, descriptors, flags), descriptors
+        while not self.ended:
+            try:
+                data, descriptors, flags = receive_descriptors(self._socket)
+            except BlockingIOError:
+                return None
+            except ConnectionResetError:
+                continue  # it closed without reading all of ours; its last words come after this
+            except OSError:
+                data = b""
+            if not data:
+                self.ended = True
+                return None
+            return _decode(data, descriptors, flags), descriptors
+        return None
 
     def close(self) -> None:
         """Close this end and forget what was queued."""
-        self.ended = True
+        self.ended = self._closed_to_us = True
         self._queue.clear()
         self._socket.close()
 
@@ -139,8 +141,8 @@ class Line:
             socket.send_fds(self._socket, [data], descriptors)
         except BlockingIOError:
             return False
-        except (BrokenPipeError, ConnectionError):
-            self.ended = True
+        except ConnectionError:
+            self._closed_to_us = True
         finally:
             for descriptor in borrowed:
                 os.close(descriptor)
