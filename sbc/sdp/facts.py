@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Final
+from typing import Final, TypeAlias
 
 from sbc.errors import ProtocolError
-from sbc.sdp.lines import Direction, Role, meaning
+from sbc.sdp.lines import MEANINGS, Direction, Meaning, Role
 from sbc.sdp.model import Media, Session
 
 __all__ = [
@@ -27,19 +27,39 @@ _RTP_PROFILES: Final = frozenset((b"RTP/AVP", b"RTP/AVPF"))
 _RTP_KINDS: Final = frozenset((b"audio", b"video", b"text", b"application"))
 
 _SECURE_PROFILES: Final = frozenset(
-    (b"RTP/SAVP", b"RTP/SAVPF", b"UDP/TLS/RTP/SAVP", b"UDP/TLS/RTP/SAVPF")
-    + (b"TCP/DTLS/RTP/SAVP", b"TCP/DTLS/RTP/SAVPF")
+    b"RTP/SAVP RTP/SAVPF UDP/TLS/RTP/SAVP UDP/TLS/RTP/SAVPF"
+    b" TCP/TLS/RTP/SAVP TCP/DTLS/RTP/SAVP TCP/TLS/RTP/SAVPF TCP/DTLS/RTP/SAVPF".split()
 )
 
 # RFC 3551 §6, tables 4 and 5. G722 is 8000 although it samples at 16000 (RFC 3551 §4.5.2).
-_STATIC: Final[dict[int, tuple[bytes, int]]] = {
-    0: (b"PCMU", 8000), 3: (b"GSM", 8000), 4: (b"G723", 8000), 5: (b"DVI4", 8000),
-    6: (b"DVI4", 16000), 7: (b"LPC", 8000), 8: (b"PCMA", 8000), 9: (b"G722", 8000),
-    10: (b"L16", 44100), 11: (b"L16", 44100), 12: (b"QCELP", 8000), 13: (b"CN", 8000),
-    14: (b"MPA", 90000), 15: (b"G728", 8000), 16: (b"DVI4", 11025), 17: (b"DVI4", 22050),
-    18: (b"G729", 8000), 25: (b"CelB", 90000), 26: (b"JPEG", 90000), 28: (b"nv", 90000),
-    31: (b"H261", 90000), 32: (b"MPV", 90000), 33: (b"MP2T", 90000), 34: (b"H263", 90000),
+_STATIC: Final = {
+    payload_type: (payload_type, name, clock_rate)
+    for payload_type, name, clock_rate in (
+        (0, b"PCMU", 8000), (3, b"GSM", 8000), (4, b"G723", 8000), (5, b"DVI4", 8000),
+        (6, b"DVI4", 16000), (7, b"LPC", 8000), (8, b"PCMA", 8000), (9, b"G722", 8000),
+        (10, b"L16", 44100), (11, b"L16", 44100), (12, b"QCELP", 8000), (13, b"CN", 8000),
+        (14, b"MPA", 90000), (15, b"G728", 8000), (16, b"DVI4", 11025), (17, b"DVI4", 22050),
+        (18, b"G729", 8000), (25, b"CelB", 90000), (26, b"JPEG", 90000), (28, b"nv", 90000),
+        (31, b"H261", 90000), (32, b"MPV", 90000), (33, b"MP2T", 90000), (34, b"H263", 90000),
+    )
 }  # fmt: skip
+
+# Looking a member up on its enum costs more than the list access it is for.
+_DIRECTION: Final = Role.DIRECTION
+_RTPMAP: Final = Role.RTPMAP
+_PTIME: Final = Role.PTIME
+_MAXPTIME: Final = Role.MAXPTIME
+_AS: Final = Role.BANDWIDTH
+_TIAS: Final = Role.BANDWIDTH_TIAS
+_RTCP: Final = Role.RTCP
+_RTCP_MUX: Final = Role.RTCP_MUX
+_ROLES: Final = len(Role)
+_SENDRECV: Final = Meaning(crosses=True, number=Direction.SENDRECV)
+_DIRECTIONS: Final = tuple(Direction)
+_NOT_SAID: Final = Meaning(crosses=False)
+
+_Said: TypeAlias = list[Meaning | None]
+"""What the lines of one section say, by `Role`; the last line wins."""
 
 _IPV4: Final = re.compile(
     r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|$)){4}(?<!\.)", re.ASCII
@@ -120,20 +140,13 @@ def describe(session: Session) -> list[MediaFacts]:
 
     Source: RFC 3264 §5 to §8, RFC 8866 §5.7 and §6.7, RFC 3605, RFC 2543 §B.5 (hold by address).
     """
-    direction = Direction.SENDRECV
-    bits: dict[bytes, int] = {}
-    mux = False
-    for line in session.lines:
-        if line[:2] in (b"a=", b"b="):
-            said = meaning(line)
-            if said.role is Role.DIRECTION:
-                direction = Direction(said.number)
-            elif said.role is Role.BANDWIDTH:
-                bits[said.name] = said.number
-            elif said.role is Role.RTCP_MUX:
-                mux = True
+    defaults: _Said = [None] * _ROLES
+    for line in session.lines[2:]:  # after v= and o=
+        said = MEANINGS[line]
+        if said.role:
+            defaults[said.role] = said
     return [
-        _describe(index, media, session.connection, direction, bits, mux)
+        _describe(index, media, media.connection(session), defaults)
         for index, media in enumerate(session.media)
     ]
 
@@ -158,51 +171,29 @@ def check_offer(facts: list[MediaFacts]) -> None:
         raise UnsupportedMedia(f"no RTP/AVP stream among: {offered or 'none enabled'}")
 
 
-def _describe(
-    index: int,
-    media: Media,
-    session_connection: bytes,
-    direction: Direction,
-    session_bits: dict[bytes, int],
-    mux: bool,
-) -> MediaFacts:
-    rtpmaps: dict[int, tuple[bytes, int]] = {}
-    ptime_ms = maxptime_ms = rtcp_port = 0
-    rtcp_address = b""
-    own_bits: dict[bytes, int] = {}
-    for line in media.lines:
-        said = meaning(line) if line[:2] in (b"a=", b"b=") else None
-        if said is None or not (role := said.role):
-            continue
-        if role is Role.RTPMAP:
-            rtpmaps[said.number] = (said.name, said.clock_rate)
-        elif role is Role.DIRECTION:
-            direction = Direction(said.number)
-        elif role is Role.PTIME:
-            ptime_ms = said.number
-        elif role is Role.MAXPTIME:
-            maxptime_ms = said.number
-        elif role is Role.BANDWIDTH:
-            own_bits[said.name] = said.number
-        elif role is Role.RTCP:
-            rtcp_port, rtcp_address = said.number, said.name
-        elif role is Role.RTCP_MUX:
-            mux = True
-    host, held = address_of(media.connections[0] if media.connections else session_connection)
+def _describe(index: int, media: Media, connection: bytes, defaults: _Said) -> MediaFacts:
+    own: _Said = [None] * _ROLES
+    rtpmaps: dict[int, Meaning] = {}
+    for line in media.lines[1:]:  # after m=
+        said = MEANINGS[line]
+        if role := said.role:
+            if role is _RTPMAP:
+                rtpmaps[said.number] = said
+            else:
+                own[role] = said
+    said = own[_DIRECTION] or defaults[_DIRECTION] or _SENDRECV
+    direction = _DIRECTIONS[said.number]
+    host, held = address_of(connection)
     if held:
         direction = Direction(direction & Direction.SENDONLY)
-    remote = remote_rtcp = None
     port = media.port
+    remote = remote_rtcp = None
     if host and port:
         remote = (host, port)
-        rtcp_host = host
-        if rtcp_address:
-            rtcp_host = address_of(b"IN IP4 " + rtcp_address)[0] or host
-        remote_rtcp = (rtcp_host, rtcp_port or min(port + 1, 65_535))
-    bits = own_bits or session_bits
+        remote_rtcp = _remote_rtcp(remote, own[_RTCP] or _NOT_SAID)
     return MediaFacts(
         index,
-        _text(media.kind),
+        media.kind.decode("ascii", "replace"),
         media.proto,
         port,
         remote,
@@ -210,21 +201,31 @@ def _describe(
         direction,
         is_relayed(media),
         _formats(media.formats, rtpmaps),
-        ptime_ms,
-        maxptime_ms,
-        bits.get(b"TIAS") or bits.get(b"AS", 0) if bits else 0,
-        mux,
+        (own[_PTIME] or defaults[_PTIME] or _NOT_SAID).number,
+        (own[_MAXPTIME] or defaults[_MAXPTIME] or _NOT_SAID).number,
+        (own[_TIAS] or own[_AS] or defaults[_TIAS] or defaults[_AS] or _NOT_SAID).number,
+        own[_RTCP_MUX] is not None,
     )
 
 
-def _formats(
-    formats: list[bytes], rtpmaps: dict[int, tuple[bytes, int]]
-) -> list[tuple[int, bytes, int]]:
+def _remote_rtcp(remote: tuple[str, int], said: Meaning) -> tuple[str, int] | None:
+    """Where `a=rtcp` says, or the port above (RFC 3605 §2.1)."""
+    host, port = remote
+    if said.name:
+        host = address_of(b"IN IP4 " + said.name)[0]
+    port = said.number or port + 1
+    return (host, port) if host and port <= 65_535 else None
+
+
+def _formats(formats: list[bytes], rtpmaps: dict[int, Meaning]) -> list[tuple[int, bytes, int]]:
     found = []
     for word in formats:
         if word.isdigit() and len(word) <= 3 and (payload_type := int(word)) <= 127:
-            name, rate = rtpmaps.get(payload_type) or _STATIC.get(payload_type, (b"", 0))
-            found.append((payload_type, name, rate))
+            said = rtpmaps.get(payload_type)
+            if said is not None:
+                found.append((payload_type, said.name, said.clock_rate))
+            else:
+                found.append(_STATIC.get(payload_type) or (payload_type, b"", 0))
     return found
 
 
@@ -244,7 +245,7 @@ def address_of(value: bytes) -> tuple[str, bool]:
     text = words[2].partition(b"/")[0].decode("ascii", "replace")
     if _IPV4.fullmatch(text):
         first = int(text.partition(".")[0])
-        return ("" if first == 0 or 224 <= first else text), text == "0.0.0.0"  # noqa: S104
+        return ("" if first == 0 or first >= 224 else text), text == "0.0.0.0"  # noqa: S104
     if ":" not in text or "%" in text:
         return "", False
     try:

@@ -25,12 +25,20 @@ _HOST: Final = re.compile(
     | %2e | %3a%3a                                      # the same, escaped
     | :// | @ [0-9a-z\[]                                # a URL's host, a URI's or mailbox's host
     | \b localhost \b
-    | (?<! [0-9a-z_.-] ) [a-z] [0-9a-z-]* : [0-9]{3,5} (?! [0-9a-z] )   # pbx:5060
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_HOST_PORT: Final = re.compile(  # pbx:5060
+    rb"(?<![0-9a-z_.-])(?=[0-9-]*[a-z])[0-9a-z-]+:[0-9]{3,5}(?![0-9a-z])", re.IGNORECASE
+)
 
 
-def holds_host(text: bytes) -> bool:
-    """Whether `text` holds an IPv4 or IPv6 address or a host name. Pure; raises nothing."""
-    return _HOST.search(text) is not None
+def holds_host(text: bytes, start: int = 0) -> bool:
+    """Whether `text` holds an IPv4 or IPv6 address or a host name. Pure; raises nothing.
+
+    Args:
+        text: any bytes.
+        start: from where `word:number` is a host with its port; before it stands a label of the
+            grammar, as in `fmtp:101`.
+    """
+    return _HOST.search(text) is not None or _HOST_PORT.search(text, start) is not None

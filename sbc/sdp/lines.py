@@ -15,6 +15,7 @@ Who crosses:
 | `b` | as `<token>:<number>` | holds nothing else |
 | `a=` in `_PRIVATE` | no | transport, keys and identity of the other side |
 | `a=rtpmap`, `a=rtcp-xr`, … with their own grammar | yes | may look like a host and is none |
+| an `a=` whose name is no token | no | it could be any of the above to somebody else |
 | `a=group:BUNDLE` | no | each m-line of ours has a port of its own |
 | all others | unless `holds_host` | the peers' business, not ours |
 
@@ -27,12 +28,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
 from typing import Final
 
 from sbc.sdp.hosts import holds_host
 
-__all__ = ["Direction", "Meaning", "Role", "meaning"]
+__all__ = ["MEANINGS", "Direction", "Meaning", "Role"]
 
 _CACHED_LINES: Final = 4_096
 _CACHED_LENGTH: Final = 160
@@ -56,9 +56,12 @@ class Role(IntEnum):
     PTIME = 3
     MAXPTIME = 4
     BANDWIDTH = 5
-    RTCP = 6
-    RTCP_MUX = 7
-    TIMING = 8
+    """b=AS, or the conference total CT."""
+    BANDWIDTH_TIAS = 6
+    """b=TIAS (RFC 3890), more precise than AS where both are said."""
+    RTCP = 7
+    RTCP_MUX = 8
+    TIMING = 9
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ class Meaning:
     number: int = 0
     """Direction, payload type, milliseconds, bits per second or port, as the role says."""
     name: bytes = b""
-    """The encoding of an rtpmap, the modifier of `b=`, the address of an `a=rtcp`."""
+    """The encoding of an rtpmap, the address of an `a=rtcp`."""
     clock_rate: int = 0
 
 
@@ -87,6 +90,7 @@ _PRIVATE: Final = frozenset(
     b" sqn cdsc cpar cparmin cparmax".split()
 )
 
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")  # RFC 8866 §9: token
 _RTPMAP: Final = re.compile(
     rb"a=rtpmap:([0-9]{1,3}) +([^ /\t]+) ?/ ?([0-9]{1,9})(?:/[0-9]{1,4})? *", re.IGNORECASE
 )
@@ -94,7 +98,6 @@ _RTCP_XR: Final = re.compile(rb"a=rtcp-xr:[a-z0-9=:,/ -]*")  # rcvr-rtt=all:1000
 _BANDWIDTH: Final = re.compile(rb"b=([A-Za-z][A-Za-z-]{0,15}):([0-9]{1,10}) *")
 _TIMING: Final = re.compile(rb"t=[0-9]{1,20} [0-9]{1,20}")
 _RTCP: Final = re.compile(rb"a=rtcp:([0-9]{1,5})(?: IN IP[46] ([^ ]+))? *")
-_BITS: Final = {b"AS": 1_000, b"CT": 1_000, b"TIAS": 1}
 _DIRECTIONS: Final = {
     b"inactive": Direction.INACTIVE,
     b"sendonly": Direction.SENDONLY,
@@ -105,9 +108,21 @@ _NEVER: Final = Meaning(crosses=False)
 _OURS: Final = frozenset(b"vosciuepzrkm")
 
 
-def meaning(line: bytes) -> Meaning:
-    """What `line` (type, `=` and value, no line end) means to us. Pure; raises nothing."""
-    return _cached(line) if len(line) <= _CACHED_LENGTH else _read(line)
+class _Meanings(dict[bytes, Meaning]):
+    """Line (no line end) → `Meaning`, read on first sight. Emptied when full: it is only a cache,
+    and whoever fills it with lines of their own pays the uncached price, not memory."""
+
+    def __missing__(self, line: bytes) -> Meaning:
+        said = _read(line)
+        if len(line) <= _CACHED_LENGTH:
+            if len(self) >= _CACHED_LINES:
+                self.clear()
+            self[line] = said
+        return said
+
+
+MEANINGS: Final = _Meanings()
+"""`MEANINGS[line]` never fails and never changes its answer."""
 
 
 def _read(line: bytes) -> Meaning:
@@ -119,19 +134,23 @@ def _read(line: bytes) -> Meaning:
         match = _BANDWIDTH.fullmatch(line)
         if match is None:
             return _NEVER
-        modifier = match[1].upper()
-        return Meaning(True, Role.BANDWIDTH, int(match[2]) * _BITS.get(modifier, 0), modifier)
+        modifier, number = match[1].upper(), int(match[2])
+        if modifier == b"TIAS":
+            return Meaning(True, Role.BANDWIDTH_TIAS, number)
+        if modifier in (b"AS", b"CT"):
+            return Meaning(True, Role.BANDWIDTH, number * 1_000)
+        return Meaning(True)
     if line[:2] == b"t=":
         return Meaning(_TIMING.fullmatch(line) is not None, Role.TIMING)
-    return Meaning(not holds_host(line[2:]))
-
-
-_cached: Final = lru_cache(maxsize=_CACHED_LINES)(_read)
+    return Meaning(not holds_host(line))
 
 
 def _read_attribute(line: bytes) -> Meaning:
-    name, _, value = line[2:].partition(b":")
-    name = name.strip().lower()
+    head, _, value = line[2:].partition(b":")
+    # A blank before the colon must not make a known name an unknown one ("rtcp :5001").
+    if _NAME.fullmatch(head) is None:
+        return _NEVER
+    name = head.lower()
     if name == b"rtpmap":
         return _read_rtpmap(line)
     if name == b"rtcp":
@@ -149,7 +168,7 @@ def _read_attribute(line: bytes) -> Meaning:
         return _NEVER
     if name == b"rtcp-xr" and _RTCP_XR.fullmatch(line):
         return Meaning(True)
-    crosses = not (holds_host(name) or holds_host(value))
+    crosses = not holds_host(line, len(head) + 3)
     if name in (b"ptime", b"maxptime"):
         role = Role.PTIME if name == b"ptime" else Role.MAXPTIME
         whole = value.strip().partition(b".")[0]  # "20.0" has been seen
@@ -162,7 +181,7 @@ def _read_rtpmap(line: bytes) -> Meaning:
     """`a=rtpmap:<pt> <encoding>/<clock rate>[/<channels>]` (RFC 8866 §6.6)."""
     match = _RTPMAP.fullmatch(line)
     if match is None or int(match[1]) > 127:
-        return Meaning(not holds_host(line[2:].partition(b":")[2]))
+        return Meaning(not holds_host(line, len(b"a=rtpmap:")))
     # Dots are legal in encoding names, but only vendor trees use them ("vnd.onvif.metadata").
     crosses = match[2].lower().startswith(b"vnd.") or not holds_host(match[2])
     return Meaning(crosses, Role.RTPMAP, int(match[1]), match[2], int(match[3]))

@@ -37,6 +37,11 @@ class Media:
     connections: list[bytes]
     """Values of its own `c=` lines; several only for layered multicast (RFC 8866 §5.7)."""
 
+    def connection(self, session: Session) -> bytes:
+        """The `c=` value that counts for it: its own first, else the session's, else b""."""
+        connections = self.connections or session.connections
+        return connections[0] if connections else b""
+
     @property
     def attributes(self) -> list[bytes]:
         """Its `a=` lines, raw, in order."""
@@ -48,10 +53,10 @@ class Session:
     """One session description (RFC 8866 §5)."""
 
     lines: list[bytes]
-    """The session-level lines, without line ends; the first is `v=0`."""
+    """The session-level lines, without line ends; `v=0` and `o=` are the first two."""
     media: list[Media]
-    connection: bytes
-    """The value of the session-level `c=` line, b"" if there is none."""
+    connections: list[bytes]
+    """Values of the session-level `c=` lines: one or none, if the sender knows the grammar."""
     newline: bytes
     """CRLF, or the bare LF that RFC 8866 §5 asks receivers to take."""
     tail: bytes
@@ -59,9 +64,8 @@ class Session:
 
     @property
     def origin(self) -> RemoteOrigin:
-        """The `o=` line; the parser has seen that it is there and has six words."""
-        value = next(line for line in self.lines if line[:2] == b"o=")[2:]
-        username, session_id, version, _, _, address = value.rstrip().rsplit(None, 5)
+        """The `o=` line; the parser has seen that it has six words or more."""
+        username, session_id, version, _, _, address = self.lines[1][2:].rsplit(None, 5)
         return RemoteOrigin(username, session_id, version, address)
 
     @property

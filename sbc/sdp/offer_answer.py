@@ -20,9 +20,9 @@ that was refused (a number that a peer has seen is never used for other words). 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from sbc.errors import LocalProtocolError, RemoteProtocolError
 from sbc.sdp.model import Session
@@ -59,6 +59,8 @@ _TABLE: Final = {
     (State.STABLE, _Step.SEND_ANSWER): State.STABLE,  # 18x, then 200: one answer
     (State.STABLE, _Step.RECEIVE_ANSWER): State.STABLE,
 }
+
+_Value = TypeVar("_Value", int, str, bytes)
 
 _GLARE: Final = 491  # Request Pending: both sides offer (RFC 3261 §14.2)
 _TOO_EARLY: Final = 500  # with Retry-After: their first offer is not answered yet (RFC 3261 §14.2)
@@ -114,9 +116,10 @@ class Negotiation:
         after = self._local_step(_Step.SEND_OFFER)
         if self.local and len(session.media) < self._content.count(b"\r\nm="):
             raise LocalProtocolError("an offer with fewer m-lines than before")
+        words = content(session, anchors, self.address)
         self._remember()
         self.state, self._we_offered = after, True
-        return self._write(content(session, anchors, self.address))
+        return self._write(words)
 
     def receive_offer(self, session: Session) -> None:
         """The peer's offer.
@@ -144,16 +147,9 @@ class Negotiation:
         offer = self.remote
         if offer is None or self._we_offered:
             raise LocalProtocolError("an answer to our own offer")
-        if len(session.media) != len(offer.media):
-            raise LocalProtocolError(
-                f"an answer with {len(session.media)} m-lines to an offer with {len(offer.media)}"
-            )
-        anchors = [
-            None if asked.port == 0 else anchor
-            for asked, anchor in zip(offer.media, anchors, strict=True)
-        ]
+        words = content(session, anchors, self.address, offer)
         self.state, self._before = after, None
-        return self._write(content(session, anchors, self.address, offer))
+        return self._write(words)
 
     def receive_answer(self, session: Session) -> bool:
         """The peer's answer to our offer; whether it says anything new.
@@ -197,12 +193,24 @@ class Negotiation:
             return False
         if remote.lines == offer.lines:
             return True
-        return [_unversioned(line) for line in remote.lines] == [
-            _unversioned(line) for line in offer.lines
-        ]
+        if _unversioned(remote.lines[1]) != _unversioned(offer.lines[1]):
+            return False
+        return remote.lines[2:] == offer.lines[2:]
 
-    def fork(self, session_id: int) -> Negotiation:
-        """The same exchange so far, for another early dialog with a life of its own."""
+    def fork(self, session_id: int | None = None) -> Negotiation:
+        """The same exchange so far, for another early dialog with a life of its own.
+
+        Args:
+            session_id: of the new dialog's `o=` line. Only where we have sent nothing yet, so on
+                the leg that brought the call; our offer has gone to all forks under one number.
+
+        Raises:
+            LocalProtocolError: another number for a description that is already sent.
+        """
+        if session_id is None:
+            session_id = self.session_id
+        elif self.local:
+            raise LocalProtocolError("another session id for a description already sent")
         other = Negotiation(session_id, self.address)
         other.state, other.version, other.local = self.state, self.version, self.local
         other.remote, other._content = self.remote, self._content
@@ -222,20 +230,21 @@ class Negotiation:
         }
 
     @classmethod
-    def from_state(cls, state: dict[str, object]) -> Negotiation:
-        """What `to_state` has saved. An offer that was open then can only be answered or refused."""
-        session_id, address, version = state["session_id"], state["address"], state["version"]
-        local, remote = state["local"], state["remote"]
-        if not (isinstance(session_id, int) and isinstance(address, str)):
-            raise LocalProtocolError("not the state of a Negotiation")
-        if not (isinstance(version, int) and isinstance(local, bytes)):
-            raise LocalProtocolError("not the state of a Negotiation")
-        self = cls(session_id, address)
-        self.state = State(int(str(state["state"])))
-        self.version, self.local = version, local
-        self._content = local.split(b"\r\n", 2)[-1]
-        self.remote = parse(remote) if isinstance(remote, bytes) and remote else None
-        self._we_offered = bool(state["we_offered"])
+    def from_state(cls, state: Mapping[str, object]) -> Negotiation:
+        """What `to_state` has saved; an offer that was open then can no longer be rolled back.
+
+        Raises:
+            LocalProtocolError: not the state of a Negotiation.
+            ParseError: the same, found in the peer's description.
+        """
+        self = cls(_take(state, "session_id", int), _take(state, "address", str))
+        self.state = State(_take(state, "state", int))
+        self.version = _take(state, "version", int)
+        self.local = _take(state, "local", bytes)
+        self._content = self.local.split(b"\r\n", 2)[-1]
+        remote = _take(state, "remote", bytes)
+        self.remote = parse(remote) if remote else None
+        self._we_offered = bool(_take(state, "we_offered", int))
         return self
 
     def _local_step(self, step: _Step) -> State:
@@ -256,9 +265,14 @@ class Negotiation:
         return self.local
 
 
-def _unversioned(line: bytes) -> list[bytes] | bytes:
-    if line[:2] != b"o=":
-        return line
-    words = line.split()
+def _take(state: Mapping[str, object], key: str, kind: type[_Value]) -> _Value:
+    value = state.get(key)
+    if not isinstance(value, kind):
+        raise LocalProtocolError(f"not the state of a Negotiation: {key}")
+    return value
+
+
+def _unversioned(origin: bytes) -> list[bytes]:
+    words = origin.split()
     del words[-4]
     return words

@@ -17,12 +17,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import zip_longest
 
 from sbc.errors import LocalProtocolError
 from sbc.sdp.facts import address_of, is_relayed
 from sbc.sdp.hosts import holds_host
-from sbc.sdp.lines import Direction, Role, meaning
+from sbc.sdp.lines import MEANINGS, Direction, Role
 from sbc.sdp.model import Media, Session
 
 __all__ = ["Anchor", "Origin", "content", "rewrite"]
@@ -70,11 +69,11 @@ def rewrite(
         session: what the peer of the other leg has sent.
         origin: our `o=` line on the leg that the result goes to.
         anchors: one for each m-line of `session`; None rejects the m-line.
-        offer: what the result answers; m-lines that we reject repeat its words, so that they
-            match whatever the other leg made of them.
+        offer: what the result answers. Kind and protocol of our m-lines are then those of the
+            offer, as RFC 3264 §6 wants, whatever the peer of the other leg made of them.
 
     Raises:
-        LocalProtocolError: not one anchor for each m-line.
+        LocalProtocolError: not one anchor for each m-line, or not the m-lines of the offer.
     """
     return b"v=0\r\n%b\r\n%b" % (origin.line(), content(session, anchors, origin.address, offer))
 
@@ -88,58 +87,58 @@ def content(
     """All of `rewrite` that follows the `o=` line: what the version of `o=` counts."""
     if len(anchors) != len(session.media):
         raise LocalProtocolError(f"{len(anchors)} anchors for {len(session.media)} m-lines")
+    if offer is not None and len(offer.media) != len(session.media):
+        raise LocalProtocolError(
+            f"an answer with {len(session.media)} m-lines to an offer with {len(offer.media)}"
+        )
     ours = next((anchor.host for anchor in anchors if anchor is not None), address)
     bandwidth: list[bytes] = []
     rest: list[bytes] = []
     timing = b"t=0 0"  # RFC 3264 §5
-    for line in session.lines:
-        key = line[:2]
-        if key == b"a=":
-            if meaning(line).crosses:
-                rest.append(line)
-        elif key == b"t=":
-            if line != timing and meaning(line).crosses:
-                timing = line
-        elif meaning(line).crosses:
-            (bandwidth if key == b"b=" else rest).append(line)
+    for line in session.lines[2:]:  # after v= and o=
+        said = MEANINGS[line]
+        if not said.crosses:
+            pass
+        elif said.role is Role.TIMING:
+            timing = line
+        else:
+            (bandwidth if line[:2] == b"b=" else rest).append(line)
     # The order of RFC 8866 §9: s= c= b= t= a= m=, whatever the peer's was.
     out = [b"s=-", b"c=" + _network_address(ours), *bandwidth, timing, *rest]
-    offered = offer.media if offer is not None else ()
-    for media, anchor, asked in zip_longest(session.media, anchors, offered):
-        if media is None:
-            break
-        if anchor is None or not is_relayed(media):
-            out.append(_rejected(media if asked is None else asked))
+    offered = offer.media if offer is not None else session.media
+    for media, anchor, asked in zip(session.media, anchors, offered, strict=True):
+        if (
+            anchor is None
+            or not is_relayed(media)
+            or asked.port == 0  # an answer cannot bring back what the offer had disabled
+            or asked.kind != media.kind
+        ):
+            out.append(_rejected(asked))
         else:
-            _write_media(media, anchor, ours, session, out)
+            formats = b" ".join([word for word in media.formats if word.isdigit()])
+            out.append(b"m=%b %d %b %b" % (media.kind, anchor.port, asked.proto, formats))
+            if anchor.host != ours:
+                out.append(b"c=" + _network_address(anchor.host))
+            _write_lines(media, session, out)
     out.append(b"")
     return b"\r\n".join(out)
 
 
-def _write_media(
-    media: Media, anchor: Anchor, ours: str, session: Session, out: list[bytes]
-) -> None:
-    formats = b" ".join([word for word in media.formats if word.isdigit()])
-    out.append(b"m=%b %d %b %b" % (media.kind, anchor.port, media.proto, formats))
-    if anchor.host != ours:
-        out.append(b"c=" + _network_address(anchor.host))
-    connection = media.connections[0] if media.connections else session.connection
-    if address_of(connection)[1]:
+def _write_lines(media: Media, session: Session, out: list[bytes]) -> None:
+    if address_of(media.connection(session))[1]:
         _write_held(media, session, out)
-        return
-    for line in media.lines:
-        if meaning(line).crosses:
-            out.append(line)
+    else:
+        out += [line for line in media.lines[1:] if MEANINGS[line].crosses]
 
 
 def _write_held(media: Media, session: Session, out: list[bytes]) -> None:
     """Say by direction what the peer said by address (RFC 3264 §8.4)."""
     direction = Direction.SENDRECV
-    for line in session.lines:
-        if (said := meaning(line)).role is Role.DIRECTION:
+    for line in session.lines[2:]:
+        if (said := MEANINGS[line]).role is Role.DIRECTION:
             direction = Direction(said.number)
-    for line in media.lines:
-        if (said := meaning(line)).role is Role.DIRECTION:
+    for line in media.lines[1:]:
+        if (said := MEANINGS[line]).role is Role.DIRECTION:
             direction = Direction(said.number)
         elif said.crosses:
             out.append(line)
