@@ -49,9 +49,14 @@ def _contents(checked: Checked) -> str:
     assert checked.settings is not None  # noqa: S101 (asked only then)
     policies = checked.settings.policies
     realms = {listener.realm for listener in checked.settings.transport.listeners}
-    counted = (("realm", len(realms)), ("trunk", len(policies.trunks)))
-    counted += (("route", len(policies.routes)),)
-    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for word, count in counted)
+    counted = {
+        "realm": len(realms),
+        "trunk": len(policies.trunks),
+        "route": len(policies.routes),
+    }
+    return ", ".join(
+        f"{count} {word}{'' if count == 1 else 's'}" for word, count in counted.items()
+    )
 
 
 def _as_json(path: str, checked: Checked) -> dict[str, object]:

@@ -18,7 +18,7 @@ from sbc.config.problems import Problem
 from sbc.config.scalars import Rule
 from sbc.config.source import Path, Source
 
-__all__ = ["Grammar", "read_models"]
+__all__ = ["Grammar", "read_models", "unknown_key"]
 
 _SAME: Final = {
     "prefix": "number",
@@ -82,7 +82,7 @@ def _problem(source: Source, detail: ErrorDetails) -> Problem:
     path = _path(detail)
     kind = detail["type"]
     if kind == "extra_forbidden":
-        return source.problem(path, _unknown(path), at_key=True)
+        return source.problem(path, unknown_key(path), at_key=True)
     if kind == "missing":
         text = _expectation(path)
         return source.problem(path, f"expected {text}, got nothing", at_key=True)
@@ -105,8 +105,8 @@ _STRUCTURE: Final = {
 }
 
 
-def _unknown(path: Path) -> str:
-    """The text for a key that the grammar does not have."""
+def unknown_key(path: Path) -> str:
+    """What to say about a key that the grammar does not have."""
     model = model_at(path[:-1])
     known = [field.alias or name for name, field in model.model_fields.items()] if model else []
     word = str(path[-1])

@@ -71,6 +71,10 @@ class Source:
             path=self.path, line=line, column=column, key=spell(self._real(path)), text=text
         )
 
+    def values(self) -> object:
+        """The whole document as plain values; what is wrong with it goes to `problems`."""
+        return None if self.root is None else _Values(self).make(self.root, ())
+
     def line(self, path: Path) -> int:
         """The line of the key or entry at `path`, from 1."""
         node, key = self._find(path)
@@ -200,8 +204,7 @@ def parse(text: str, path: str) -> Source:
         problem = f"expected YAML, got text that cannot be read as such ({error})"
         raise ConfigError([Problem(path=path, text=problem)]) from None
     source = Source(path, text, None, root)
-    if root is not None:
-        source.data = _Values(source).make(root, ())
+    source.data = source.values()
     return source
 
 
