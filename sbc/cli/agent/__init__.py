@@ -1,0 +1,1 @@
+"""Two telephones for `sbc call`: sockets, SIP and media of their own, nothing of the border's."""

@@ -1,0 +1,385 @@
+"""Two telephones: one calls and hangs up, one answers (RFC 3261, the least that a call needs).
+
+Each is a small state kept in plain attributes and a task that reads what comes. They know nothing
+of each other and of the border beyond what SIP tells them.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from sbc.cli.agent.endpoint import Arrival, Endpoint, Send
+from sbc.cli.agent.media import Address, MediaEnd
+from sbc.errors import SbcError
+from sbc.sip.message import Message, Request, Response
+from sbc.sip.serialise import ReplyBase
+from sbc.sip.status import ACK, BYE, CANCEL, INVITE, OPTIONS
+from sbc.sip.uri import SipUri, parse_uri
+
+__all__ = ["RING_S", "Answerer", "CallFailed", "Caller", "Milestones"]
+
+_T1_S: Final = 0.5
+_T2_S: Final = 4.0
+RING_S: Final = 0.1
+_TAIL_S: Final = 0.3
+_RECORD_ROUTE: Final = frozenset({b"record-route"})
+_CONNECTION: Final = re.compile(rb"^c=IN IP[46] ([^\r\n /]+)", re.MULTILINE)
+_AUDIO: Final = re.compile(rb"^m=audio ([0-9]+) ", re.MULTILINE)
+
+Say = Callable[[str], None]
+Reach = Callable[[Address], Address]
+
+
+class CallFailed(SbcError):
+    """The call did not come about; the text says what happened instead."""
+
+
+@dataclass(slots=True)
+class Milestones:
+    """When things happened, in seconds of one clock; None: they did not."""
+
+    invited_s: float | None = None
+    rang_s: float | None = None
+    answered_s: float | None = None
+    ended_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Dialog:
+    """What the caller needs for ACK and BYE (RFC 3261 §12.1.2)."""
+
+    call_id: bytes
+    local: bytes
+    remote: bytes
+    target: bytes
+    routes: list[bytes]
+    address: Address
+
+
+class _Telephone:
+    """What both have: an endpoint, media, and a reader of what comes."""
+
+    def __init__(self, endpoint: Endpoint, media: MediaEnd, say: Say, reach: Reach) -> None:
+        self.endpoint = endpoint
+        self.media = media
+        self.milestones = Milestones()
+        self.hung_up = trio.Event()
+        """A BYE came."""
+        self._say = say
+        self._reach = reach
+        self._host = (
+            b"[%b]" % endpoint.host.encode() if ":" in endpoint.host else (endpoint.host.encode())
+        )
+
+    async def run(self) -> None:
+        """Read what comes, for ever."""
+        async with trio.open_nursery() as nursery:
+            async for arrival in self.endpoint.arrivals:
+                if isinstance(arrival.message, Response):
+                    await self.take_response(arrival.message)
+                else:
+                    await self.take_request(arrival.message, arrival, nursery)
+
+    async def take_response(self, response: Response) -> None:
+        """A response; whoever asked nothing drops it."""
+
+    async def take_request(self, request: Request, arrival: Arrival, nursery: trio.Nursery) -> None:
+        """What every telephone answers; the rest is not implemented here."""
+        base, reply = ReplyBase(request, arrival.source), arrival.reply
+        if request.method == BYE:
+            await reply(base.build(200))
+            self.milestones.ended_s = trio.current_time()
+            self.hung_up.set()
+        elif request.method in (OPTIONS, CANCEL):
+            await reply(base.build(200, to_tag=_token()))
+        elif request.method != ACK:
+            await reply(base.build(501, to_tag=_token()))
+
+    def sdp(self) -> bytes:
+        """PCMU here, both ways."""
+        host, family = self.endpoint.host.encode(), b"6" if ":" in self.endpoint.host else b"4"
+        number = 1 + secrets.randbits(30)
+        return (
+            b"v=0\r\no=- %d %d IN IP%b %b\r\ns=-\r\nc=IN IP%b %b\r\nt=0 0\r\n"
+            b"m=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+        ) % (number, number, family, host, family, host, self.media.port)
+
+    def contact(self, transport: str) -> bytes:
+        """The Contact line."""
+        suffix = b";transport=tcp" if transport == "tcp" else b""
+        return b"Contact: <sip:test@%b:%d%b>\r\n" % (self._host, self.endpoint.port, suffix)
+
+    def take_sdp(self, message: Message) -> None:
+        """Where the other side wants its audio.
+
+        Raises:
+            CallFailed: no usable audio in it.
+        """
+        host, audio = _CONNECTION.findall(message.body), _AUDIO.search(message.body)
+        if not host or audio is None or int(audio[1]) == 0:
+            raise CallFailed(f"trunk {self.endpoint.trunk}: the SDP that came has no audio stream")
+        self.media.remote = self._reach((host[-1].decode("latin-1"), int(audio[1])))
+
+
+class Caller(_Telephone):
+    """Calls, talks, hangs up."""
+
+    def __init__(self, endpoint: Endpoint, media: MediaEnd, say: Say, reach: Reach) -> None:
+        super().__init__(endpoint, media, say, reach)
+        self._waiting: dict[bytes, trio.MemorySendChannel[Response]] = {}
+        self._ack: tuple[bytes, Address] | None = None
+        self._transport = "udp"
+        self._cseq = 0
+
+    async def call(
+        self, number: str, border: Address, transport: str, duration_s: float, timeout_s: float
+    ) -> None:
+        """One call from INVITE to BYE.
+
+        Args:
+            number: user part of the request-URI.
+            border: the listener that we call.
+            transport: `udp` or `tcp`.
+            duration_s: of the tone.
+            timeout_s: from INVITE to answer.
+
+        Raises:
+            CallFailed, TransportError: it was refused, or nobody answered.
+        """
+        self._transport = transport
+        with trio.move_on_after(timeout_s) as scope:
+            dialog = await self._invite(number, border)
+        if scope.cancelled_caught:
+            raise CallFailed(f"no answer to INVITE within {timeout_s:g} s: is the border running?")
+        self._say(f"talking for {duration_s:g} s, a tone each way")
+        await self.media.play(duration_s)
+        await trio.sleep(_TAIL_S)
+        self._say("hanging up")
+        with trio.move_on_after(timeout_s) as scope:
+            await self._bye(dialog)
+        if scope.cancelled_caught:
+            raise CallFailed(f"no answer to BYE within {timeout_s:g} s")
+        self.milestones.ended_s = trio.current_time()
+
+    async def take_response(self, response: Response) -> None:
+        waiting = self._waiting.get(response.via.branch)
+        if waiting is not None:
+            try:
+                waiting.send_nowait(response)
+            except trio.WouldBlock:
+                return
+        elif self._ack is not None and response.cseq_method == INVITE and response.status < 300:
+            await self.endpoint.send(*self._ack, self._transport)  # our ACK was lost (§13.2.2.4)
+
+    async def _invite(self, number: str, border: Address) -> _Dialog:
+        name = f"[{border[0]}]" if ":" in border[0] else border[0]
+        dialog = _Dialog(
+            call_id=_token() + b"@" + self._host,
+            local=b"<sip:test@%b>;tag=%b" % (self._host, _token()),
+            remote=f"<sip:{number}@{name}:{border[1]}>".encode(),
+            target=f"sip:{number}@{name}:{border[1]}".encode(),
+            routes=[],
+            address=border,
+        )
+        self._say(f"INVITE sent to {self._transport}:{name}:{border[1]}")
+        self.milestones.invited_s = trio.current_time()
+        head = self.contact(self._transport) + b"Content-Type: application/sdp\r\n"
+        branch = _branch()
+        request = self._build(INVITE, dialog, branch, head, self.sdp())
+        response = await self._transact(request, branch, border, self._note_progress)
+        self._confirm(dialog, response)
+        if response.status >= 300:
+            # §17.1.1.3: this ACK belongs to the INVITE's transaction.
+            await self._send(self._build(ACK, dialog, branch), border)
+            reason = response.first(b"reason") or b""
+            raise CallFailed(
+                f"the border answered {response.status} "
+                f"{response.reason.decode('utf-8', 'replace')}"
+                + (f" ({reason.decode('utf-8', 'replace')})" if reason else "")
+            )
+        self.milestones.answered_s = trio.current_time()
+        ack = self._build(ACK, dialog, _branch())
+        self._ack = (ack, dialog.address)
+        await self._send(ack, dialog.address)
+        self.take_sdp(response)
+        return dialog
+
+    def _note_progress(self, response: Response) -> None:
+        if response.status > 100 and self.milestones.rang_s is None:
+            self.milestones.rang_s = trio.current_time()
+            self._say(f"{response.status} {response.reason.decode('utf-8', 'replace')}")
+
+    async def _bye(self, dialog: _Dialog) -> None:
+        self._cseq += 1
+        branch = _branch()
+        request = self._build(BYE, dialog, branch)
+        response = await self._transact(request, branch, dialog.address, lambda _: None)
+        if response.status != 200:
+            raise CallFailed(f"the border answered BYE with {response.status}")
+
+    def _confirm(self, dialog: _Dialog, response: Response) -> None:
+        dialog.remote = response.first(b"to") or dialog.remote
+        if response.status >= 300:
+            return
+        dialog.routes = response.values(b"record-route")[::-1]
+        contact = response.contact
+        if contact is None:
+            raise CallFailed("the 200 has no Contact (RFC 3261 §12.1.1)")
+        dialog.target = contact.uri
+        next_hop = parse_uri(dialog.routes[0].strip(b"<>") if dialog.routes else contact.uri)
+        if isinstance(next_hop, SipUri):
+            host = next_hop.host.decode("latin-1").strip("[]")
+            dialog.address = (host, next_hop.port or 5060)
+
+    def _build(
+        self, method: bytes, dialog: _Dialog, branch: bytes, head: bytes = b"", body: bytes = b""
+    ) -> bytes:
+        if method == INVITE:
+            self._cseq += 1
+        routes = b"".join(b"Route: %b\r\n" % route for route in dialog.routes)
+        return (
+            b"%b %b SIP/2.0\r\nVia: SIP/2.0/%b %b:%d;rport;branch=%b\r\nMax-Forwards: 70\r\n"
+            b"%bFrom: %b\r\nTo: %b\r\nCall-ID: %b\r\nCSeq: %d %b\r\n%bContent-Length: %d\r\n\r\n%b"
+        ) % (
+            method,
+            dialog.target,
+            self._transport.upper().encode(),
+            self._host,
+            self.endpoint.port,
+            branch,
+            routes,
+            dialog.local,
+            dialog.remote,
+            dialog.call_id,
+            self._cseq,
+            method,
+            head,
+            len(body),
+            body,
+        )
+
+    async def _send(self, data: bytes, address: Address) -> None:
+        await self.endpoint.send(data, address, self._transport)
+
+    async def _transact(
+        self, data: bytes, branch: bytes, address: Address, progress: Callable[[Response], None]
+    ) -> Response:
+        """Send until something answers (§17.1), then wait for the final response."""
+        put, take = trio.open_memory_channel[Response](32)
+        self._waiting[branch] = put
+        final: Response | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                repeating = await nursery.start(self._repeat, data, address)
+                async for response in take:
+                    repeating.cancel()
+                    if response.status >= 200:
+                        final = response
+                        break
+                    progress(response)
+                nursery.cancel_scope.cancel()
+        finally:
+            del self._waiting[branch]
+        if final is None:
+            raise CallFailed("the connection to the border was closed")
+        return final
+
+    async def _repeat(
+        self,
+        data: bytes,
+        address: Address,
+        task_status: trio.TaskStatus[trio.CancelScope] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        await self._send(data, address)
+        with trio.CancelScope() as scope:
+            task_status.started(scope)
+            wait_s = _T1_S
+            while self._transport == "udp":
+                await trio.sleep(wait_s)
+                await self._send(data, address)
+                wait_s = min(2 * wait_s, _T2_S)
+
+
+class Answerer(_Telephone):
+    """Rings, answers, plays its tone, waits for the BYE."""
+
+    def __init__(
+        self, endpoint: Endpoint, media: MediaEnd, say: Say, reach: Reach, duration_s: float
+    ) -> None:
+        super().__init__(endpoint, media, say, reach)
+        self.number: str = ""
+        """What was dialled, as it arrived."""
+        self.failure: CallFailed | None = None
+        self._duration_s = duration_s
+        self._branch = b""
+        self._last: bytes = b""
+        self._acknowledged = trio.Event()
+
+    async def take_request(self, request: Request, arrival: Arrival, nursery: trio.Nursery) -> None:
+        if request.method == INVITE:
+            await self._take_invite(request, arrival, nursery)
+        elif request.method == ACK:
+            self._acknowledged.set()
+        else:
+            await super().take_request(request, arrival, nursery)
+
+    async def _take_invite(self, request: Request, arrival: Arrival, nursery: trio.Nursery) -> None:
+        if request.via.branch == self._branch:
+            await arrival.reply(self._last)
+        elif self._branch:
+            base = ReplyBase(request, arrival.source)
+            await arrival.reply(base.build(486, to_tag=_token()))
+        else:
+            self._branch = request.via.branch
+            user = getattr(parse_uri(request.uri), "user", None) or b""
+            self.number = user.decode("utf-8", "replace")
+            self.milestones.invited_s = trio.current_time()
+            base = ReplyBase(request, arrival.source)
+            nursery.start_soon(self._answer, request, base, arrival.reply)
+
+    async def _answer(self, request: Request, base: ReplyBase, reply: Send) -> None:
+        tag = _token()
+        transport = "tcp" if request.via.transport.upper() == b"TCP" else "udp"
+        head = request.lines(_RECORD_ROUTE) + self.contact(transport)
+        try:
+            self.take_sdp(request)
+        except CallFailed as error:
+            self.failure = error
+            self._last = base.build(488, to_tag=tag)
+            await reply(self._last)
+            return
+        self._last = base.build(180, to_tag=tag, head=head)
+        await reply(self._last)
+        self.milestones.rang_s = trio.current_time()
+        await trio.sleep(RING_S)
+        head += b"Content-Type: application/sdp\r\n"
+        self._last = base.build(200, to_tag=tag, head=head, body=self.sdp())
+        await reply(self._last)
+        self.milestones.answered_s = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._repeat, reply)
+            await self._acknowledged.wait()
+            nursery.cancel_scope.cancel()
+        await self.media.play(self._duration_s)
+
+    async def _repeat(self, reply: Send) -> None:
+        """Our 200, until its ACK (§13.3.1.4)."""
+        wait_s = _T1_S
+        while True:
+            await trio.sleep(wait_s)
+            await reply(self._last)
+            wait_s = min(2 * wait_s, _T2_S)
+
+
+def _token() -> bytes:
+    return secrets.token_hex(8).encode()
+
+
+def _branch() -> bytes:
+    return b"z9hG4bK" + _token()
