@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import is_token
 
 __all__ = ["CANONICAL", "SINGLE"]
+
+# HCOLON allows white space before the colon.
+_NAME: Final = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]++)[ \t]*+")
 
 _COMPACT: Final = {
     b"a": b"accept-contact",  # RFC 3841
@@ -63,10 +66,10 @@ class _CanonicalNames(dict[bytes, bytes]):
     __slots__ = ()
 
     def __missing__(self, name: bytes) -> bytes:
-        # HCOLON allows white space before the colon; only the fold of a whole line is no name.
-        canonical = name.rstrip(b" \t").lower()
-        if not is_token(canonical):
+        match = _NAME.fullmatch(name)
+        if match is None:
             raise ParseError("header", f"expected a header name, got {name[:32]!r}")
+        canonical = match[1].lower()
         return _COMPACT.get(canonical, canonical)
 
 

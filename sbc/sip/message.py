@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from sbc.errors import ParseError
 from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.grammar import decimal, split_list, without_comments
-from sbc.sip.uri import Uri
+from sbc.sip.uri import Uri, parse_uri
 from sbc.sip.via import Via
 
 __all__ = ["Field", "Message", "Request", "Response", "line_of"]
@@ -197,13 +197,19 @@ class Message:
 class Request(Message):
     """A request: the start line is `method uri SIP/2.0`."""
 
-    __slots__ = ("method", "target", "uri")
+    __slots__ = ("_target", "method", "uri")
 
     method: bytes
     uri: bytes
     """The request-URI as received."""
-    target: Uri
-    """The request-URI, read."""
+    _target: Uri | None
+
+    @property
+    def target(self) -> Uri:
+        """The request-URI, read; the parser has checked it."""
+        if self._target is None:
+            self._target = parse_uri(self.uri)
+        return self._target
 
 
 class Response(Message):

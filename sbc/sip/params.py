@@ -28,31 +28,25 @@ def parse_params(value: bytes, section: str) -> Params:
             printing ASCII nor a quoted string, or more than MAX_PARAMS.
     """
     if value.translate(None, _UNQUOTED).strip(b";"):
-        members = split_list(value, b";", section)
-        plain = False
+        members = [_cut(member, section) for member in split_list(value, b";", section)]
     else:
-        members = value.split(b";")
-        plain = True
+        members = [member.partition(b"=") for member in value.split(b";")]
     if len(members) > MAX_PARAMS:
         raise ParseError(section, f"more than {MAX_PARAMS} parameters")
     params: Params = {}
-    for member in members:
-        name, _, text = member.partition(b"=")
-        if not plain:
-            name = name.rstrip(b" \t")
-            text = text.lstrip(b" \t")
-            _check(name, text, section)
-        name = name.lower()
-        if not name:
-            raise ParseError(section, "expected a parameter, got none")
-        if name in params:
-            raise ParseError(section, f"parameter {name[:32]!r} twice")
-        params[name] = text
+    for name, _, text in members:
+        key = name.lower()
+        if not key or key in params:
+            raise ParseError(section, f"expected another parameter, got {name[:32]!r}")
+        params[key] = text
     return params
 
 
-def _check(name: bytes, text: bytes, section: str) -> None:
+def _cut(member: bytes, section: str) -> tuple[bytes, bytes, bytes]:
+    name, equals, text = member.partition(b"=")
+    name, text = name.rstrip(b" \t"), text.lstrip(b" \t")
     if name.translate(None, _UNQUOTED):
         raise ParseError(section, f"expected a parameter name, got {name[:32]!r}")
     if text.translate(None, _UNQUOTED) and QUOTED_STRING.fullmatch(text) is None:
         raise ParseError(section, f"expected a value for {name[:32]!r}, got {text[:32]!r}")
+    return name, equals, text

@@ -32,12 +32,16 @@ from sbc.sip.grammar import (
 from sbc.sip.headers import CANONICAL, SINGLE
 from sbc.sip.message import Field, Message, Request, Response
 from sbc.sip.status import ACK, METHODS
-from sbc.sip.uri import SipUri, parse_uri
+from sbc.sip.uri import SipUri, Uri, parse_uri
 from sbc.sip.via import parse_via
 
 __all__ = ["BadRequest", "parse"]
 
 _FOLD: Final = re.compile(rb"\r\n(?![ \t])")
+# A request-URI that can be read whenever it is wanted: `parse_uri` has no objection to it.
+_USUAL_URI: Final = re.compile(
+    rb"sip:(?:[A-Za-z0-9+.&=$,;?/~*!'()%_-]++@)?+[A-Za-z0-9._-]++(?::[1-9][0-9]{0,3}+)?+"
+)
 _VERSION: Final = re.compile(rb"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
 _MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 _STATUSES: Final = {b"%d" % status: status for status in range(100, 700)}
@@ -93,9 +97,7 @@ def _request(head: bytes, lines: list[bytes], body: bytes) -> Request:
     request = Request(fields, repeated, body)
     request.method = method
     request.uri = uri
-    request.target = target = parse_uri(uri)
-    if isinstance(target, SipUri) and target.headers:
-        raise ParseError("Request-URI", "expected no headers (RFC 3261 §19.1.1)")
+    request._target = None if _USUAL_URI.fullmatch(uri) else _request_uri(uri)
     _read_common(request, fields, body)
     if request.cseq_method != method:
         raise ParseError("CSeq", f"expected {method[:32]!r}, got {request.cseq_method[:32]!r}")
@@ -124,6 +126,13 @@ def _check_version(version: bytes) -> None:
         return
     known = _VERSION.fullmatch(version)
     raise ParseError("SIP-Version", f"got {version[:32]!r}", status=505 if known else 400)
+
+
+def _request_uri(uri: bytes) -> Uri:
+    target = parse_uri(uri)
+    if isinstance(target, SipUri) and target.headers:
+        raise ParseError("Request-URI", "expected no headers (RFC 3261 §19.1.1)")
+    return target
 
 
 def _index(head: bytes, lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:

@@ -133,12 +133,11 @@ def _mark(line: bytes, request: Request, source: tuple[str, int]) -> tuple[bytes
     # What `BadRequest` saved of a request has no `via`: the Via may be what is wrong.
     via = getattr(request, "via", None) or parse_via(unfold(value))
     host = source[0].partition("%")[0].encode()
-    params = via.params
-    if b"rport" in params:
+    if via.wants_rport:
         port = source[1]
     else:
         port = via.port or _DEFAULT_PORTS.get(via.transport, _DEFAULT_PORT)
-        if via.host == host and b"received" not in params:
+        if via.host == host and not via.received:
             return line, (source[0], port)
     kept = []
     for param in split_list(value, b";", "Via"):
@@ -147,6 +146,6 @@ def _mark(line: bytes, request: Request, source: tuple[str, int]) -> tuple[bytes
             kept.append(b"rport=%d" % port)
         elif key != b"received":
             kept.append(param)
-    if b"rport" in params or via.host != host:
+    if via.wants_rport or via.host != host:
         kept.append(b"received=" + host)
     return b"%b: %b%b\r\n" % (name, b";".join(kept), others), (source[0], port)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import decimal, is_ipv6
+from sbc.sip.grammar import is_ipv6
 from sbc.sip.params import Params, parse_params
 
 __all__ = [
@@ -165,7 +165,7 @@ def parse_ipv6(value: bytes, section: str) -> bytes:
 
 def parse_port(digits: bytes, section: str) -> int:
     """Read a port of 1 to 65535."""
-    port = decimal(digits, 65_535)
-    if not port:
+    port = int(digits) if digits.isdigit() and len(digits) <= 5 else 0
+    if not 0 < port <= 65_535:
         raise ParseError(section, f"expected a port of 1 to 65535, got {digits[:32]!r}")
     return port

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import decimal
-from sbc.sip.params import Params, parse_params
+from sbc.sip.grammar import TOKEN
+from sbc.sip.params import parse_params
 from sbc.sip.uri import parse_ipv6, parse_port
 
 __all__ = ["Via", "parse_via"]
@@ -19,42 +19,30 @@ _VIA: Final = re.compile(
     rb"([A-Za-z0-9._-]++|\[[^]]*+\])[ \t]*+(?::[ \t]*+([0-9]++)[ \t]*+)?+(?:;[ \t]*+(.++))?+",
     re.DOTALL,
 )
-# The same for what nearly every Via is.
+# What nearly every Via of a user agent or proxy is: a subset, read without making a dictionary.
 _USUAL: Final = re.compile(
-    rb"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([0-9]++))?+(?:;(.++))?+", re.DOTALL
+    rb"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([0-9]++))?+"
+    rb";branch=([A-Za-z0-9.!%*_+`'~-]++)(;rport(?:=([0-9]++))?+)?+(?:;received=([0-9.]++))?+"
 )
 
 
 @dataclass(slots=True)
 class Via:
-    """One Via value. `maddr` and `ttl` are read like any parameter and believed nowhere."""
+    """One Via value. `maddr` and `ttl` are checked like any parameter, and believed nowhere."""
 
     transport: bytes
     """Upper case: b"UDP", b"TCP", b"TLS" …"""
     host: bytes
     """sent-by; an IPv6 address without its brackets."""
     port: int | None
-    params: Params
-
-    @property
-    def branch(self) -> bytes:
-        """b"" where there is none (RFC 2543)."""
-        return self.params.get(b"branch", b"")
-
-    @property
-    def received(self) -> bytes:
-        """Without brackets, which some peers write (RFC 5118 §4.5); b"" where there is none."""
-        return self.params.get(b"received", b"").strip(b"[]")
-
-    @property
-    def rport(self) -> int | None:
-        """The port that a server filled in; None where there is none or the flag is still empty."""
-        return decimal(self.params.get(b"rport", b""), 65_535)
-
-    @property
-    def wants_rport(self) -> bool:
-        """Whether the parameter is there at all (RFC 3581 §3)."""
-        return b"rport" in self.params
+    branch: bytes
+    """b"" where there is none (RFC 2543)."""
+    wants_rport: bool
+    """Whether the parameter is there at all (RFC 3581 §3)."""
+    rport: int | None
+    """The port that a server filled in; None where there is none or the flag is still empty."""
+    received: bytes
+    """Without brackets, which some peers write (RFC 5118 §4.5); b"" where there is none."""
 
 
 def parse_via(value: bytes) -> Via:
@@ -63,15 +51,39 @@ def parse_via(value: bytes) -> Via:
     Raises:
         ParseError: not SIP/2.0, no or a malformed sent-by, malformed parameters.
     """
-    match = _USUAL.fullmatch(value) or _VIA.fullmatch(value)
+    match = _USUAL.fullmatch(value)
+    if match is None:
+        return _unusual(value)
+    transport, host, port, branch, flag, rport, received = match.groups()
+    return Via(
+        transport,
+        host,
+        None if port is None else parse_port(port, "Via"),
+        branch,
+        flag is not None,
+        None if rport is None else parse_port(rport, "Via"),
+        received or b"",
+    )
+
+
+def _unusual(value: bytes) -> Via:
+    match = _VIA.fullmatch(value)
     if match is None:
         raise ParseError("Via", f"expected SIP/2.0/transport sent-by, got {value[:64]!r}")
-    transport, host, digits, tail = match.groups()
+    transport, host, port, tail = match.groups()
     if host[:1] == b"[":
         host = parse_ipv6(host[1:-1], "Via")
+    params = {} if tail is None else parse_params(tail, "Via")
+    branch = params.get(b"branch", b"")
+    if branch.translate(None, TOKEN):
+        raise ParseError("Via", f"expected a token as branch, got {branch[:64]!r}")
+    rport = params.get(b"rport")
     return Via(
         transport.upper(),
         host,
-        None if digits is None else parse_port(digits, "Via"),
-        {} if tail is None else parse_params(tail, "Via"),
+        None if port is None else parse_port(port, "Via"),
+        branch,
+        rport is not None,
+        parse_port(rport, "Via") if rport else None,
+        params.get(b"received", b"").removeprefix(b"[").removesuffix(b"]"),
     )
