@@ -132,7 +132,7 @@ class Client:
         """What the media of a call has been so far."""
         return CallStats.from_body(self.request(Method.QUERY, call))
 
-    def list_calls(self, after: str = "", limit: int = 500) -> CallList:
+    def list_calls(self, after: int = 0, limit: int = 500) -> CallList:
         """One slice of the worker's calls."""
         return CallList.from_body(self.request(Method.LIST, ListCalls(after, limit).to_body()))
 

@@ -343,7 +343,7 @@ class DirectionStats:
     """What came *from* the peer of one end, and what became of it."""
 
     packets: int = 0
-    """RTP packets forwarded."""
+    """RTP packets from where the peer is believed to be, forwarded or not."""
     octets: int = 0
     """Their UDP payload, bytes."""
     lost: int = 0
@@ -452,8 +452,8 @@ class CallStats:
 class ListCalls:
     """A slice of the calls, in the order of their start."""
 
-    after: str = ""
-    """The last key of the slice before; empty: from the start."""
+    after: int = 0
+    """`last` of the slice before; 0: from the start."""
     limit: int = 500
 
     def to_body(self) -> list[object]:
@@ -463,7 +463,7 @@ class ListCalls:
     def from_body(cls, body: object) -> ListCalls:
         """Raises ControlError(BAD_REQUEST)."""
         with _reading("list", body) as fields:
-            return cls(fields.text(""), fields.number(1, 1000, 500))
+            return cls(fields.number(0, 1 << 63, 0), fields.number(1, 1000, 500))
 
 
 @dataclass(slots=True)
@@ -471,17 +471,23 @@ class CallList:
     """Keys and revisions of one slice."""
 
     calls: Sequence[tuple[str, int]] = ()
+    last: int = 0
+    """Number of the last of them."""
     more: bool = False
-    """Ask again, after the last of these."""
+    """Ask again, after `last`."""
 
     def to_body(self) -> list[object]:
-        return [list(self.calls), self.more]
+        return [list(self.calls), self.last, self.more]
 
     @classmethod
     def from_body(cls, body: object) -> CallList:
         """Raises ControlError(BAD_REQUEST)."""
         with _reading("calls", body) as fields:
-            return cls([_pair(one) for one in fields.items(1 << 16)], fields.flag(False))
+            return cls(
+                [_pair(one) for one in fields.items(1 << 16)],
+                fields.number(0, 1 << 63),
+                fields.flag(False),
+            )
 
 
 @dataclass(slots=True)

@@ -1,0 +1,154 @@
+"""A call as its worker knows it: lanes, one for each direction, and what they add up to.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from relay.control.messages import CallStats, DirectionStats, StreamStats
+from relay.forward.base import DropReason
+from relay.latch import Latch
+from relay.plan import Component, Direction
+from relay.policer import Policer
+from relay.ports import Pair
+from relay.stats import Reception
+
+__all__ = ["END_NAMES", "Call", "Lane", "call_stats", "direction_stats"]
+
+END_NAMES: Final = ("a", "b")
+"""By side."""
+
+_NOTHING: Final = Reception({})
+"""What RTCP lanes have for RTP: it stays empty."""
+
+
+class Lane:
+    """One direction, RTP or RTCP, while the call lasts.
+
+    Args:
+        call: the call's key.
+        direction: what the plan says.
+        pair: the ports that it comes to.
+        window_s: the latch's learn window.
+        now: monotonic seconds.
+    """
+
+    __slots__ = (
+        "accounted",
+        "accounted_drops",
+        "call",
+        "direction",
+        "drops",
+        "expected_since",
+        "heard",
+        "latch",
+        "opposite",
+        "pair",
+        "policer",
+        "reception",
+        "rtcp_packets",
+        "timed_out",
+    )
+
+    def __init__(
+        self, call: str, direction: Direction, pair: Pair, window_s: float, now: float
+    ) -> None:
+        self.call = call
+        self.direction = direction
+        self.pair = pair
+        self.latch = Latch(direction.rules, window_s)
+        self.opposite: Lane | None = None
+        """The same component from the other end's peer. None only before the plan is in force
+        and after the call: the two hold each other."""
+        self.reception = (
+            Reception(direction.clock_rates) if direction.component == Component.RTP else _NOTHING
+        )
+        self.rtcp_packets = 0
+        self.drops: dict[DropReason, int] | None = None
+        self.policer: Policer | None = None
+        """Of the slow path."""
+        self.heard = 0.0
+        """When the last RTCP came; 0.0: none."""
+        self.expected_since = now
+        """Since when the peer should be sending."""
+        self.timed_out = False
+        self.accounted = (0, 0, 0)
+        """Packets, octets and RTCP packets that are in the worker's totals already."""
+        self.accounted_drops: dict[DropReason, int] | None = None
+
+    def drop(self, reason: DropReason) -> None:
+        """Count a packet that the slow path has dropped."""
+        if self.drops is None:
+            self.drops = {}
+        self.drops[reason] = self.drops.get(reason, 0) + 1
+
+    def all_drops(self, fast: dict[DropReason, int]) -> dict[DropReason, int]:
+        """What was dropped, by the slow path and, as given, by the fast one."""
+        drops = dict(fast)
+        for reason, count in (self.drops or {}).items():
+            drops[reason] = drops.get(reason, 0) + count
+        return drops
+
+    def succeed(self, before: Lane, fast: dict[DropReason, int]) -> None:
+        """This is the same direction on another port: go on counting where `before` ends."""
+        self.reception = before.reception
+        self.reception.signal(self.direction.clock_rates)
+        self.rtcp_packets = before.rtcp_packets
+        self.heard = before.heard
+        self.drops = before.all_drops(fast) or None
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One plan in force."""
+
+    key: str
+    session: str
+    number: int
+    """In the order of their start."""
+    revision: int = 0
+    media_timeout_s: float = 60.0
+    lanes: list[Lane] = field(default_factory=list)
+    """Four for each stream: a and b RTP, a and b RTCP."""
+    kinds: dict[int, str] = field(default_factory=dict)
+    ended: list[StreamStats] | None = None
+    """Streams that an earlier revision had."""
+
+
+def direction_stats(
+    rtp: Lane, rtcp: Lane, dropped: dict[DropReason, int], now: float
+) -> DirectionStats:
+    """What came from one peer.
+
+    Args:
+        rtp: its RTP.
+        rtcp: its RTCP.
+        dropped: what the fast path has dropped of it.
+        now: monotonic seconds.
+    """
+    drops = rtcp.all_drops(rtp.all_drops(dropped))
+    reception = rtp.reception
+    stats = DirectionStats(
+        rtcp_packets=rtcp.rtcp_packets,
+        dropped={reason.name.lower(): count for reason, count in drops.items()},
+        latched=rtp.latch.source if rtp.latch.locked else None,
+    )
+    if reception.packets:
+        stats.packets = reception.packets
+        stats.octets = reception.octets
+        stats.lost = reception.lost
+        stats.jitter_ms = reception.jitter_ms
+        stats.max_gap_ms = reception.max_gap_s * 1000.0
+        stats.first_s = max(0.0, now - reception.first)
+        stats.last_s = max(0.0, now - reception.last_packet)
+        stats.ssrc = reception.ssrc
+        stats.payload_types = reception.payload_types
+    return stats
+
+
+def call_stats(call: Call, streams: list[StreamStats]) -> CallStats:
+    """The whole call's report: present streams and former ones."""
+    return CallStats(call.key, call.revision, [*(call.ended or []), *streams])

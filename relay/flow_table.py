@@ -1,0 +1,102 @@
+"""Rows of the flow table: what a worker leaves behind for the next one in its slot.
+
+The memory is a memfd that the supervisor owns; each media port has one row, so a worker that takes
+over a slot finds there which ports were in use, by which generation, who the peer was and what was
+counted. Rows are written once a second where something has changed, and at each latch: a crash
+costs a second of counting, not the latch.
+
+A row is sixteen little-endian 64-bit words.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import astuple, dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+__all__ = ["ROW_BYTES", "FlowTable", "Row"]
+
+_ROW: Final = struct.Struct("<QQQQqQQQQQ16sQQQQ")
+ROW_BYTES: Final = _ROW.size
+
+
+@dataclass(slots=True)
+class Row:
+    """One direction's state as it is kept."""
+
+    generation: int = 0
+    """How many calls the port has had. Never goes back."""
+    in_use: int = 0
+    packets: int = 0
+    octets: int = 0
+    lost: int = 0
+    jitter_us: int = 0
+    first_ns: int = 0
+    """CLOCK_MONOTONIC, the same in all processes of the machine."""
+    last_ns: int = 0
+    ssrc: int = 0
+    highest: int = 0
+    """Extended highest sequence number."""
+    source_host: bytes = bytes(16)
+    """IPv6, or IPv4 mapped; zero: not latched."""
+    source_port: int = 0
+    dropped: int = 0
+    rtcp_packets: int = 0
+    call: int = 0
+    """A hash of the call's key."""
+
+    @property
+    def source(self) -> tuple[str, int] | None:
+        """The latched peer."""
+        if not self.source_port:
+            return None
+        address = IPv6Address(self.source_host)
+        return str(address.ipv4_mapped or address), self.source_port
+
+    @source.setter
+    def source(self, source: tuple[str, int] | None) -> None:
+        if source is None:
+            self.source_host, self.source_port = bytes(16), 0
+            return
+        address = ip_address(source[0].partition("%")[0])
+        if isinstance(address, IPv4Address):
+            self.source_host = bytes(10) + b"\xff\xff" + address.packed
+        else:
+            self.source_host = address.packed
+        self.source_port = source[1]
+
+
+class FlowTable:
+    """All rows of one slot.
+
+    Args:
+        fd: the memfd; it is enlarged to hold `rows` if it does not.
+        rows: how many.
+
+    Raises OSError.
+    """
+
+    def __init__(self, fd: int, rows: int) -> None:
+        size = max(rows, 1) * ROW_BYTES
+        if os.fstat(fd).st_size < size:
+            os.ftruncate(fd, size)
+        self._memory = mmap.mmap(fd, size)
+        self._rows: Final = max(rows, 1)
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def read(self, row: int) -> Row:
+        """The row as it is."""
+        return Row(*_ROW.unpack_from(self._memory, row * ROW_BYTES))
+
+    def write(self, row: int, value: Row) -> None:
+        """Replace a row."""
+        _ROW.pack_into(self._memory, row * ROW_BYTES, *astuple(value))
+
+    def close(self) -> None:
+        """Unmap; the memory stays while the supervisor has it."""
+        self._memory.close()

@@ -1,0 +1,443 @@
+"""What a worker does for signalling: ports, plans, calls and their ends.
+
+No sockets of its own and no loop: `relay.worker` drives it, with the time as an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from relay.call import END_NAMES, Call, Lane, call_stats, direction_stats
+from relay.control.messages import (
+    CallList,
+    CallStats,
+    ControlError,
+    ErrorCode,
+    Event,
+    LatchedEvent,
+    MediaTimeoutEvent,
+    Plan,
+    PortsEvent,
+    StreamStats,
+)
+from relay.flow_table import FlowTable, Row
+from relay.forward.base import DropReason, Forwarder
+from relay.plan import Component, Direction, Side, directions
+from relay.ports import Key, Pair, Ports
+from relay.slowpath import SlowPath
+
+__all__ = ["Service"]
+
+_log = logging.getLogger(__name__)
+
+_LOW: Final = 64
+"""Spare pairs of a realm below which another block is asked for: two blocks."""
+_ASK_AGAIN_S: Final = 10.0
+_MAX_ENDED: Final = 64
+_MAX_UNTOLD: Final = 10_000
+
+
+class Service:
+    """Calls, ports and flows of one worker.
+
+    Args:
+        forwarder: the fast path.
+        table: the flow table.
+        secret: 16 to 32 random bytes.
+        quarantine_s, window_s: as in RelaySettings.
+        realms: all that the settings name.
+        notify: tells signalling; returns whether anybody was there to hear it.
+        need: asks the supervisor for another block of a realm.
+    """
+
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        table: FlowTable,
+        secret: bytes,
+        *,
+        quarantine_s: float,
+        window_s: float,
+        realms: frozenset[str],
+        notify: Callable[[Event, object], bool],
+        need: Callable[[str], None],
+    ) -> None:
+        self.calls: dict[str, Call] = {}
+        self.ports = Ports(quarantine_s)
+        self.slowpath = SlowPath(forwarder, secret, self._latched)
+        self.draining = False
+        self.totals = {"packets": 0, "octets": 0, "rtcp_packets": 0, "latched": 0, "timeouts": 0}
+        """Since the start; calls in progress are brought up to date once a second."""
+        self._forwarder = forwarder
+        self._table = table
+        self._window_s: Final = window_s
+        self._realms: Final = realms
+        self._notify = notify
+        self._need = need
+        self._number = 0
+        self._sockets: dict[Key, socket.socket] = {}
+        self._asked: dict[str, float] = {}
+        self._exhausted: set[str] = set()
+        self._told_exhausted: set[str] = set()
+        self._untold: deque[tuple[Event, object]] = deque(maxlen=_MAX_UNTOLD)
+        self._sweep: Iterator[Call] = iter(())
+        self._swept = 0.0
+
+    # ports
+
+    def add_block(
+        self,
+        realm: str,
+        address: str,
+        ports: tuple[int, ...],
+        row: int,
+        sockets: list[socket.socket],
+        now: float,
+    ) -> None:
+        """Take ports that the supervisor has bound: sockets RTP, RTCP, RTP, … in their order."""
+        for index, port in enumerate(ports):
+            pair_row = row + 2 * index
+            before = self._row(pair_row)
+            pair = Pair(realm, (address, port), (address, port + 1), pair_row, before.generation)
+            self._sockets[pair.key] = sockets[2 * index]
+            self._sockets[pair.rtcp_key] = sockets[2 * index + 1]
+            self.ports.add(pair, now, used=bool(before.in_use))
+            if before.in_use:
+                self._write_row(pair_row, Row(generation=before.generation))
+        self._asked.pop(realm, None)
+        self._ask_for_more(realm, now)
+
+    def no_more_ports(self, realm: str) -> None:
+        """The supervisor has no further block for this realm."""
+        self._exhausted.add(realm)
+
+    def lease(self, realm: str, count: int, session: str, now: float) -> list[Key]:
+        """RTP ports for plans to come. Raises ControlError."""
+        if self.draining:
+            raise ControlError(ErrorCode.DRAINING, "this worker takes no new calls")
+        if realm not in self._realms:
+            raise ControlError(ErrorCode.UNKNOWN_REALM, f"expected a realm with media: {realm}")
+        pairs = self.ports.lease(realm, count, session, now)
+        self._ask_for_more(realm, now)
+        if not pairs:
+            if realm not in self._told_exhausted:
+                self._told_exhausted.add(realm)
+                self._notify(Event.PORTS, PortsEvent(realm, True).to_body())
+            raise ControlError(ErrorCode.PORTS_EXHAUSTED, f"no media port is free in {realm}")
+        return [pair.key for pair in pairs]
+
+    def give_back(self, keys: list[Key], session: str) -> None:
+        """Leased ports that no plan took."""
+        for key in keys:
+            self.ports.give_back(key, session)
+
+    # calls
+
+    def apply(self, plan: Plan, session: str, now: float) -> int:
+        """Put a plan in force; returns its revision. Raises ControlError, having done nothing then.
+
+        The same revision again is answered as before, an older one with SUPERSEDED.
+        """
+        wanted = directions(plan)
+        call = self.calls.get(plan.call)
+        if call is not None and plan.revision <= call.revision:
+            if plan.revision == call.revision and wanted == [one.direction for one in call.lanes]:
+                return call.revision
+            raise ControlError(ErrorCode.SUPERSEDED, f"revision {call.revision} is in force")
+        if call is None and self.draining:
+            raise ControlError(ErrorCode.DRAINING, "this worker takes no new calls")
+        if call is None:
+            self._number += 1
+            call = Call(plan.call, session, self._number)
+        pairs = self._pairs_for(call, wanted, session)
+        self._rearrange(call, wanted, pairs, now)
+        call.session = session
+        call.revision = plan.revision
+        call.media_timeout_s = plan.media_timeout_s
+        call.kinds.update((stream.index, stream.kind) for stream in plan.streams)
+        self.calls[call.key] = call
+        return call.revision
+
+    def remove(self, key: str, now: float) -> CallStats:
+        """End a call's media; returns what it was. Raises ControlError(UNKNOWN_CALL)."""
+        stats = self.query(key, now)
+        call = self.calls.pop(key)
+        self._close(call.lanes, now)
+        call.lanes = []
+        return stats
+
+    def query(self, key: str, now: float) -> CallStats:
+        """What a call's media is so far. Raises ControlError(UNKNOWN_CALL)."""
+        call = self.calls.get(key)
+        if call is None:
+            raise ControlError(ErrorCode.UNKNOWN_CALL, key)
+        return call_stats(call, self._stream_stats(call, now))
+
+    def list_calls(self, after: int, limit: int) -> CallList:
+        """A slice of the calls, oldest first."""
+        found: list[tuple[str, int]] = []
+        last = after
+        for key, call in self.calls.items():
+            if call.number > after:
+                if len(found) == limit:
+                    return CallList(found, last, True)
+                found.append((key, call.revision))
+                last = call.number
+        return CallList(found, last, False)
+
+    def begin_session(self, session: str, now: float) -> int:
+        """A signalling process that knows of no call has come: drop what others have left.
+
+        Returns how many calls that were.
+        """
+        left = [call.key for call in self.calls.values() if call.session != session]
+        for key in left:
+            self.remove(key, now)
+        self.ports.drop_leases(session, now)
+        return len(left)
+
+    def tell_again(self) -> None:
+        """Somebody listens now: say what nobody heard."""
+        untold, self._untold = self._untold, deque(maxlen=_MAX_UNTOLD)
+        for event, body in untold:
+            self._tell(event, body)
+
+    # time
+
+    def sweep(self, now: float, most: int) -> None:
+        """Look after some calls: media timeouts, rows of the flow table. Call often."""
+        for _ in range(most):
+            call = next(self._sweep, None)
+            if call is None:
+                if now - self._swept < 1.0:
+                    return
+                self._swept = now
+                self._look_after_ports(now)
+                self._sweep = iter(list(self.calls.values()))
+                return
+            if call.lanes:
+                self._look_after(call, now)
+
+    def _look_after(self, call: Call, now: float) -> None:
+        lanes = call.lanes
+        for index in range(0, len(lanes), 4):
+            for side in (0, 1):
+                rtp, rtcp = lanes[index + side], lanes[index + 2 + side]
+                heard = max(rtp.reception.last, rtcp.heard)
+                self._account(rtp)
+                self._account(rtcp)
+                if heard > self._swept - 2.0:
+                    self._keep(rtp, rtcp)
+                direction = rtp.direction
+                if not direction.expected or rtp.timed_out or not call.media_timeout_s:
+                    continue
+                if now - max(heard, rtp.expected_since) > call.media_timeout_s:
+                    rtp.timed_out = True
+                    self.totals["timeouts"] += 1
+                    event = MediaTimeoutEvent(call.key, direction.stream, END_NAMES[side])
+                    self._tell(Event.MEDIA_TIMEOUT, event.to_body())
+
+    def _look_after_ports(self, now: float) -> None:
+        for realm in list(self._told_exhausted):
+            if self.ports.spare(realm, now):
+                self._told_exhausted.discard(realm)
+                self._notify(Event.PORTS, PortsEvent(realm, False).to_body())
+        for realm in self._realms:
+            self._ask_for_more(realm, now)
+        self._exhausted = {
+            realm for realm in self._exhausted if now - self._asked.get(realm, 0.0) < _ASK_AGAIN_S
+        }
+
+    def _ask_for_more(self, realm: str, now: float) -> None:
+        """Ask for another block while there is less than a quarter in reserve."""
+        if self.ports.spare(realm, now) >= max(_LOW, self.ports.total(realm) // 4):
+            return
+        if realm not in self._exhausted and now - self._asked.get(realm, -_ASK_AGAIN_S) > 1.0:
+            self._asked[realm] = now
+            self._need(realm)
+
+    # lanes
+
+    def _pairs_for(self, call: Call, wanted: list[Direction], session: str) -> dict[Key, Pair]:
+        """The pair behind each key of the plan that the call does not serve in that place yet.
+
+        Raises ControlError.
+        """
+        present = {lane.direction.key: lane.direction.place for lane in call.lanes}
+        pairs: dict[Key, Pair] = {}
+        for direction in wanted:
+            place = present.get(direction.key)
+            if direction.component != Component.RTP or place == direction.place:
+                continue
+            if place is not None:
+                raise ControlError(
+                    ErrorCode.PORT_IN_USE,
+                    f"{direction.key[0]} port {direction.key[1]} has another place in this call",
+                )
+            pair = self.ports.leased(direction.realm, direction.key, session)
+            pairs[pair.key] = pairs[pair.rtcp_key] = pair
+        return pairs
+
+    def _rearrange(
+        self, call: Call, wanted: list[Direction], pairs: dict[Key, Pair], now: float
+    ) -> None:
+        """From the lanes that are to those that shall be. Raises ControlError, nothing changed."""
+        present = {lane.direction.place: lane for lane in call.lanes}
+        opened = self._open_all(call, [one for one in wanted if one.key in pairs], pairs, now)
+        places = {direction.place for direction in wanted}
+        for lane in opened:
+            before = present.get(lane.direction.place)
+            if before is not None:
+                lane.succeed(before, self._forwarder.counters(before.direction.key))
+        gone = [
+            lane
+            for lane in call.lanes
+            if lane.direction.place not in places
+            or any(one.direction.place == lane.direction.place for one in opened)
+        ]
+        self._book(call, places, now)
+        self._close(gone, now)
+        new = {lane.direction.key: lane for lane in opened}
+        call.lanes = [
+            new.get(direction.key) or _signal(present[direction.place], direction, now)
+            for direction in wanted
+        ]
+        self._connect(call.lanes)
+
+    def _connect(self, lanes: list[Lane]) -> None:
+        """Let lanes know their opposite, and the fast path all of them."""
+        for index in range(0, len(lanes), 2):
+            lanes[index].opposite = lanes[index + 1]
+            lanes[index + 1].opposite = lanes[index]
+        self.slowpath.refresh([lane for lane in lanes if lane.direction.component == Component.RTP])
+
+    def _open_all(
+        self, call: Call, wanted: list[Direction], pairs: dict[Key, Pair], now: float
+    ) -> list[Lane]:
+        opened: list[Lane] = []
+        try:
+            for direction in wanted:
+                lane = Lane(call.key, direction, pairs[direction.key], self._window_s, now)
+                self.slowpath.open(lane, self._sockets[direction.key])
+                opened.append(lane)
+        except OSError as error:
+            self._forwarder.close([lane.direction.key for lane in opened])
+            raise ControlError(ErrorCode.INTERNAL, f"a port cannot be polled: {error}") from error
+        for lane in opened:
+            if lane.direction.component == Component.RTP:
+                self.ports.take(lane.pair)
+                self._write_row(lane.pair.row, Row(generation=lane.pair.generation, in_use=1))
+        return opened
+
+    def _close(self, lanes: list[Lane], now: float) -> None:
+        for lane in lanes:
+            self._account(lane)
+        self._forwarder.close([lane.direction.key for lane in lanes])
+        for lane in lanes:
+            lane.opposite = None
+            if lane.direction.component == Component.RTP:
+                self._write_row(lane.pair.row, Row(generation=lane.pair.generation))
+                self.ports.release(lane.pair, now)
+
+    def _book(self, call: Call, places: set[tuple[int, Side, Component]], now: float) -> None:
+        """Keep the statistics of streams that a new plan no longer has."""
+        streams = {place[0] for place in places}
+        ended = [one for one in self._stream_stats(call, now) if one.index not in streams]
+        if ended:
+            call.ended = [*(call.ended or []), *ended][-_MAX_ENDED:]
+
+    def _stream_stats(self, call: Call, now: float) -> list[StreamStats]:
+        found = []
+        lanes = call.lanes
+        for index in range(0, len(lanes), 4):
+            a, b, a_rtcp, b_rtcp = lanes[index : index + 4]
+            stream = a.direction.stream
+            found.append(
+                StreamStats(
+                    stream,
+                    call.kinds.get(stream, ""),
+                    direction_stats(a, a_rtcp, self._dropped(a), now),
+                    direction_stats(b, b_rtcp, self._dropped(b), now),
+                )
+            )
+        return found
+
+    def _dropped(self, lane: Lane) -> dict[DropReason, int]:
+        return self._forwarder.counters(lane.direction.key)
+
+    def _account(self, lane: Lane) -> None:
+        """Bring what the lane has counted since the last time into the worker's totals."""
+        totals, reception = self.totals, lane.reception
+        packets, octets, rtcp_packets = reception.packets, reception.octets, lane.rtcp_packets
+        before = lane.accounted
+        lane.accounted = (packets, octets, rtcp_packets)
+        totals["packets"] += packets - before[0]
+        totals["octets"] += octets - before[1]
+        totals["rtcp_packets"] += rtcp_packets - before[2]
+        drops = lane.all_drops(self._dropped(lane))
+        if drops:
+            known = lane.accounted_drops or {}
+            for reason, count in drops.items():
+                name = f"dropped_{reason.name.lower()}"
+                totals[name] = totals.get(name, 0) + count - known.get(reason, 0)
+            lane.accounted_drops = drops
+
+    # events and rows
+
+    def _latched(self, lane: Lane) -> None:
+        source = lane.latch.source
+        if source is not None:
+            direction = lane.direction
+            self.totals["latched"] += 1
+            end = END_NAMES[direction.side]
+            event = LatchedEvent(lane.call, direction.stream, end, source[0], source[1])
+            self._notify(Event.LATCHED, event.to_body())
+
+    def _tell(self, event: Event, body: object) -> None:
+        """Notify, now or when signalling is back."""
+        if not self._notify(event, body):
+            self._untold.append((event, body))
+
+    def _keep(self, rtp: Lane, rtcp: Lane) -> None:
+        reception = rtp.reception
+        row = Row(
+            generation=rtp.pair.generation,
+            in_use=1,
+            packets=reception.packets,
+            octets=reception.octets,
+            lost=reception.lost,
+            jitter_us=int(reception.jitter_ms * 1000),
+            first_ns=int(reception.first * 1e9),
+            last_ns=int(reception.last_packet * 1e9),
+            ssrc=max(reception.ssrc, 0),
+            highest=reception.highest,
+            rtcp_packets=rtcp.rtcp_packets,
+            dropped=sum((rtp.drops or {}).values()),
+        )
+        row.source = rtp.latch.source
+        self._write_row(rtp.pair.row, row)
+
+    def _row(self, row: int) -> Row:
+        return self._table.read(row) if 0 <= row < len(self._table) else Row()
+
+    def _write_row(self, row: int, value: Row) -> None:
+        if 0 <= row < len(self._table):
+            self._table.write(row, value)
+
+
+def _signal(lane: Lane, direction: Direction, now: float) -> Lane:
+    """A lane that stays hears what the new plan says."""
+    if direction.expected and not lane.direction.expected:
+        lane.expected_since = now
+        lane.timed_out = False
+    if not direction.expected:
+        lane.reception.pause()
+    lane.direction = direction
+    lane.latch.signal(direction.rules)
+    if direction.component == Component.RTP:
+        lane.reception.signal(direction.clock_rates)
+    return lane
