@@ -100,7 +100,7 @@ class BLeg(Leg):
     def new_negotiation(self) -> Negotiation:
         """The offer as it stands, for one more early dialog of the target."""
         assert self.negotiation is not None  # noqa: S101 (the INVITE has gone out with it)
-        return self.negotiation.fork(self.negotiation.session_id)
+        return self.negotiation.fork()
 
     def unlink(self) -> None:
         """Let go of the call; late answers still get their ACK and BYE."""

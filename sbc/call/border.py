@@ -36,6 +36,7 @@ from sbc.sip.message import Request, Response
 from sbc.sip.parser import BadRequest, parse
 from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import ACK, INVITE
+from sbc.sip.stream import FramingError
 from sbc.transaction.hop import Hop
 from sbc.transaction.layer import (
     Absorbed,
@@ -115,7 +116,8 @@ class Border:
         try:
             message = parse(data)
         except ParseError as error:
-            self._malformed(error, hop, now)
+            reply_to = error.reply_to if isinstance(error, BadRequest) else None
+            self._malformed(reply_to, error.status, hop)
             return
         try:
             if isinstance(message, Response):
@@ -124,6 +126,10 @@ class Border:
                 self._request(message, hop, now)
         except Exception:
             self._crashed(message, now)
+
+    def garbled(self, error: FramingError, hop: Hop, now: float) -> None:
+        """A stream that cannot be followed any further; the connection will be closed."""
+        self._malformed(error.reply_to, error.status, hop)
 
     def unreachable(self, hop: Hop, branch: bytes | None, now: float) -> None:
         """A request to this address, the one of this branch if known, has not arrived."""
@@ -237,14 +243,13 @@ class Border:
         if isinstance(decision, Refuse) and request.method != ACK:
             self._stateless(request, decision.status, hop)
 
-    def _malformed(self, error: ParseError, hop: Hop, now: float) -> None:
+    def _malformed(self, reply_to: Request | None, status: int, hop: Hop) -> None:
+        """Answered where that is possible, and where a stranger would be answered at all."""
         core = self.core
         core.counters["malformed"] += 1
         known = core.policies.identify(hop.realm, hop.host) is not None
-        if not known and not isinstance(core.policies.stranger(), Refuse):
-            return
-        if isinstance(error, BadRequest) and error.reply_to is not None:
-            self._stateless(error.reply_to, error.status, hop)
+        if reply_to is not None and (known or isinstance(core.policies.stranger(), Refuse)):
+            self._stateless(reply_to, status, hop)
 
     def _stateless(self, request: Request, status: int, hop: Hop) -> None:
         """An answer that nothing is kept for: a retransmission gets it again."""

@@ -1,0 +1,294 @@
+"""The border's line to each relay worker: requests out in one write a flush, answers in as events.
+
+A worker's slot has a fixed socket; whoever serves it answers HELLO. When the connection ends the
+worker is taken for dead, whatever it may still be: its calls are ended here, and the next HELLO
+says that we know of none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from relay.control.codec import Decoder, FrameError, Notification, Request, Response, encode
+from relay.control.messages import (
+    CallStats,
+    ControlError,
+    ErrorCode,
+    Event,
+    Hello,
+    Lease,
+    MediaTimeoutEvent,
+    Method,
+    Plan,
+    Welcome,
+    addresses_from_body,
+)
+from sbc.call.border import Border
+
+__all__ = ["RelayClient"]
+
+_log = logging.getLogger(__name__)
+
+_READ_BYTES: Final = 262_144
+_BUFFER_MOST_BYTES: Final = 16 * 1024 * 1024
+"""More than this unread by a worker: it hangs."""
+_HELLO_TIMEOUT_S: Final = 5.0
+_PING_S: Final = 1.0
+_SILENCE_S: Final = 3.0
+_RETRY_S: Final = 0.05
+
+
+class RelayClient:
+    """All workers of one pool.
+
+    Args:
+        run_dir: where their sockets are.
+        workers: how many slots there are.
+        flush: called after each batch of answers: sends what they made the border say.
+    """
+
+    def __init__(self, run_dir: str, workers: int, flush: Callable[[], None]) -> None:
+        self._workers = [
+            _Worker(slot, os.path.join(run_dir, f"worker-{slot}.sock")) for slot in range(workers)
+        ]
+        self._flush = flush
+
+    # What the border asks (sbc.call.core.RelayOutlet)
+
+    def apply(self, slot: int, plan: Plan) -> None:
+        """Carry out this plan."""
+        self._workers[slot].ask(Method.APPLY, plan.to_body(), plan.call)
+
+    def remove(self, slot: int, key: str) -> None:
+        """Forget this plan and tell what came of it."""
+        self._workers[slot].ask(Method.REMOVE, key, key)
+
+    # What the runtime does
+
+    def flush(self, border: Border) -> None:
+        """Ask for the ports that are wanted, and write everything out."""
+        for wish in border.core.leases.wanted():
+            body = Lease(wish.realm, wish.count).to_body()
+            self._workers[wish.slot].ask(Method.LEASE, body, wish.realm)
+        for worker in self._workers:
+            worker.write()
+
+    async def run(self, border: Border) -> None:
+        """Keep a connection to every slot, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for worker in self._workers:
+                nursery.start_soon(self._keep, worker, border)
+
+    async def _keep(self, worker: _Worker, border: Border) -> None:
+        while True:
+            try:
+                await self._serve(worker, border)
+            except* (OSError, FrameError, ControlError, trio.TooSlowError) as group:
+                if worker.up:
+                    reason = "; ".join(str(error) or "hangs" for error in group.exceptions)
+                    _log.warning("relay.lost slot=%d reason=%s", worker.slot, reason)
+            finally:
+                was_up = worker.close()
+                if was_up:
+                    border.relay_down(worker.slot, time.monotonic())
+                    self._flush()
+            await trio.sleep(_RETRY_S)
+
+    async def _serve(self, worker: _Worker, border: Border) -> None:
+        """One connection, from HELLO to its end."""
+        with trio.fail_after(_HELLO_TIMEOUT_S):
+            await worker.connect()
+        border.relay_up(worker.slot)
+        self._flush()
+        _log.info(
+            "relay.up slot=%d pid=%d fast_path=%s",
+            *(worker.slot, worker.welcome.pid, worker.welcome.fast_path),
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(worker.keep_writing)
+            nursery.start_soon(worker.keep_asking)
+            while True:
+                frames = await worker.read()
+                now = time.monotonic()
+                for frame in frames:
+                    if isinstance(frame, Response):
+                        self._answered(worker, frame, border, now)
+                    elif isinstance(frame, Notification):
+                        _notified(frame, border, now)
+                self._flush()
+
+    def _answered(self, worker: _Worker, response: Response, border: Border, now: float) -> None:
+        method, key = worker.take(response.id)
+        error = response.error
+        if method == Method.LEASE:
+            ports = [] if error is not None else addresses_from_body(response.result)
+            border.relay_leased(worker.slot, key, ports)
+        elif method == Method.REMOVE:
+            stats = None if error is not None else CallStats.from_body(response.result)
+            border.relay_removed(key, stats, now)
+        elif method == Method.APPLY and error is not None and error[0] != ErrorCode.SUPERSEDED:
+            border.relay_refused(key, f"media worker refused: {error[1]}", now)
+
+
+class _Worker:
+    """The connection to one slot."""
+
+    __slots__ = (
+        "_asked",
+        "_decoder",
+        "_heard_at",
+        "_next_id",
+        "_out",
+        "_sock",
+        "_wants_to_write",
+        "path",
+        "slot",
+        "up",
+        "welcome",
+    )
+
+    def __init__(self, slot: int, path: str) -> None:
+        self.slot = slot
+        self.path = path
+        self.up = False
+        self.welcome = Welcome(0, slot, 0, "", 0)
+        self._sock: socket.socket | None = None
+        self._out = bytearray()
+        self._asked: dict[int, tuple[int, str]] = {}
+        self._next_id = 0
+        self._decoder = Decoder()
+        self._heard_at = 0.0
+        self._wants_to_write = trio.Event()
+
+    def ask(self, method: Method, body: object, key: str = "") -> None:
+        """Queue a request; nothing is sent before `write`."""
+        if self._sock is None:
+            return  # the calls that it was for are ended by relay_down
+        self._next_id += 1
+        self._asked[self._next_id] = (method, key)
+        self._out += encode(Request(self._next_id, method, body))
+
+    def take(self, identifier: int) -> tuple[int, str]:
+        """What was asked under this id.
+
+        Raises:
+            FrameError: nothing was.
+        """
+        try:
+            return self._asked.pop(identifier)
+        except KeyError:
+            raise FrameError(f"an answer to no question, id {identifier}") from None
+
+    def write(self) -> None:
+        """Send what is queued, as far as the socket takes it; the rest follows by itself."""
+        if not self._out or self._sock is None:
+            return
+        try:
+            sent = self._sock.send(self._out)
+            del self._out[:sent]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._out.clear()  # the reader sees the end of the connection
+        if self._out:
+            self._wants_to_write.set()
+
+    async def connect(self) -> None:
+        """Connect and say HELLO; `welcome` is the answer.
+
+        Raises:
+            OSError: nobody serves the slot.
+            ControlError, FrameError: not a worker of our version.
+        """
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.connect(self.path)
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+        self._decoder = Decoder()
+        hello = Hello(session=f"{os.getpid()}-{time.monotonic_ns()}", fresh=True)
+        self.ask(Method.HELLO, hello.to_body())
+        self.write()
+        while True:
+            for frame in await self.read():
+                if isinstance(frame, Response):
+                    self.take(frame.id)
+                    if frame.error is not None:
+                        code, text = frame.error
+                        raise ControlError(ErrorCode(code), text)
+                    self.welcome = Welcome.from_body(frame.result)
+                    self.up = True
+                    return
+
+    async def read(self) -> list[Request | Response | Notification]:
+        """The next frames, at least one.
+
+        Raises:
+            OSError: the connection has ended.
+            FrameError: what came is no frame.
+        """
+        assert self._sock is not None  # noqa: S101 (read follows connect)
+        while True:
+            await trio.lowlevel.wait_readable(self._sock)
+            try:
+                data = self._sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                continue
+            if not data:
+                raise ConnectionResetError("the connection ended")
+            self._heard_at = time.monotonic()
+            frames = self._decoder.feed(data)
+            if frames:
+                return frames
+
+    async def keep_writing(self) -> None:
+        """Write what `write` could not.
+
+        Raises:
+            TooSlowError: the worker does not read.
+        """
+        while self._sock is not None:
+            await self._wants_to_write.wait()
+            self._wants_to_write = trio.Event()
+            if len(self._out) > _BUFFER_MOST_BYTES:
+                raise trio.TooSlowError
+            await trio.lowlevel.wait_writable(self._sock)
+            self.write()
+
+    async def keep_asking(self) -> None:
+        """Ask now and then, so that a worker that hangs is found out.
+
+        Raises:
+            TooSlowError: no answer to anything for some seconds.
+        """
+        while True:
+            await trio.sleep(_PING_S)
+            if self._asked and time.monotonic() - self._heard_at > _SILENCE_S:
+                raise trio.TooSlowError
+            self.ask(Method.PING, None)
+            self.write()
+
+    def close(self) -> bool:
+        """Close the connection; whether the worker was up."""
+        was_up, self.up = self.up, False
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+        self._out.clear()
+        self._asked.clear()
+        return was_up
+
+
+def _notified(notification: Notification, border: Border, now: float) -> None:
+    if notification.event == Event.MEDIA_TIMEOUT:
+        event = MediaTimeoutEvent.from_body(notification.body)
+        border.relay_silent(event.call, event.end, now)

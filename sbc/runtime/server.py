@@ -1,0 +1,299 @@
+"""The shell around the border: sockets drained into it, its timers ticked, its words sent out.
+
+One task for each UDP socket, one for the tick, one for each relay worker, one for each TCP
+connection. Whatever woke us, the pass is the same: feed everything that is there, then flush once.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from policies.settings import TrunkSettings
+from sbc.call.border import Border
+from sbc.call.headers import Hide
+from sbc.errors import TransportError
+from sbc.runtime.cdr_file import CdrFile
+from sbc.runtime.identity import identifier_key
+from sbc.runtime.journal import Journal
+from sbc.runtime.relay_client import RelayClient
+from sbc.runtime.stopwatch import Stopwatch
+from sbc.settings import Settings
+from sbc.sip.stream import FramingError
+from sbc.transaction.hop import UDP, Hop
+from sbc.transport.tcp import TcpTransport
+from sbc.transport.udp import UdpListener, UnreachablePeer
+
+__all__ = ["Server"]
+
+_log = logging.getLogger(__name__)
+
+_DRAIN: Final = 64
+"""Datagrams in one pass: some 10 ms of work at most, so that nothing else waits longer."""
+_TICK_S: Final = 0.02
+_OVERLOAD_LAG_S: Final = 0.1
+_OVERLOAD_FILL: Final = 0.5
+_COLLECT_S: Final = 1.0
+_BRANCH: Final = re.compile(rb"branch=([^;,\s]+)", re.IGNORECASE)
+
+
+class Server:
+    """One signalling process.
+
+    Args:
+        settings: the whole configuration.
+        clock: monotonic seconds.
+        hide: which hiding rules are on.
+
+    Raises:
+        SbcError: the identifier key or the CDR file cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        hide: Hide | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.relay = RelayClient(settings.relay.run_dir, settings.relay.workers, self.flush)
+        self.border = Border(
+            settings,
+            key=identifier_key(settings.state_dir),
+            random=os.urandom,
+            transmit=self._transmit,
+            relay=self.relay,
+            wall_offset_s=time.time() - clock(),
+            hide=hide,
+        )
+        self.border.core.verbose = settings.log.level in ("debug", "info")
+        self.cdr = CdrFile(settings.cdr.path)
+        self.journal = Journal(settings.log.level, settings.log.json)
+        self.stopwatch = Stopwatch()
+        self._udp: dict[int, UdpListener] = {
+            index: UdpListener(listener)
+            for index, listener in enumerate(settings.transport.listeners)
+            if listener.transport == "udp"
+        }
+        self._tcp = TcpTransport(
+            settings.transport, _Streams(self), trusted=self._is_trunk, clock=clock
+        )
+        self._emptied_at: dict[int, float] = {}
+        """Listener → when a drain last took everything that was there."""
+
+    # Life
+
+    def open(self) -> None:
+        """Bind every socket, or none.
+
+        Raises:
+            TransportError: of the first that cannot be bound.
+        """
+        opened: list[UdpListener] = []
+        try:
+            for listener in self._udp.values():
+                listener.open()
+                opened.append(listener)
+            self._tcp.open()
+        except TransportError:
+            for listener in opened:
+                listener.close()
+            raise
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; started once the first media ports are in hand."""
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.relay.run, self.border)
+                with trio.move_on_after(5.0):
+                    while not all(self.border.core.leases.in_hand().values()):  # noqa: ASYNC110
+                        await trio.sleep(0.01)
+                await nursery.start(self._tcp.run)
+                for index, listener in self._udp.items():
+                    nursery.start_soon(self._receive, index, listener)
+                nursery.start_soon(self._tick)
+                nursery.start_soon(self._sync_records)
+                task_status.started()
+        finally:
+            self.flush()
+            for listener in self._udp.values():
+                listener.close()
+            self.cdr.close()
+            gc.enable()
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take no new calls, end those that are up, and wait until all is said and recorded.
+
+        Args:
+            deadline_s: how long that may take.
+        """
+        self.border.draining = True
+        self.border.end_all(self.clock())
+        self.flush()
+        with trio.move_on_after(deadline_s):
+            while self.border.calls or self._waiting():  # noqa: ASYNC110 (once, at the end)
+                await trio.sleep(_TICK_S)
+
+    def flush(self) -> None:
+        """Everything that a batch of events produced, in one write each."""
+        border, core = self.border, self.border.core
+        border.flush()
+        if core.records:
+            self.cdr.append([json.dumps(record.to_plain()).encode() for record in core.records])
+            core.records.clear()
+            if self.cdr.failure is not None:
+                core.counters["cdr_write_failed"] += 1
+        if core.milestones:
+            self.journal.write(core.milestones)
+            core.milestones.clear()
+        self.relay.flush(border)
+
+    def status(self) -> dict[str, object]:
+        """Figures of the border and of the process that carries it."""
+        listeners = {
+            listener.name: {
+                "received": listener.received,
+                "sent": listener.sent,
+                "unreachable": listener.unreachable,
+                "dropped_by_kernel": listener.pressure().dropped,
+                "receive_buffer_bytes": listener.receive_buffer_bytes,
+            }
+            for listener in self._udp.values()
+        }
+        return (
+            self.border.status()
+            | self.stopwatch.figures()
+            | {
+                "pid": os.getpid(),
+                "listeners": listeners,
+                "tcp": {"connections": len(self._tcp)} | dict(self._tcp.counters),
+                "cdr": {
+                    "path": self.cdr.path,
+                    "failure": self.cdr.failure,
+                    "waiting": self.cdr.waiting,
+                    "dropped": self.cdr.dropped,
+                },
+            }
+        )
+
+    # Tasks
+
+    async def _receive(self, index: int, listener: UdpListener) -> None:
+        """Drain one socket for ever."""
+        border, realm = self.border, listener.settings.realm
+        while True:
+            await trio.lowlevel.wait_readable(listener.sock)
+            self.stopwatch.start()
+            now = self.clock()
+            batch = listener.drain(_DRAIN)
+            for data, (host, port) in batch:
+                border.receive(data, Hop(realm, index, UDP, host, port), now)
+            if len(batch) < _DRAIN:
+                self._emptied_at[index] = now
+            self._report_unreachable(index, realm, listener.errors(), now)
+            self.flush()
+            self.stopwatch.stop()
+
+    async def _tick(self) -> None:
+        next_check = next_collection = 0.0
+        while True:
+            await trio.sleep(_TICK_S)
+            self.stopwatch.start()
+            now = self.clock()
+            self.border.tick(now)
+            if now >= next_check:
+                next_check = now + _OVERLOAD_LAG_S / 2
+                self.border.overloaded = self._is_overloaded(now)
+                for index, listener in self._udp.items():
+                    errors = listener.errors()
+                    self._report_unreachable(index, listener.settings.realm, errors, now)
+            self.flush()
+            if now >= next_collection:
+                # For what libraries leave in cycles; the cost follows what is new.
+                next_collection = now + _COLLECT_S
+                gc.collect()
+                gc.freeze()
+            self.stopwatch.stop()
+
+    async def _sync_records(self) -> None:
+        while True:
+            await trio.sleep(self.settings.cdr.sync_s)
+            if self.cdr.failure is not None:
+                _log.error("cdr.failed reason=%s waiting=%d", self.cdr.failure, self.cdr.waiting)
+                self.cdr.flush()
+            await trio.to_thread.run_sync(self.cdr.sync)
+
+    # Parts
+
+    def _transmit(self, hop: Hop, data: bytes) -> None:
+        listener = self._udp.get(hop.listener)
+        if listener is not None:
+            listener.send(data, hop.address)
+        else:
+            hop.connection = self._tcp.send(data, hop)
+
+    def _report_unreachable(
+        self, index: int, realm: str, failures: list[UnreachablePeer], now: float
+    ) -> None:
+        for failure in failures:
+            branch = _BRANCH.search(failure.quoted)
+            # A report without a branch of ours proves too little to fail a request.
+            if branch is not None and not failure.quoted.startswith(b"SIP/2.0"):
+                hop = Hop(realm, index, UDP, failure.host, failure.port)
+                self.border.unreachable(hop, branch[1], now)
+
+    def _is_overloaded(self, now: float) -> bool:
+        for index, listener in self._udp.items():
+            pressure = listener.pressure()
+            emptied = self._emptied_at.get(index, now)
+            if pressure.fill > _OVERLOAD_FILL:
+                return True
+            if pressure.fill > 0 and now - emptied > _OVERLOAD_LAG_S:
+                return True
+        return False
+
+    def _is_trunk(self, host: str) -> bool:
+        realms = {listener.realm for listener in self.settings.transport.listeners}
+        found: list[TrunkSettings | None] = [
+            self.border.core.policies.identify(realm, host) for realm in realms
+        ]
+        return any(trunk is not None for trunk in found)
+
+    def _waiting(self) -> bool:
+        return bool(self.border.core.plans)
+
+
+class _Streams:
+    """What TCP connections bring (sbc.transport.base.StreamSink)."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def message(self, frame: bytes, hop: Hop, now: float) -> None:
+        self._server.border.receive(frame, hop, now)
+
+    def garbled(self, error: FramingError, hop: Hop, now: float) -> None:
+        self._server.border.garbled(error, hop, now)
+
+    def failed(self, hop: Hop, data: bytes, error: TransportError) -> None:
+        branch = _BRANCH.search(data)
+        if branch is not None and not data.startswith(b"SIP/2.0"):
+            self._server.border.unreachable(hop, branch[1], self._server.clock())
+
+    def closed(self, hop: Hop, error: TransportError | None) -> None:
+        self._server.border.unreachable(hop, None, self._server.clock())
+
+    def flush(self) -> None:
+        self._server.flush()
