@@ -88,10 +88,10 @@ def is_ipv6(value: bytes) -> bool:
 
 def decimal(value: bytes, limit: int) -> int | None:
     """`value` as a number of 0 to `limit`, or None; leading zeros are legal (RFC 4475 §3.1.1.1)."""
-    if len(value) > 20:  # int() is quadratic: no digit string is read before its length is known
-        value = value.lstrip(b"0") or b"0"
-    if not value.isdigit() or len(value) > 20:
+    if not value.isdigit():
         return None
+    if len(value) > 20:  # int() is quadratic: no number is read before its length is known
+        value = value.lstrip(b"0")[:21] or b"0"
     number = int(value)
     return number if number <= limit else None
 

@@ -105,12 +105,14 @@ class Message:
             if member
         ]
 
-    def raw(self, name: bytes) -> list[bytes]:
-        """Each line of that name, byte for byte as received, with its CRLF."""
+    def raw(self, name: bytes) -> bytes:
+        """The first line of that name, byte for byte as received, with its CRLF; b"" if none."""
         field = self._fields.get(name)
-        if field is None:
-            return []
-        return [line_of(field), *map(line_of, self._repeated.get(name, ()))]
+        return b"" if field is None else line_of(field)
+
+    def further(self, name: bytes) -> bytes:
+        """The lines of that name after the first, as `raw`."""
+        return b"".join(map(line_of, self._repeated.get(name, ())))
 
     def lines(self, names: frozenset[bytes]) -> bytes:
         """The lines of those names, byte for byte as received, each with its CRLF.

@@ -105,17 +105,16 @@ def _request(head: bytes, lines: list[bytes], body: bytes) -> Request:
 
 
 def _response(head: bytes, lines: list[bytes], body: bytes) -> Response:
-    version, _, rest = lines[0].partition(b" ")
-    if version != b"SIP/2.0":
-        _check_version(version)
-    code, _, reason = rest.partition(b" ")
-    status = _STATUSES.get(code)
+    words = lines[0].split(b" ", 2)
+    if words[0] != b"SIP/2.0":
+        _check_version(words[0])
+    status = _STATUSES.get(words[1]) if len(words) > 1 else None
     if status is None:
-        raise ParseError("Status-Line", f"expected 100 to 699, got {code[:32]!r}")
+        raise ParseError("Status-Line", f"expected 100 to 699, got {lines[0][:32]!r}")
     fields, repeated = _index(head, lines)
     response = Response(fields, repeated, body)
     response.status = status
-    response.reason = reason
+    response.reason = words[2] if len(words) > 2 else b""
     _read_common(response, fields, body)
     return response
 
@@ -150,12 +149,12 @@ def _index(head: bytes, lines: list[bytes]) -> tuple[dict[bytes, Field], dict[by
     except ParseError:
         # The second line of a folded header can never be taken for a field: no name begins with
         # white space. So folding, which is rare, costs the usual message nothing.
-        unfolded = _FOLD.split(head)
-        if len(unfolded) == len(lines):
+        lines = _FOLD.split(head)
+        if len(lines) == count + 1:
             raise
-    if b"\n" in unfolded[0]:
+    if b"\n" in lines[0]:
         raise ParseError("start line", "expected no folding")
-    fields, repeated = _cut(unfolded)
+    fields, repeated = _cut(lines)
     for name, field in fields.items():
         fields[name] = _unfolded(field)
     for name, further in repeated.items():
@@ -176,10 +175,8 @@ def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field
             fields[name] = field
         elif name in SINGLE:
             raise ParseError(field[0].decode("latin-1"), "more than one line")
-        elif name in repeated:
-            repeated[name].append(field)
         else:
-            repeated[name] = [field]
+            repeated.setdefault(name, []).append(field)
     return fields, repeated
 
 
@@ -260,6 +257,8 @@ def _salvage(head: bytes) -> Request | None:
         return None
     request = Request(fields, repeated, b"")
     request.method = method
+    request.uri = b""
+    request._target = None
     request.to_tag = b""
     with suppress(KeyError, ParseError):
         request.to_tag = tag_of(fields[b"to"][2].strip(), "To")

@@ -8,7 +8,7 @@ from sbc.errors import ParseError
 from sbc.sip.grammar import split_list, unfold
 from sbc.sip.message import Request
 from sbc.sip.status import REASONS, reason_phrase
-from sbc.sip.via import parse_via
+from sbc.sip.via import Via, parse_via
 
 __all__ = ["ReplyBase", "build_request", "build_response", "header_line"]
 
@@ -17,7 +17,6 @@ _STATUS_LINES: Final = {
 }
 _DEFAULT_PORTS: Final = {b"TLS": 5061, b"WSS": 443, b"WS": 80}  # RFC 3261 §18.2.2, RFC 7118
 _DEFAULT_PORT: Final = 5060
-_COPIED: Final = frozenset({b"from", b"call-id", b"cseq"})  # §8.2.6.2, beside Via and To
 _NO_BODY: Final = b"Content-Length: 0\r\n\r\n"
 
 
@@ -80,14 +79,20 @@ class ReplyBase:
     our answers at anybody."""
 
     def __init__(self, request: Request, source: tuple[str, int]) -> None:
-        top, *further = request.raw(b"via")
-        self._to = b"".join(request.raw(b"to"))[:-2]
-        self._tagged = not self._to or request.to_tag != b""
+        top = request.raw(b"via")
         try:
             top, self.destination = _mark(top, request, source)
         except ParseError:  # a 400 that says so goes back where it came from
             self.destination = source
-        self._lines = b"".join((top, *further, request.lines(_COPIED)))
+        self._lines = b"%b%b%b%b%b" % (
+            top,
+            request.further(b"via"),
+            request.raw(b"from"),
+            request.raw(b"call-id"),
+            request.raw(b"cseq"),
+        )
+        self._to = request.raw(b"to")[:-2]
+        self._tagged = not self._to or request.to_tag != b""
 
     def build(
         self,
@@ -125,8 +130,7 @@ def _mark(line: bytes, request: Request, source: tuple[str, int]) -> tuple[bytes
     always with `rport`. What a peer claims in them itself is replaced.
     """
     name, _, rest = line.partition(b":")
-    value = rest.strip()
-    others = b""
+    value, others = rest.strip(), b""
     if value.find(b",") >= 0:
         value, *vias = split_list(unfold(value), b",", "Via")
         others = b"".join([b", " + via for via in vias])
@@ -139,13 +143,22 @@ def _mark(line: bytes, request: Request, source: tuple[str, int]) -> tuple[bytes
         port = via.port or _DEFAULT_PORTS.get(via.transport, _DEFAULT_PORT)
         if via.host == host and not via.received:
             return line, (source[0], port)
+    if via.wants_rport and value.endswith(b";rport") and not via.received:
+        marked = b"%b=%d;received=%b" % (value, port, host)
+    else:
+        marked = _replace(value, via, port, host)
+    return b"%b: %b%b\r\n" % (name, marked, others), (source[0], port)
+
+
+def _replace(value: bytes, via: Via, port: int, host: bytes) -> bytes:
+    """`value` with every other parameter byte for byte as it was."""
     kept = []
-    for param in split_list(value, b";", "Via"):
-        key = param.partition(b"=")[0].rstrip().lower()
-        if key == b"rport":
+    for param in split_list(unfold(value), b";", "Via"):
+        name = param.partition(b"=")[0].rstrip().lower()
+        if name == b"rport":
             kept.append(b"rport=%d" % port)
-        elif key != b"received":
+        elif name != b"received":
             kept.append(param)
     if via.wants_rport or via.host != host:
         kept.append(b"received=" + host)
-    return b"%b: %b%b\r\n" % (name, b";".join(kept), others), (source[0], port)
+    return b";".join(kept)

@@ -21,8 +21,8 @@ _VIA: Final = re.compile(
 )
 # What nearly every Via of a user agent or proxy is: a subset, read without making a dictionary.
 _USUAL: Final = re.compile(
-    rb"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([0-9]++))?+"
-    rb";branch=([A-Za-z0-9.!%*_+`'~-]++)(;rport(?:=([0-9]++))?+)?+(?:;received=([0-9.]++))?+"
+    rb"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([1-9][0-9]{0,3}+))?+"
+    rb";branch=([A-Za-z0-9.!%*_+`'~-]++)(;rport(?:=([1-5][0-9]{4}|[1-9][0-9]{0,3}+))?+)?+(?:;received=([0-9.]++))?+"
 )
 
 
@@ -58,10 +58,10 @@ def parse_via(value: bytes) -> Via:
     return Via(
         transport,
         host,
-        None if port is None else parse_port(port, "Via"),
+        None if port is None else int(port),
         branch,
         flag is not None,
-        None if rport is None else parse_port(rport, "Via"),
+        None if rport is None else int(rport),
         received or b"",
     )
 
