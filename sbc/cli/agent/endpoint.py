@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
@@ -56,6 +57,7 @@ class Endpoint:
         self._reach = reach
         self._udp: trio.socket.SocketType | None = None
         self._listener: trio.SocketListener | None = None
+        self._last: Address = (host, port)
         self._streams: dict[Address, trio.SocketStream] = {}
         self._nursery: trio.Nursery | None = None
         self._put, self.arrivals = trio.open_memory_channel[Arrival](100)
@@ -154,7 +156,7 @@ class Endpoint:
             raise TransportError(f"{name}: no connection within 2 s") from None
         except OSError as error:
             sock.close()
-            raise TransportError(f"{name}: {error.strerror or error}") from None
+            raise _unreachable("tcp", address, error) from None
         stream = self._streams[address] = trio.SocketStream(sock)
         assert self._nursery is not None  # noqa: S101 (running)
         self._nursery.start_soon(self._receive_stream, stream)
@@ -166,7 +168,7 @@ class Endpoint:
                 data, source = await sock.recvfrom(65_535)
             except OSError as error:
                 # The error queue is not read: whoever hears of a closed port gives up.
-                raise TransportError(f"nobody listens at the border: {error.strerror}") from None
+                raise _unreachable("udp", self._last, error) from None
 
             address = (source[0], source[1])
             await self._take(data, address, functools.partial(self._send_datagram, sock, address))
@@ -174,10 +176,11 @@ class Endpoint:
     async def _send_datagram(
         self, sock: trio.socket.SocketType, address: Address, data: bytes
     ) -> None:
+        self._last = address
         try:
             await sock.sendto(data, address)
         except OSError as error:
-            raise TransportError(f"{name_of('udp', *address)}: {error.strerror}") from None
+            raise _unreachable("udp", address, error) from None
 
     async def _receive_stream(self, stream: trio.SocketStream) -> None:
         framer = StreamFramer()
@@ -201,3 +204,10 @@ class Endpoint:
         except ParseError:
             return
         await self._put.send(Arrival(message, source, reply))
+
+
+def _unreachable(transport: str, address: Address, error: OSError) -> TransportError:
+    name = name_of(transport, *address)
+    if error.errno == errno.ECONNREFUSED:
+        return TransportError(f"nobody listens at {name}: start the border (sbc run)")
+    return TransportError(f"{name}: {os.strerror(error.errno) if error.errno else error}")

@@ -1,0 +1,1 @@
+"""What `sbc doctor` looks at: the machine, the process's rights, and a running border."""

@@ -1,0 +1,261 @@
+"""The checks themselves. Each takes settings, machine and what runs, and yields its findings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from relay.settings import FAST_PATHS, MediaSettings
+from sbc.cli.health.finding import Finding, fail, ok, warn
+from sbc.cli.health.machine import Machine
+from sbc.cli.health.running import Running
+from sbc.errors import TransportError
+from sbc.settings import Settings
+from sbc.transport.opening import BUFFER_BYTES, name_of
+from sbc.transport.settings import ListenerSettings
+from sbc.transport.tcp_listener import TcpListener
+from sbc.transport.udp import UdpListener
+
+__all__ = ["CHECKS", "Check"]
+
+Check = Callable[[Settings, Machine, Running], Iterator[Finding]]
+
+_SOCKETS_OF_A_CALL: Final = 8  # two pairs of ports, each socket with its connected twin
+_LITTLE_DISK_BYTES: Final = 100 * 1024 * 1024
+_SOME_DISK_BYTES: Final = 1024 * 1024 * 1024
+_FEW_PAIRS: Final = 0.1
+_WELL_KNOWN: Final = 1024
+
+
+def processes(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """Whether the border and its workers answer."""
+    if running.status is None:
+        if running.stats:
+            yield warn("border", "the relay runs, signalling does not", "start it: sbc run")
+        else:
+            yield ok("border", "not running: what follows is about starting it")
+        return
+    pid, calls = running.status.get("pid", "?"), running.status.get("calls", "?")
+    yield ok("border", f"running, pid {pid}, {calls} calls")
+    missing = [slot for slot, one in running.workers.items() if isinstance(one, str)]
+    if missing:
+        reasons = "; ".join(f"worker {slot}: {running.workers[slot]}" for slot in missing)
+        yield fail("workers", reasons, "see the log of the relay pool; sbc relay shows the others")
+    longest = max((one.longest_pass_ms for one in running.stats), default=0.0)
+    if longest > 20:
+        yield warn(
+            "workers",
+            f"a pass of a worker's loop has taken {longest:.0f} ms",
+            "give the machine more processors, or the border less to do",
+        )
+
+
+def fast_path(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """Which fast path carries media, and why that one."""
+    wanted = settings.relay.fast_path
+    why = "auto takes the best that this machine can run" if wanted == "auto" else "as configured"
+    loaded = {one.fast_path for one in running.stats}
+    if len(loaded) > 1:
+        yield warn(
+            "fast path",
+            f"the workers differ: {', '.join(sorted(loaded))}",
+            "restart the border: sbc run",
+        )
+    elif loaded:
+        yield ok("fast path", f"{loaded.pop()} ({why}; this release has {', '.join(FAST_PATHS)})")
+    else:
+        chosen = FAST_PATHS[0] if wanted == "auto" else wanted
+        yield ok("fast path", f"{chosen} would be loaded ({why})")
+
+
+def processors(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """Workers against processors."""
+    have, workers = machine.processors(), settings.relay.workers
+    if workers > have:
+        yield warn(
+            "processors",
+            f"{workers} relay workers share {have}",
+            f"set relay.workers to {have} or less: each worker wants one for itself",
+        )
+    else:
+        yield ok("processors", f"{have} for signalling and {workers} relay workers")
+
+
+def sip_ports(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """Whether each listener can be bound, or who has it."""
+    free: list[str] = []
+    for index, listener in enumerate(settings.transport.listeners):
+        name = name_of(listener.transport, listener.host, listener.port)
+        error = _try(index, listener)
+        if not error:
+            free.append(name)
+            continue
+        holder = machine.holder(listener.transport, listener.host, listener.port)
+        ours = (0, running.status.get("pid")) if running.status is not None else ()
+        if holder is not None and holder.pid in ours:
+            yield ok("sip port", f"{name} is held by this border")
+            continue
+        if holder is not None and "in use" in error:
+            advice = "stop it, or choose another port (realms.*.listen)"
+            yield fail("sip port", f"{name} is held by {holder}", advice)
+        else:
+            text, _, advice = error.removeprefix(f"{name}: ").partition(": ")
+            yield fail("sip port", f"{name}: {text}", advice or "choose another address")
+    if free:
+        yield ok("sip port", f"free: {', '.join(free)}")
+        if running.status is not None:
+            yield fail(
+                "sip port",
+                "a border is running, but not on these",
+                "it was started with another file, or the file has changed since: restart it",
+            )
+
+
+def _try(index: int, listener: ListenerSettings) -> str:
+    """Why the listener cannot be opened now; empty if it can."""
+    one = UdpListener(listener) if listener.transport == "udp" else TcpListener(index, listener)
+    try:
+        one.open()
+    except TransportError as error:
+        return str(error)
+    finally:
+        one.close()
+    return ""
+
+
+def media_ports(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """Pairs of each range that are free, and whether the kernel gives them to others."""
+    ephemeral, reserved = machine.ephemeral_ports(), machine.reserved_ports()
+    for media in settings.relay.media:
+        name = f"{media.realm} {media.address} {media.port_min}-{media.port_max}"
+        ports = range(media.port_min, media.port_max + 1)
+        held = machine.udp_ports(media.address) if not running.stats else set()
+        yield _free_pairs(name, media, held, running)
+        exposed = set(ports).intersection(ephemeral) - reserved
+        if exposed:
+            yield warn(
+                "media ports",
+                f"{name}: {len(exposed)} of them are also given to outgoing connections",
+                f"sysctl -w net.ipv4.ip_local_reserved_ports={min(exposed)}-{max(exposed)}",
+            )
+
+
+def _free_pairs(name: str, media: MediaSettings, held: set[int], running: Running) -> Finding:
+    total = (media.port_max - media.port_min + 1) // 2
+    if running.stats:
+        counts: dict[str, int] = {}
+        for worker in running.stats:
+            for state, count in worker.ports.get(media.realm, {}).items():
+                counts[state] = counts.get(state, 0) + count
+        used = sum(count for state, count in counts.items() if state != "free")
+        text = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+        free = total - used
+        text = f"{name}: {total} pairs, bound so far: {text or 'none'}"
+    else:
+        pairs = range(media.port_min, media.port_max, 2)
+        free = sum(port not in held and port + 1 not in held for port in pairs)
+        text = f"{name}: {free} of {total} pairs free"
+    if free == 0:
+        return fail("media ports", text, f"widen realms.{media.realm}.media.ports")
+    if free < total * _FEW_PAIRS:
+        return warn("media ports", text, f"widen realms.{media.realm}.media.ports")
+    return ok("media ports", text)
+
+
+def open_files(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """RLIMIT_NOFILE against what the port ranges may need."""
+    _, hard = machine.open_files()
+    pairs = sum((one.port_max - one.port_min + 1) // 2 for one in settings.relay.media)
+    workers = settings.relay.workers
+    needed = 256 + 4 * pairs // workers
+    text = f"a worker may open {hard}, all media ports at once take {needed}"
+    if hard >= needed:
+        yield ok("open files", text)
+    else:
+        calls = (hard - 256) // _SOCKETS_OF_A_CALL * workers
+        yield warn(
+            "open files",
+            f"{text}: {calls} calls with audio are possible, not {pairs // 2}",
+            f"LimitNOFILE={needed} in the unit, or ulimit -Hn {needed}, or more workers",
+        )
+
+
+def buffers(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """The receive buffers of the SIP sockets."""
+    most = machine.number("net.core.rmem_max", 0)
+    if "NET_ADMIN" in machine.capabilities():
+        yield ok("buffers", f"{BUFFER_BYTES >> 20} MB for each SIP socket, by CAP_NET_ADMIN")
+    elif most >= BUFFER_BYTES:
+        yield ok("buffers", f"{BUFFER_BYTES >> 20} MB for each SIP socket")
+    else:
+        yield warn(
+            "buffers",
+            f"net.core.rmem_max allows {most} bytes for a SIP socket: a burst may be lost",
+            f"sysctl -w net.core.rmem_max={BUFFER_BYTES}",
+        )
+
+
+def rights(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """User and capabilities."""
+    have = machine.capabilities()
+    who = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
+    first = machine.number("net.ipv4.ip_unprivileged_port_start", _WELL_KNOWN)
+    low = [one.port for one in settings.transport.listeners if one.port < first]
+    if low and "NET_BIND_SERVICE" not in have:
+        yield fail(
+            "rights",
+            f"{who} may not bind port {low[0]}",
+            f"AmbientCapabilities=CAP_NET_BIND_SERVICE in the unit, or a port from {first} up",
+        )
+    else:
+        names = ", ".join(f"CAP_{name}" for name in sorted(have)) or "no capability"
+        yield ok("rights", f"{who}, {names}; nothing more is needed")
+
+
+def folders(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """Whether sockets, state and records have a place."""
+    cdr = os.path.dirname(os.path.abspath(settings.cdr.path))
+    for topic, path in (("run dir", settings.run_dir), ("state dir", settings.state_dir)):
+        yield _usable(topic, path)
+    yield _usable("records", cdr)
+    try:
+        free = machine.free_bytes(_existing(cdr))
+    except OSError as error:
+        yield fail("disk", f"{cdr}: {error.strerror}", "choose another cdr.path")
+        return
+    text = f"{free >> 20} MB free for call records in {cdr}"
+    if free < _LITTLE_DISK_BYTES:
+        yield fail("disk", text, "make room: a full disk loses call records")
+    elif free < _SOME_DISK_BYTES:
+        yield warn("disk", text, "make room: a full disk loses call records")
+    else:
+        yield ok("disk", text)
+
+
+def _usable(topic: str, path: str) -> Finding:
+    parent = _existing(path)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return fail(topic, f"{path}: no permission in {parent}", "change its owner, or the key")
+    return ok(topic, path if parent == path else f"{path} (will be made)")
+
+
+def _existing(path: str) -> str:
+    """The path itself, or the first folder above it that is there."""
+    path = os.path.abspath(path)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    processes,
+    fast_path,
+    sip_ports,
+    media_ports,
+    open_files,
+    buffers,
+    rights,
+    processors,
+    folders,
+)
