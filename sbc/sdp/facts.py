@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
-from typing import Final, TypeAlias
+from typing import Final
 
 from sbc.errors import ProtocolError
-from sbc.sdp.lines import MEANINGS, Direction, Meaning, Role
+from sbc.sdp.lines import Direction, Meaning, Role
 from sbc.sdp.model import Media, Session
 
 __all__ = [
@@ -46,20 +46,15 @@ _STATIC: Final = {
 
 # Looking a member up on its enum costs more than the list access it is for.
 _DIRECTION: Final = Role.DIRECTION
-_RTPMAP: Final = Role.RTPMAP
 _PTIME: Final = Role.PTIME
 _MAXPTIME: Final = Role.MAXPTIME
 _AS: Final = Role.BANDWIDTH
 _TIAS: Final = Role.BANDWIDTH_TIAS
 _RTCP: Final = Role.RTCP
 _RTCP_MUX: Final = Role.RTCP_MUX
-_ROLES: Final = len(Role)
 _SENDRECV: Final = Meaning(crosses=True, number=Direction.SENDRECV)
 _DIRECTIONS: Final = tuple(Direction)
 _NOT_SAID: Final = Meaning(crosses=False)
-
-_Said: TypeAlias = list[Meaning | None]
-"""What the lines of one section say, by `Role`; the last line wins."""
 
 _IPV4: Final = re.compile(
     r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|$)){4}(?<!\.)", re.ASCII
@@ -140,15 +135,7 @@ def describe(session: Session) -> list[MediaFacts]:
 
     Source: RFC 3264 §5 to §8, RFC 8866 §5.7 and §6.7, RFC 3605, RFC 2543 §B.5 (hold by address).
     """
-    defaults: _Said = [None] * _ROLES
-    for line in session.lines[2:]:  # after v= and o=
-        said = MEANINGS[line]
-        if said.role:
-            defaults[said.role] = said
-    return [
-        _describe(index, media, media.connection(session), defaults)
-        for index, media in enumerate(session.media)
-    ]
+    return [_describe(index, media, session) for index, media in enumerate(session.media)]
 
 
 def check_offer(facts: list[MediaFacts]) -> None:
@@ -171,19 +158,11 @@ def check_offer(facts: list[MediaFacts]) -> None:
         raise UnsupportedMedia(f"no RTP/AVP stream among: {offered or 'none enabled'}")
 
 
-def _describe(index: int, media: Media, connection: bytes, defaults: _Said) -> MediaFacts:
-    own: _Said = [None] * _ROLES
-    rtpmaps: dict[int, Meaning] = {}
-    for line in media.lines[1:]:  # after m=
-        said = MEANINGS[line]
-        if role := said.role:
-            if role is _RTPMAP:
-                rtpmaps[said.number] = said
-            else:
-                own[role] = said
+def _describe(index: int, media: Media, session: Session) -> MediaFacts:
+    own, defaults = media.section.said, session.section.said
     said = own[_DIRECTION] or defaults[_DIRECTION] or _SENDRECV
     direction = _DIRECTIONS[said.number]
-    host, held = address_of(connection)
+    host, held = address_of(media.connection(session))
     if held:
         direction = Direction(direction & Direction.SENDONLY)
     port = media.port
@@ -200,7 +179,7 @@ def _describe(index: int, media: Media, connection: bytes, defaults: _Said) -> M
         remote_rtcp,
         direction,
         is_relayed(media),
-        _formats(media.formats, rtpmaps),
+        _formats(media.formats, media.section.rtpmaps),
         (own[_PTIME] or defaults[_PTIME] or _NOT_SAID).number,
         (own[_MAXPTIME] or defaults[_MAXPTIME] or _NOT_SAID).number,
         (own[_TIAS] or own[_AS] or defaults[_TIAS] or defaults[_AS] or _NOT_SAID).number,

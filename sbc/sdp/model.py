@@ -1,13 +1,15 @@
 """A session description as it came: lines in order, nothing thrown away (RFC 8866 §5).
 
-The raw lines are the truth; what has a name here is a view of them. A line that nobody
-understands stays where it was, byte for byte. Whether it may cross the border is decided in
-`sbc.sdp.lines`, never here.
+The raw text is the truth; what has a name here is a view of it. A line that nobody understands
+stays where it was, byte for byte. Whether it may cross the border is decided in `sbc.sdp.lines`,
+never here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from sbc.sdp.sections import Section
 
 __all__ = ["Media", "RemoteOrigin", "Session"]
 
@@ -32,48 +34,64 @@ class Media:
     port_count: int
     proto: bytes
     formats: list[bytes]
-    lines: list[bytes]
-    """The `m=` line and all that follow it, without line ends."""
-    connections: list[bytes]
-    """Values of its own `c=` lines; several only for layered multicast (RFC 8866 §5.7)."""
+    line: bytes
+    """The `m=` line, without its end."""
+    section: Section
+    """What follows it."""
 
-    def connection(self, session: Session) -> bytes:
-        """The `c=` value that counts for it: its own first, else the session's, else b""."""
-        connections = self.connections or session.connections
-        return connections[0] if connections else b""
+    @property
+    def lines(self) -> list[bytes]:
+        """The `m=` line and all that follow it, without line ends."""
+        return [self.line, *self.section.lines]
 
     @property
     def attributes(self) -> list[bytes]:
         """Its `a=` lines, raw, in order."""
-        return [line for line in self.lines if line[:2] == b"a="]
+        return [line for line in self.section.lines if line[:2] == b"a="]
+
+    @property
+    def connections(self) -> tuple[bytes, ...]:
+        """Values of its own `c=` lines; several only for layered multicast (RFC 8866 §5.7)."""
+        return self.section.connections
+
+    def connection(self, session: Session) -> bytes:
+        """The `c=` value that counts for it: its own first, else the session's, else b""."""
+        connections = self.section.connections or session.section.connections
+        return connections[0] if connections else b""
 
 
 @dataclass(slots=True)
 class Session:
     """One session description (RFC 8866 §5)."""
 
-    lines: list[bytes]
-    """The session-level lines, without line ends; `v=0` and `o=` are the first two."""
+    version_line: bytes
+    """`v=0`, without its end."""
+    origin_line: bytes
+    section: Section
+    """The session-level lines behind `o=`."""
     media: list[Media]
-    connections: list[bytes]
-    """Values of the session-level `c=` lines: one or none, if the sender knows the grammar."""
     newline: bytes
     """CRLF, or the bare LF that RFC 8866 §5 asks receivers to take."""
     tail: bytes
     """What follows the last line: `newline`, or b"" where the sender left it out."""
 
     @property
+    def lines(self) -> list[bytes]:
+        """The session-level lines, without line ends."""
+        return [self.version_line, self.origin_line, *self.section.lines]
+
+    @property
     def origin(self) -> RemoteOrigin:
         """The `o=` line; the parser has seen that it has six words or more."""
-        username, session_id, version, _, _, address = self.lines[1][2:].rsplit(None, 5)
+        username, session_id, version, _, _, address = self.origin_line[2:].rsplit(None, 5)
         return RemoteOrigin(username, session_id, version, address)
 
     @property
     def name(self) -> bytes:
         """The value of `s=`, b"" if there is none."""
-        return next((line[2:] for line in self.lines if line[:2] == b"s="), b"")
+        return next((line[2:] for line in self.section.lines if line[:2] == b"s="), b"")
 
     @property
     def attributes(self) -> list[bytes]:
         """The session-level `a=` lines, raw, in order."""
-        return [line for line in self.lines if line[:2] == b"a="]
+        return [line for line in self.section.lines if line[:2] == b"a="]

@@ -14,8 +14,9 @@ In STABLE an answer may come, or be sent, once more: the SDP of a 18x without 10
 (early announcement from one machine, the call from another), so a changed one is taken as the
 answer that now holds, which deviates from RFC 6337 §3.1.1: the alternative is one-way audio.
 
-Our version: the same words keep their number, others get the next one, also after an offer
-that was refused (a number that a peer has seen is never used for other words). RFC 3264 §8.
+Our version: the same words keep their number, others get the next one. A number that a peer has
+seen is never used for other words, and never a lower one again: when an offer of ours is refused,
+what held before goes on under the number that follows (RFC 3264 §8).
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Negotiation:
         self.version = 0
         """Of what we sent last; 0: nothing yet."""
         self.local: bytes = b""
-        """Our description as the peer has it: what a repeated message must carry again."""
+        """Our description: what a message that repeats it must carry."""
         self.remote: Session | None = None
         """The peer's last description: an offer until it is refused, or an answer."""
         self._content: bytes = b""
@@ -176,9 +177,13 @@ class Negotiation:
 
         Raises nothing; without an open offer it does nothing.
         """
-        if self._before is not None:
-            self.state, self.local, self.remote, self._content, self._we_offered = self._before
-            self._before = None
+        if self._before is None:
+            return
+        offered = self.local
+        self.state, self.local, self.remote, self._content, self._we_offered = self._before
+        self._before = None
+        if self.local and self.local != offered:
+            self._stamp()  # the peer has seen a higher number: the old words go on under the next
 
     def repeat(self) -> bytes:
         """Our last description, for a message that has to say the same again (RFC 3264 §8)."""
@@ -189,13 +194,12 @@ class Negotiation:
         remote = self.remote
         if remote is None or len(remote.media) != len(offer.media):
             return False
-        if any(a.lines != b.lines for a, b in zip(remote.media, offer.media, strict=True)):
+        if remote.section.text != offer.section.text:
             return False
-        if remote.lines == offer.lines:
-            return True
-        if _unversioned(remote.lines[1]) != _unversioned(offer.lines[1]):
-            return False
-        return remote.lines[2:] == offer.lines[2:]
+        for before, after in zip(remote.media, offer.media, strict=True):
+            if before.line != after.line or before.section.text != after.section.text:
+                return False
+        return _unversioned(remote.origin_line) == _unversioned(offer.origin_line)
 
     def fork(self, session_id: int | None = None) -> Negotiation:
         """The same exchange so far, for another early dialog with a life of its own.
@@ -258,11 +262,14 @@ class Negotiation:
 
     def _write(self, words: bytes) -> bytes:
         if words != self._content:
-            self.version += 1
             self._content = words
-            origin = Origin(b"-", self.session_id, self.version, self.address)
-            self.local = b"v=0\r\n%b\r\n%b" % (origin.line(), words)
+            self._stamp()
         return self.local
+
+    def _stamp(self) -> None:
+        self.version += 1
+        origin = Origin(b"-", self.session_id, self.version, self.address)
+        self.local = b"v=0\r\n%b\r\n%b" % (origin.line(), self._content)
 
 
 def _take(state: Mapping[str, object], key: str, kind: type[_Value]) -> _Value:

@@ -16,6 +16,7 @@ from typing import Final
 
 from sbc.errors import ParseError
 from sbc.sdp.model import Media, Session
+from sbc.sdp.sections import SECTIONS
 
 __all__ = ["MAX_LINES", "MAX_MEDIA", "MAX_SIZE_BYTES", "parse"]
 
@@ -23,11 +24,11 @@ MAX_SIZE_BYTES: Final = 32_768
 MAX_LINES: Final = 1_024
 MAX_MEDIA: Final = 64
 
-# RFC 8866 §9: a value is any bytes but NUL, CR and LF. A lone CR is a line end to some parsers: it
-# would hide a line of theirs in a line of ours, so it is no tolerance but an error.
-_LINES: Final = re.compile(rb"(?:[A-Za-z]=[^\r\n\0]*\r\n)+")
-_LINES_AND_BLANKS: Final = re.compile(rb"(?:(?:[A-Za-z]=[^\r\n\0]*)?\r\n)+")
 _ANY_LINE_END: Final = re.compile(rb"\r?\n")
+_ORIGIN: Final = re.compile(rb"o=[^ \r\n\0]++(?: ++[^ \r\n\0]++){5,}+ *+")
+_MEDIA: Final = re.compile(
+    rb"([^ \r\n\0]++) ++([0-9]{1,5}+)(?:/([0-9]{1,5}+))?+ ++([^ \r\n\0]++)([^\r\n\0]*+)"
+)
 
 
 def parse(data: bytes) -> Session:
@@ -41,56 +42,51 @@ def parse(data: bytes) -> Session:
     if len(data) > MAX_SIZE_BYTES:
         raise ParseError("SDP", f"expected at most {MAX_SIZE_BYTES} bytes, got {len(data)}")
     newline = tail = b"\r\n"
-    if _LINES.fullmatch(data) is None:
+    count = data.count(b"\n")
+    if count > MAX_LINES:
+        raise ParseError("SDP", f"expected at most {MAX_LINES} lines, got {count}")
+    if data[-2:] != newline or data.count(newline) != count:
         data, newline, tail = _tolerate(data)
-    if data.count(b"\n") > MAX_LINES:
-        raise ParseError("SDP", f"expected at most {MAX_LINES} lines")
-
-    sections = data[:-2].split(b"\r\nm=")
-    if len(sections) > MAX_MEDIA + 1:
-        raise ParseError("m=", f"expected at most {MAX_MEDIA}, got {len(sections) - 1}")
-    lines = sections[0].split(b"\r\n")
-    if lines[0].rstrip() != b"v=0":
+    head, *sections = data[:-2].split(b"\r\nm=")
+    if len(sections) > MAX_MEDIA:
+        raise ParseError("m=", f"expected at most {MAX_MEDIA}, got {len(sections)}")
+    version, _, rest = head.partition(b"\r\n")
+    if version.rstrip(b" ") != b"v=0":
         raise ParseError("v=", "expected v=0 first", offset=0)
-    if len(lines) < 2 or lines[1][:2] != b"o=" or data.count(b"\no=") != 1:
-        raise ParseError("o=", "expected one, as the second line")
-    if len(lines[1][2:].split()) < 6:
-        raise ParseError("o=", "expected six words")
-    media = [_parse_media(section) for section in sections[1:]]
-    return Session(lines, media, _connections(lines), newline, tail)
+    end = rest.find(b"\r\n")
+    origin, text = (rest[:end], rest[end:]) if end >= 0 else (rest, b"")
+    if _ORIGIN.fullmatch(origin) is None:
+        raise ParseError("o=", "expected six words, as the second line")
+    media = [_parse_media(section) for section in sections]
+    return Session(version, origin, SECTIONS[text], media, newline, tail)
 
 
 def _tolerate(data: bytes) -> tuple[bytes, bytes, bytes]:
     """`data` with CRLF behind each line; the line end it had; what stood behind the last one."""
     newline = b"\r\n" if b"\r\n" in data else b"\n"
     text = _ANY_LINE_END.sub(b"\r\n", data)
-    tail = newline
-    if text[-2:] != b"\r\n":
-        text += b"\r\n"
-        tail = b""
-    if _LINES_AND_BLANKS.fullmatch(text) is None:
-        raise ParseError("SDP", "expected lines of <letter>=<value>")
-    return text, newline, tail
-
-
-def _connections(lines: list[bytes]) -> list[bytes]:
-    return [line[2:] for line in lines if line[:2] == b"c="]
+    if text[-2:] == b"\r\n":
+        return text, newline, newline
+    return text + b"\r\n", newline, b""
 
 
 def _parse_media(section: bytes) -> Media:
     """One m-line and what belongs to it: `<media> <port>[/<count>] <proto> <fmt> …` (§5.14)."""
-    lines = section.split(b"\r\n")
-    words = lines[0].split()
-    lines[0] = b"m=" + lines[0]
-    if len(words) < 3:
+    end = section.find(b"\r\n")
+    words, text = (section[:end], section[end:]) if end >= 0 else (section, b"")
+    match = _MEDIA.fullmatch(words)
+    if match is None:
         raise ParseError("m=", "expected media, port, protocol and formats")
-    port, slash, count = words[1].partition(b"/")
-    if not port.isdigit() or len(words[1]) > 11 or (slash and not count.isdigit()):
-        raise ParseError("m=", "expected <port> or <port>/<count>")
+    kind, port, count, proto, formats = match.groups()
     number = int(port)
     if number > 65_535:
         raise ParseError("m=", f"expected a port of 0 to 65535, got {number}")
-    # Most have the session's c=: looking first is cheaper than going through the lines.
-    connections = _connections(lines) if b"\nc=" in section else []
-    ports = int(count) if slash else 1
-    return Media(words[0], number, ports, words[2], words[3:], lines, connections)
+    return Media(
+        kind,
+        number,
+        1 if count is None else int(count),
+        proto,
+        formats.split(),
+        b"m=" + words,
+        SECTIONS[text],
+    )

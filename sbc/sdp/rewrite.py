@@ -92,19 +92,10 @@ def content(
             f"an answer with {len(session.media)} m-lines to an offer with {len(offer.media)}"
         )
     ours = next((anchor.host for anchor in anchors if anchor is not None), address)
-    bandwidth: list[bytes] = []
-    rest: list[bytes] = []
-    timing = b"t=0 0"  # RFC 3264 §5
-    for line in session.lines[2:]:  # after v= and o=
-        said = MEANINGS[line]
-        if not said.crosses:
-            pass
-        elif said.role is Role.TIMING:
-            timing = line
-        else:
-            (bandwidth if line[:2] == b"b=" else rest).append(line)
     # The order of RFC 8866 §9: s= c= b= t= a= m=, whatever the peer's was.
-    out = [b"s=-", b"c=" + _network_address(ours), *bandwidth, timing, *rest]
+    section = session.section
+    timing = section.timing or b"\r\nt=0 0"  # RFC 3264 §5
+    out = [b"s=-\r\nc=", _network_address(ours), section.bandwidth, timing, section.rest]
     offered = offer.media if offer is not None else session.media
     for media, anchor, asked in zip(session.media, anchors, offered, strict=True):
         if (
@@ -116,41 +107,34 @@ def content(
             out.append(_rejected(asked))
         else:
             formats = b" ".join([word for word in media.formats if word.isdigit()])
-            out.append(b"m=%b %d %b %b" % (media.kind, anchor.port, asked.proto, formats))
+            out.append(b"\r\nm=%b %d %b %b" % (media.kind, anchor.port, asked.proto, formats))
             if anchor.host != ours:
-                out.append(b"c=" + _network_address(anchor.host))
-            _write_lines(media, session, out)
-    out.append(b"")
-    return b"\r\n".join(out)
+                out.append(b"\r\nc=" + _network_address(anchor.host))
+            out.append(media.section.bandwidth)
+            _write_rest(media, session, out)
+    out.append(b"\r\n")
+    return b"".join(out)
 
 
-def _write_lines(media: Media, session: Session, out: list[bytes]) -> None:
-    if address_of(media.connection(session))[1]:
-        _write_held(media, session, out)
-    else:
-        out += [line for line in media.lines[1:] if MEANINGS[line].crosses]
-
-
-def _write_held(media: Media, session: Session, out: list[bytes]) -> None:
-    """Say by direction what the peer said by address (RFC 3264 §8.4)."""
-    direction = Direction.SENDRECV
-    for line in session.lines[2:]:
-        if (said := MEANINGS[line]).role is Role.DIRECTION:
-            direction = Direction(said.number)
-    for line in media.lines[1:]:
-        if (said := MEANINGS[line]).role is Role.DIRECTION:
-            direction = Direction(said.number)
-        elif said.crosses:
-            out.append(line)
-    held = Direction(direction & Direction.SENDONLY)
-    out.append(b"a=sendonly" if held else b"a=inactive")
+def _write_rest(media: Media, session: Session, out: list[bytes]) -> None:
+    if not address_of(media.connection(session))[1]:
+        out.append(media.section.rest)
+        return
+    # Say by direction what the peer said by address (RFC 3264 §8.4).
+    for line in media.section.lines:
+        meant = MEANINGS[line]
+        if meant.crosses and line[:2] != b"b=" and meant.role is not Role.DIRECTION:
+            out.append(b"\r\n" + line)
+    said = media.section.said[Role.DIRECTION] or session.section.said[Role.DIRECTION]
+    sends = said is None or said.number & Direction.SENDONLY
+    out.append(b"\r\na=sendonly" if sends else b"\r\na=inactive")
 
 
 def _rejected(media: Media) -> bytes:
     """An m-line in its place with port 0; it needs a format, any will do (RFC 3264 §6)."""
-    line = b"m=%b 0 %b %b" % (media.kind, media.proto, b" ".join(media.formats) or b"0")
+    line = b"\r\nm=%b 0 %b %b" % (media.kind, media.proto, b" ".join(media.formats) or b"0")
     # No such word should be there, but the line of a stream we do not know is the peer's text.
-    return b"m=application 0 RTP/AVP 0" if holds_host(line) else line
+    return b"\r\nm=application 0 RTP/AVP 0" if holds_host(line) else line
 
 
 @lru_cache(maxsize=256)

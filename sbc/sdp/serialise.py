@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from sbc.sdp.model import Session
 
 __all__ = ["serialise"]
@@ -15,5 +13,10 @@ def serialise(session: Session) -> bytes:
     Byte-exact for what `parse` has made of an input with one kind of line end; where CRLF and LF
     were mixed, every line gets CRLF (RFC 8866 §5).
     """
-    lines = chain(session.lines, *(media.lines for media in session.media))
-    return session.newline.join(lines) + session.tail
+    parts = [session.version_line, b"\r\n", session.origin_line, session.section.text]
+    for media in session.media:
+        parts += (b"\r\n", media.line, media.section.text)
+    text = b"".join(parts)
+    if session.newline == b"\n":
+        text = text.replace(b"\r\n", b"\n")
+    return text + session.tail

@@ -71,7 +71,7 @@ def test_the_model_names_what_it_understands():
     (media,) = session.media
     assert (media.kind, media.port, media.port_count) == (b"audio", 31000, 2)
     assert (media.proto, media.formats) == (b"RTP/AVP", [b"0", b"8"])
-    assert media.connections == [b"IN IP4 10.66.0.2", b"IN IP4 10.66.0.3"]
+    assert media.connections == (b"IN IP4 10.66.0.2", b"IN IP4 10.66.0.3")
     assert media.attributes == [b"a=y:1"]
     assert media.connection(session) == b"IN IP4 10.66.0.2"
 
