@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 from sbc.sip.message import Request, Response
-from sbc.transaction.timers import Timer
+from sbc.transaction.timers import Timer, TimerValues
 
-__all__ = ["Action", "Arm", "Event", "Input", "Key", "PassUp", "Respond", "Send", "Signal", "State"]
+__all__ = [
+    "Action",
+    "Arm",
+    "Arms",
+    "Event",
+    "Input",
+    "Key",
+    "PassUp",
+    "Respond",
+    "Send",
+    "Signal",
+    "State",
+]
 
 
 class State(IntEnum):
@@ -54,6 +66,7 @@ class Respond:
     data: bytes
 
 
+@final
 @dataclass(slots=True)
 class Send:
     """Transmit `data` on the transaction's hop."""
@@ -61,6 +74,7 @@ class Send:
     data: bytes
 
 
+@final
 @dataclass(slots=True)
 class PassUp:
     """The transaction user must see `message`."""
@@ -68,6 +82,7 @@ class PassUp:
     message: Request | Response
 
 
+@final
 @dataclass(slots=True)
 class Arm:
     """Hand `timer` back after `duration_s`; 0: at once (RFC 3261 §17, reliable transports)."""
@@ -84,6 +99,28 @@ class Signal(IntEnum):
     SEND_CANCEL = 3  # start a CANCEL transaction for this INVITE (RFC 3261 §9.1)
     TIMED_OUT = 4  # tell the user: no answer, or no ACK, in 64*T1
     TRANSPORT_LOST = 5  # tell the user: what it wanted to say could not be carried
+
+
+class Arms:
+    """The Arm actions of fixed duration, made once for all machines that share `values`."""
+
+    __slots__ = (*"abdefghijklm", "cancelled", "values")
+
+    def __init__(self, values: TimerValues) -> None:
+        self.values = values
+        self.a = Arm(Timer.A, values.t1_s)
+        self.b = Arm(Timer.B, values.give_up_s)
+        self.d = Arm(Timer.D, values.give_up_s)
+        self.e = Arm(Timer.E, values.t1_s)
+        self.f = Arm(Timer.F, values.give_up_s)
+        self.g = Arm(Timer.G, values.t1_s)
+        self.h = Arm(Timer.H, values.give_up_s)
+        self.i = Arm(Timer.I, values.t4_s)
+        self.j = Arm(Timer.J, values.give_up_s)
+        self.k = Arm(Timer.K, values.t4_s)
+        self.l = Arm(Timer.L, values.give_up_s)
+        self.m = Arm(Timer.M, values.give_up_s)
+        self.cancelled = Arm(Timer.CANCELLED, values.give_up_s)
 
 
 Key: TypeAlias = Timer | Input

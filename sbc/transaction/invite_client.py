@@ -13,30 +13,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.sip.message import Response
-from sbc.transaction.events import (
-    Action,
-    Arm,
-    Event,
-    Input,
-    Key,
-    PassUp,
-    Send,
-    Signal,
-    State,
-)
+from sbc.transaction.events import Action, Arm, Arms, Event, Input, PassUp, Send, Signal, State
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import (
     NOTHING,
-    UNEXPECTED,
     ClientTransaction,
     Table,
     TransactionKey,
+    absorb,
+    client_input,
     end,
     lose,
+    pass_up,
     time_out,
+    unexpected,
 )
 from sbc.transaction.request import ClientRequest
-from sbc.transaction.timers import Timer, TimerValues, User
+from sbc.transaction.timers import Timer, User
 
 __all__ = ["InviteClient"]
 
@@ -47,9 +40,9 @@ class InviteClient(ClientTransaction):
     __slots__ = ("ack", "cancel_head", "cancel_sent", "cancel_wanted")
 
     def __init__(
-        self, request: ClientRequest, hop: Hop, key: TransactionKey, user: User, values: TimerValues
+        self, request: ClientRequest, hop: Hop, key: TransactionKey, user: User, arms: Arms
     ) -> None:
-        super().__init__(request, hop, key, user, values)
+        super().__init__(request, hop, key, user, arms)
         self.ack = b""
         """The ACK to the failure, for the failure's retransmissions."""
         self.cancel_wanted = False
@@ -59,34 +52,25 @@ class InviteClient(ClientTransaction):
         """Header lines for the CANCEL."""
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
-        key = _key(event)
+        key = client_input(event)
         row = _TABLE.get((self.state, key))
         if row is None:
-            return NOTHING if key < Input.START else UNEXPECTED
+            return unexpected(key)
         effect, self.state = row
         return effect(self, event)
 
 
-def _key(event: Event) -> Key:
-    if isinstance(event, Response):
-        if event.status >= 300:
-            return Input.FAILURE
-        return Input.SUCCESS if event.status >= 200 else Input.PROVISIONAL
-    if isinstance(event, Timer | Input):
-        return event
-    return Input.REQUEST  # not for a client: no row has it
-
-
 def _start(txn: InviteClient, event: Input) -> Sequence[Action]:
-    give_up = Arm(Timer.B, txn.values.give_up_s)
+    arms = txn.arms
     if txn.hop.reliable:
-        return Send(txn.data), give_up
-    return Send(txn.data), Arm(Timer.A, txn.interval_s), give_up
+        return Send(txn.data), arms.b
+    txn.interval_s = arms.values.t1_s
+    return Send(txn.data), arms.a, arms.b
 
 
 def _retransmit(txn: InviteClient, event: Timer) -> Sequence[Action]:
     txn.interval_s *= 2
-    if txn.interval_s >= txn.values.give_up_s:
+    if txn.interval_s >= txn.arms.values.give_up_s:
         return (Send(txn.data),)  # timer B comes first
     return Send(txn.data), Arm(Timer.A, txn.interval_s)
 
@@ -97,20 +81,17 @@ def _proceed(txn: InviteClient, response: Response) -> Sequence[Action]:
     return (PassUp(response),)
 
 
-def _pass_up(txn: InviteClient, response: Response) -> Sequence[Action]:
-    return (PassUp(response),)
-
-
 def _accept(txn: InviteClient, response: Response) -> Sequence[Action]:
-    txn.drop_request()
-    return PassUp(response), Arm(Timer.M, txn.values.give_up_s)
+    txn.conclude()
+    return PassUp(response), txn.arms.m
 
 
 def _acknowledge(txn: InviteClient, response: Response) -> Sequence[Action]:
     txn.ack = txn.request.ack_for(response) if txn.request is not None else b""
-    txn.let_go()
-    wait_s = 0.0 if txn.hop.reliable else txn.values.give_up_s
-    return PassUp(response), Send(txn.ack), Arm(Timer.D, wait_s)
+    txn.conclude()
+    txn.user = None
+    wait = Arm(Timer.D, 0.0) if txn.hop.reliable else txn.arms.d
+    return PassUp(response), Send(txn.ack), wait
 
 
 def _acknowledge_again(txn: InviteClient, response: Response) -> Sequence[Action]:
@@ -126,11 +107,11 @@ def _cancel(txn: InviteClient, event: Input) -> Sequence[Action]:
     if txn.cancel_sent:
         return NOTHING
     txn.cancel_sent = True
-    return Signal.SEND_CANCEL, Arm(Timer.CANCELLED, txn.values.give_up_s)
+    return Signal.SEND_CANCEL, txn.arms.cancelled
 
 
 _TABLE: Final[Table] = {
-    # RFC 3261 figure 5 as RFC 6026 §8.4 (figure 4) redraws it
+    # RFC 3261 figure 5 as RFC 6026 §8.4 redraws it
     (State.IDLE, Input.START): (_start, State.CALLING),
     (State.CALLING, Timer.A): (_retransmit, State.CALLING),  # §17.1.1.2: doubles without bound
     (State.CALLING, Timer.B): (time_out, State.TERMINATED),
@@ -138,16 +119,19 @@ _TABLE: Final[Table] = {
     (State.CALLING, Input.PROVISIONAL): (_proceed, State.PROCEEDING),
     (State.CALLING, Input.SUCCESS): (_accept, State.ACCEPTED),
     (State.CALLING, Input.FAILURE): (_acknowledge, State.COMPLETED),
-    (State.PROCEEDING, Input.PROVISIONAL): (_pass_up, State.PROCEEDING),
+    (State.PROCEEDING, Input.PROVISIONAL): (pass_up, State.PROCEEDING),
     (State.PROCEEDING, Input.SUCCESS): (_accept, State.ACCEPTED),
     (State.PROCEEDING, Input.FAILURE): (_acknowledge, State.COMPLETED),
     (State.COMPLETED, Input.FAILURE): (_acknowledge_again, State.COMPLETED),
     (State.COMPLETED, Input.TRANSPORT_FAILED): (lose, State.TERMINATED),
     (State.COMPLETED, Timer.D): (end, State.TERMINATED),
-    (State.ACCEPTED, Input.SUCCESS): (_pass_up, State.ACCEPTED),  # RFC 6026 §7.2: other forks too
+    (State.ACCEPTED, Input.SUCCESS): (pass_up, State.ACCEPTED),  # RFC 6026 §7.2: all forks
     (State.ACCEPTED, Timer.M): (end, State.TERMINATED),
-    # RFC 3261 §9.1, in no figure
+    # RFC 3261 §9.1, in no figure: CANCEL waits for a 1xx, and comes too late after a final response
     (State.CALLING, Input.CANCEL): (_cancel_later, State.CALLING),
     (State.PROCEEDING, Input.CANCEL): (_cancel, State.PROCEEDING),
     (State.PROCEEDING, Timer.CANCELLED): (time_out, State.TERMINATED),
+    (State.COMPLETED, Input.CANCEL): (absorb, State.COMPLETED),
+    (State.ACCEPTED, Input.CANCEL): (absorb, State.ACCEPTED),
+    (State.TERMINATED, Input.CANCEL): (absorb, State.TERMINATED),
 }

@@ -10,30 +10,21 @@ own: the user always answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Final
 
 from sbc.sip.message import Request
 from sbc.sip.status import ACK
-from sbc.transaction.events import (
-    Action,
-    Arm,
-    Event,
-    Input,
-    Key,
-    PassUp,
-    Respond,
-    Send,
-    Signal,
-    State,
-)
+from sbc.transaction.events import Action, Arm, Event, Input, Key, Respond, Send, Signal, State
 from sbc.transaction.machine import (
     NOTHING,
-    UNEXPECTED,
     ServerTransaction,
     Table,
     absorb,
     end,
+    pass_up,
     time_out,
+    unexpected,
 )
 from sbc.transaction.timers import Timer
 
@@ -51,25 +42,21 @@ class InviteServer(ServerTransaction):
         key = _key(event)
         row = _TABLE.get((self.state, key))
         if row is None:
-            return NOTHING if key < Input.START else UNEXPECTED
+            return unexpected(key)
         effect, self.state = row
         return effect(self, event)
 
 
 def _key(event: Event) -> Key:
-    if isinstance(event, Request):
-        return Input.ACK if event.method == ACK else Input.REQUEST
-    if isinstance(event, Respond):
+    if type(event) is Respond:
         if event.status >= 300:
             return Input.RESPOND_FAILURE
         return Input.RESPOND_SUCCESS if event.status >= 200 else Input.RESPOND_PROVISIONAL
-    if isinstance(event, Timer | Input):
+    if type(event) is Request:
+        return Input.ACK if event.method == ACK else Input.REQUEST
+    if isinstance(event, IntEnum):
         return event
     return Input.SUCCESS  # a response, not for a server: no row has it
-
-
-def _pass_up(txn: InviteServer, request: Request) -> Sequence[Action]:
-    return (PassUp(request),)
 
 
 def _send_last(txn: InviteServer, event: Event) -> Sequence[Action]:
@@ -83,30 +70,31 @@ def _send_provisional(txn: InviteServer, answer: Respond) -> Sequence[Action]:
 
 def _accept(txn: InviteServer, answer: Respond) -> Sequence[Action]:
     txn.last = b""  # the user keeps the 2xx (RFC 3261 §13.3.1.4)
-    return Send(answer.data), Arm(Timer.L, txn.values.give_up_s)
+    return Send(answer.data), txn.arms.l
 
 
-def _send(txn: InviteServer, answer: Respond) -> Sequence[Action]:
+def _accept_again(txn: InviteServer, answer: Respond) -> Sequence[Action]:
     return (Send(answer.data),)
 
 
 def _complete(txn: InviteServer, answer: Respond) -> Sequence[Action]:
     txn.last = answer.data
     txn.user = None
-    wait_for_ack = Arm(Timer.H, txn.values.give_up_s)
+    arms = txn.arms
     if txn.hop.reliable:
-        return Send(answer.data), wait_for_ack
-    return Send(answer.data), Arm(Timer.G, txn.interval_s), wait_for_ack
+        return Send(answer.data), arms.h
+    txn.interval_s = arms.values.t1_s
+    return Send(answer.data), arms.g, arms.h
 
 
 def _retransmit(txn: InviteServer, event: Timer) -> Sequence[Action]:
-    txn.interval_s = min(2 * txn.interval_s, txn.values.t2_s)
+    txn.interval_s = min(2 * txn.interval_s, txn.arms.values.t2_s)
     return Send(txn.last), Arm(Timer.G, txn.interval_s)
 
 
 def _confirm(txn: InviteServer, ack: Request) -> Sequence[Action]:
     txn.last = b""
-    return (Arm(Timer.I, 0.0 if txn.hop.reliable else txn.values.t4_s),)
+    return (Arm(Timer.I, 0.0) if txn.hop.reliable else txn.arms.i,)
 
 
 def _report_loss(txn: InviteServer, event: Input) -> Sequence[Action]:
@@ -114,8 +102,8 @@ def _report_loss(txn: InviteServer, event: Input) -> Sequence[Action]:
 
 
 _TABLE: Final[Table] = {
-    # RFC 3261 figure 7 as RFC 6026 §8.7 (figure 5) redraws it
-    (State.IDLE, Input.REQUEST): (_pass_up, State.PROCEEDING),
+    # RFC 3261 figure 7 as RFC 6026 §8.7 redraws it
+    (State.IDLE, Input.REQUEST): (pass_up, State.PROCEEDING),
     (State.PROCEEDING, Input.REQUEST): (_send_last, State.PROCEEDING),
     (State.PROCEEDING, Input.RESPOND_PROVISIONAL): (_send_provisional, State.PROCEEDING),
     (State.PROCEEDING, Input.TRANSPORT_FAILED): (_report_loss, State.PROCEEDING),
@@ -128,8 +116,8 @@ _TABLE: Final[Table] = {
     (State.COMPLETED, Timer.H): (time_out, State.TERMINATED),
     (State.CONFIRMED, Timer.I): (end, State.TERMINATED),
     (State.ACCEPTED, Input.REQUEST): (absorb, State.ACCEPTED),
-    (State.ACCEPTED, Input.ACK): (_pass_up, State.ACCEPTED),
-    (State.ACCEPTED, Input.RESPOND_SUCCESS): (_send, State.ACCEPTED),
+    (State.ACCEPTED, Input.ACK): (pass_up, State.ACCEPTED),
+    (State.ACCEPTED, Input.RESPOND_SUCCESS): (_accept_again, State.ACCEPTED),
     (State.ACCEPTED, Input.TRANSPORT_FAILED): (_report_loss, State.ACCEPTED),
     (State.ACCEPTED, Timer.L): (end, State.TERMINATED),
     # §17.2.1, in words only: CONFIRMED is there to absorb retransmissions

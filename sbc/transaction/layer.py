@@ -92,6 +92,7 @@ class TransportLost:
 Notice: TypeAlias = TimedOut | TransportLost | IntEnum
 """What a user hears unasked; an IntEnum is a timer that it armed itself."""
 
+_ENDED: Final = Signal.ENDED
 _ABSORBED: Final = Absorbed()
 _STRAY_ACK: Final = StrayAck()
 
@@ -301,14 +302,12 @@ class TransactionLayer:
     ) -> None:
         user = txn.user
         heard = self._perform(txn, txn.handle(event, now), now)
-        if heard is Signal.TIMED_OUT:
-            self.counters["timed_out"] += 1
-            if user is not None:
-                notices.append((user, TimedOut(txn)))
-        elif heard is Signal.TRANSPORT_LOST:
-            self.counters["transport_lost"] += 1
-            if user is not None:
-                notices.append((user, TransportLost(txn)))
+        if heard is None:
+            return
+        timed_out = heard is Signal.TIMED_OUT
+        self.counters["timed_out" if timed_out else "transport_lost"] += 1
+        if user is not None:
+            notices.append((user, TimedOut(txn) if timed_out else TransportLost(txn)))
 
     def _perform(
         self, txn: Transaction, actions: Sequence[Action], now: float
@@ -316,16 +315,16 @@ class TransactionLayer:
         """Do what a machine returned; return the one action, if any, that is for the user."""
         heard: PassUp | Signal | None = None
         for action in actions:
-            if isinstance(action, Send):
+            if type(action) is Send:
                 self.transmit(txn.hop, action.data)
-            elif isinstance(action, Arm):
+            elif type(action) is Arm:
                 if action.duration_s > 0:
                     self.timers.arm(txn.cell, action.timer, action.duration_s, now)
                 else:
                     self._perform(txn, txn.handle(action.timer, now), now)
-            elif isinstance(action, PassUp):
+            elif type(action) is PassUp:
                 heard = action
-            elif action is Signal.ENDED:
+            elif action is _ENDED:
                 self._unlink(txn)
             elif action is Signal.SEND_CANCEL:
                 self._send_cancel(txn, now)

@@ -9,42 +9,47 @@ counted. Machines act on nothing: they return actions, which the layer carries o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any, Final, TypeAlias
 
-from sbc.sip.message import Request
-from sbc.transaction.events import Action, Event, Key, Signal, State
+from sbc.sip.message import Request, Response
+from sbc.transaction.events import Action, Arms, Event, Input, Key, PassUp, Signal, State
 from sbc.transaction.hop import Hop
 from sbc.transaction.request import ClientRequest
-from sbc.transaction.timers import Cell, TimerValues, User
+from sbc.transaction.timers import Cell, Timer, User
 
 __all__ = [
-    "END",
-    "LOSE",
     "NOTHING",
-    "TIME_OUT",
-    "UNEXPECTED",
     "ClientTransaction",
     "ServerTransaction",
     "Table",
     "TransactionKey",
     "absorb",
+    "client_input",
     "end",
     "lose",
+    "pass_up",
     "time_out",
+    "unexpected",
 ]
 
 TransactionKey: TypeAlias = tuple[object, ...]
 """What finds a transaction; made and explained in `matching.py`."""
 
 Table: TypeAlias = Mapping[tuple[State, Key], tuple[Callable[[Any, Any], Sequence[Action]], State]]
-"""(state, key) -> (effect, next state). An effect takes the machine and the event; the key says
+"""(state, key) → (effect, next state). An effect takes the machine and the event; the key says
 which event that is, so each effect names its type."""
 
 NOTHING: Final[Sequence[Action]] = ()
-UNEXPECTED: Final[Sequence[Action]] = (Signal.IGNORED,)
-END: Final[Sequence[Action]] = (Signal.ENDED,)
-TIME_OUT: Final[Sequence[Action]] = (Signal.TIMED_OUT, Signal.ENDED)
-LOSE: Final[Sequence[Action]] = (Signal.TRANSPORT_LOST, Signal.ENDED)
+_UNEXPECTED: Final[Sequence[Action]] = (Signal.IGNORED,)
+_END: Final[Sequence[Action]] = (Signal.ENDED,)
+_TIME_OUT: Final[Sequence[Action]] = (Signal.TIMED_OUT, Signal.ENDED)
+_LOSE: Final[Sequence[Action]] = (Signal.TRANSPORT_LOST, Signal.ENDED)
+_RESPONSES: Final = (
+    *(Input.PROVISIONAL,) * 2,  # by hundreds of the status, which the parser holds to 100..699
+    Input.SUCCESS,
+    *(Input.FAILURE,) * 4,
+)
 
 
 class ClientTransaction:
@@ -56,6 +61,7 @@ class ClientTransaction:
 
     __slots__ = (
         "__weakref__",
+        "arms",
         "cell",
         "data",
         "hop",
@@ -65,11 +71,10 @@ class ClientTransaction:
         "request",
         "state",
         "user",
-        "values",
     )
 
     def __init__(
-        self, request: ClientRequest, hop: Hop, key: TransactionKey, user: User, values: TimerValues
+        self, request: ClientRequest, hop: Hop, key: TransactionKey, user: User, arms: Arms
     ) -> None:
         self.method = request.method
         self.request: ClientRequest | None = request
@@ -79,9 +84,9 @@ class ClientTransaction:
         self.hop = hop
         self.key = key
         self.user: User | None = user
-        self.values = values
+        self.arms = arms
         self.state = State.IDLE
-        self.interval_s = values.t1_s
+        self.interval_s = 0.0
         """The last interval of timer A or E."""
         self.cell = Cell(self)
 
@@ -89,15 +94,12 @@ class ClientTransaction:
         """Take one event; return what is to be done, in order. Raises nothing."""
         raise NotImplementedError
 
-    def drop_request(self) -> None:
-        """The final response is in: nothing will be sent again."""
+    def conclude(self) -> None:
+        """The final response is in: nothing is sent again, no timer armed so far matters."""
         self.request = None
         self.data = b""
-
-    def let_go(self) -> None:
-        """The user has heard its last word from here; what lingers must not keep it alive."""
-        self.drop_request()
-        self.user = None
+        self.cell.owner = None
+        self.cell = Cell(self)
 
 
 class ServerTransaction:
@@ -111,7 +113,7 @@ class ServerTransaction:
 
     __slots__ = (
         "__weakref__",
-        "branch",
+        "arms",
         "cell",
         "hop",
         "interval_s",
@@ -120,20 +122,16 @@ class ServerTransaction:
         "method",
         "state",
         "user",
-        "values",
     )
 
-    def __init__(
-        self, request: Request, hop: Hop, key: TransactionKey, values: TimerValues
-    ) -> None:
+    def __init__(self, request: Request, hop: Hop, key: TransactionKey, arms: Arms) -> None:
         self.method = request.method
-        self.branch = request.via.branch
         self.hop = hop
         self.key = key
         self.user: User | None = None
-        self.values = values
+        self.arms = arms
         self.state = State.IDLE
-        self.interval_s = values.t1_s
+        self.interval_s = 0.0
         """The last interval of timer G."""
         self.last = b""
         """The answer that a retransmitted request gets."""
@@ -144,7 +142,21 @@ class ServerTransaction:
         raise NotImplementedError
 
 
-# Effects that every machine has.
+def client_input(event: Event) -> Key:
+    """What an event is to a client's table."""
+    if type(event) is Response:
+        return _RESPONSES[event.status // 100]
+    if isinstance(event, IntEnum):
+        return event
+    return Input.REQUEST  # not for a client: no row has it
+
+
+def unexpected(key: Key) -> Sequence[Action]:
+    """The pair is not in the table."""
+    return NOTHING if type(key) is Timer else _UNEXPECTED
+
+
+# Effects that several machines have.
 
 
 def absorb(txn: object, event: Event) -> Sequence[Action]:
@@ -152,16 +164,21 @@ def absorb(txn: object, event: Event) -> Sequence[Action]:
     return NOTHING
 
 
+def pass_up(txn: object, message: Request | Response) -> Sequence[Action]:
+    """The user is to act on it."""
+    return (PassUp(message),)
+
+
 def end(txn: object, event: Event) -> Sequence[Action]:
     """The transaction has done what it was kept for."""
-    return END
+    return _END
 
 
 def time_out(txn: object, event: Event) -> Sequence[Action]:
     """Nobody answered."""
-    return TIME_OUT
+    return _TIME_OUT
 
 
 def lose(txn: object, event: Event) -> Sequence[Action]:
     """The transport failed, and with it the transaction."""
-    return LOSE
+    return _LOSE

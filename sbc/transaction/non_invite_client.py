@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.sip.message import Response
-from sbc.transaction.events import Action, Arm, Event, Input, Key, PassUp, Send, State
+from sbc.transaction.events import Action, Arm, Event, Input, PassUp, Send, State
 from sbc.transaction.machine import (
-    NOTHING,
-    UNEXPECTED,
     ClientTransaction,
     Table,
     absorb,
+    client_input,
     end,
     lose,
+    pass_up,
     time_out,
+    unexpected,
 )
 from sbc.transaction.timers import Timer
 
@@ -33,47 +34,35 @@ class NonInviteClient(ClientTransaction):
     __slots__ = ()
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
-        key = _key(event)
+        key = client_input(event)
         row = _TABLE.get((self.state, key))
         if row is None:
-            return NOTHING if key < Input.START else UNEXPECTED
+            return unexpected(key)
         effect, self.state = row
         return effect(self, event)
 
 
-def _key(event: Event) -> Key:
-    if isinstance(event, Response):
-        if event.status >= 300:
-            return Input.FAILURE
-        return Input.SUCCESS if event.status >= 200 else Input.PROVISIONAL
-    if isinstance(event, Timer | Input):
-        return event
-    return Input.REQUEST  # not for a client: no row has it
-
-
 def _start(txn: NonInviteClient, event: Input) -> Sequence[Action]:
-    give_up = Arm(Timer.F, txn.values.give_up_s)
+    arms = txn.arms
     if txn.hop.reliable:
-        return Send(txn.data), give_up
-    return Send(txn.data), Arm(Timer.E, txn.interval_s), give_up
+        return Send(txn.data), arms.f
+    txn.interval_s = arms.values.t1_s
+    return Send(txn.data), arms.e, arms.f
 
 
 def _retransmit(txn: NonInviteClient, event: Timer) -> Sequence[Action]:
-    txn.interval_s = min(2 * txn.interval_s, txn.values.t2_s)
+    txn.interval_s = min(2 * txn.interval_s, txn.arms.values.t2_s)
     return Send(txn.data), Arm(Timer.E, txn.interval_s)
 
 
 def _retransmit_slowly(txn: NonInviteClient, event: Timer) -> Sequence[Action]:
-    return Send(txn.data), Arm(Timer.E, txn.values.t2_s)
-
-
-def _pass_up(txn: NonInviteClient, response: Response) -> Sequence[Action]:
-    return (PassUp(response),)
+    return Send(txn.data), Arm(Timer.E, txn.arms.values.t2_s)
 
 
 def _complete(txn: NonInviteClient, response: Response) -> Sequence[Action]:
-    txn.let_go()
-    return PassUp(response), Arm(Timer.K, 0.0 if txn.hop.reliable else txn.values.t4_s)
+    txn.conclude()
+    txn.user = None
+    return PassUp(response), Arm(Timer.K, 0.0) if txn.hop.reliable else txn.arms.k
 
 
 _TABLE: Final[Table] = {
@@ -82,13 +71,13 @@ _TABLE: Final[Table] = {
     (State.TRYING, Timer.E): (_retransmit, State.TRYING),  # §17.1.2.2: doubles up to T2
     (State.TRYING, Timer.F): (time_out, State.TERMINATED),
     (State.TRYING, Input.TRANSPORT_FAILED): (lose, State.TERMINATED),
-    (State.TRYING, Input.PROVISIONAL): (_pass_up, State.PROCEEDING),
+    (State.TRYING, Input.PROVISIONAL): (pass_up, State.PROCEEDING),
     (State.TRYING, Input.SUCCESS): (_complete, State.COMPLETED),
     (State.TRYING, Input.FAILURE): (_complete, State.COMPLETED),
     (State.PROCEEDING, Timer.E): (_retransmit_slowly, State.PROCEEDING),
     (State.PROCEEDING, Timer.F): (time_out, State.TERMINATED),
     (State.PROCEEDING, Input.TRANSPORT_FAILED): (lose, State.TERMINATED),
-    (State.PROCEEDING, Input.PROVISIONAL): (_pass_up, State.PROCEEDING),
+    (State.PROCEEDING, Input.PROVISIONAL): (pass_up, State.PROCEEDING),
     (State.PROCEEDING, Input.SUCCESS): (_complete, State.COMPLETED),
     (State.PROCEEDING, Input.FAILURE): (_complete, State.COMPLETED),
     (State.COMPLETED, Timer.K): (end, State.TERMINATED),

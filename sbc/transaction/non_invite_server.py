@@ -9,20 +9,13 @@ machine ends in silence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from typing import Final
 
 from sbc.sip.message import Request
 from sbc.sip.status import ACK
 from sbc.transaction.events import Action, Arm, Event, Input, Key, PassUp, Respond, Send, State
-from sbc.transaction.machine import (
-    NOTHING,
-    UNEXPECTED,
-    ServerTransaction,
-    Table,
-    absorb,
-    end,
-    lose,
-)
+from sbc.transaction.machine import ServerTransaction, Table, absorb, end, lose, unexpected
 from sbc.transaction.timers import Timer
 
 __all__ = ["NonInviteServer"]
@@ -37,28 +30,28 @@ class NonInviteServer(ServerTransaction):
         key = _key(event)
         row = _TABLE.get((self.state, key))
         if row is None:
-            return NOTHING if key < Input.START else UNEXPECTED
+            return unexpected(key)
         effect, self.state = row
         return effect(self, event)
 
 
 def _key(event: Event) -> Key:
-    if isinstance(event, Request):
-        return Input.ACK if event.method == ACK else Input.REQUEST
-    if isinstance(event, Respond):
+    if type(event) is Respond:
         status = event.status
         if 100 < status < 200 or status == 408:
             return Input.RESPOND_UNLAWFUL
         if status >= 300:
             return Input.RESPOND_FAILURE
         return Input.RESPOND_SUCCESS if status >= 200 else Input.RESPOND_PROVISIONAL
-    if isinstance(event, Timer | Input):
+    if type(event) is Request:
+        return Input.ACK if event.method == ACK else Input.REQUEST
+    if isinstance(event, IntEnum):
         return event
     return Input.SUCCESS  # a response, not for a server: no row has it
 
 
 def _begin(txn: NonInviteServer, request: Request) -> Sequence[Action]:
-    return PassUp(request), Arm(Timer.F, txn.values.give_up_s)
+    return PassUp(request), txn.arms.f
 
 
 def _send_last(txn: NonInviteServer, event: Request) -> Sequence[Action]:
@@ -73,7 +66,7 @@ def _send_provisional(txn: NonInviteServer, answer: Respond) -> Sequence[Action]
 def _complete(txn: NonInviteServer, answer: Respond) -> Sequence[Action]:
     txn.last = answer.data
     txn.user = None
-    return Send(answer.data), Arm(Timer.J, 0.0 if txn.hop.reliable else txn.values.give_up_s)
+    return Send(answer.data), Arm(Timer.J, 0.0) if txn.hop.reliable else txn.arms.j
 
 
 _TABLE: Final[Table] = {

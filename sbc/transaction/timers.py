@@ -11,19 +11,15 @@ up, so they go to the `TimerWheel`, which takes an entry out when it is cancelle
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from dataclasses import dataclass, field
 from enum import IntEnum
-from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = ["Cell", "Entry", "Timer", "TimerTable", "TimerValues", "TimerWheel", "User"]
 
 User: TypeAlias = Any
 """What the layer's user wants to find again: the layer keeps it, hands it back, never looks in."""
-
-_DUE: Final = itemgetter(0)
-_NEVER: Final = float("inf")
 
 
 class Timer(IntEnum):
@@ -55,10 +51,11 @@ class TimerValues:
     t4_s: float = 5.0
     """How long the network may keep a message."""
 
-    @property
-    def give_up_s(self) -> float:
-        """64*T1: timers B, F, H, J, L, M, and D, which the RFC wants no shorter than 32 s."""
-        return 64 * self.t1_s
+    give_up_s: float = field(init=False)
+    """64*T1: timers B, F, H, J, L, M, and D, which at the default T1 is the RFC's 32 s."""
+
+    def __post_init__(self) -> None:
+        self.give_up_s = 64 * self.t1_s
 
 
 class Cell:
@@ -70,6 +67,9 @@ class Cell:
         self.owner: User | None = owner
 
 
+_Entry: TypeAlias = tuple[float, Cell, IntEnum]
+
+
 class TimerTable:
     """One FIFO for each duration. For durations up to 64*T1, of which there must be few.
 
@@ -79,7 +79,7 @@ class TimerTable:
     __slots__ = ("_queues",)
 
     def __init__(self) -> None:
-        self._queues: dict[float, deque[tuple[float, Cell, IntEnum]]] = {}
+        self._queues: defaultdict[float, deque[_Entry]] = defaultdict(deque)
 
     def __len__(self) -> int:
         """Entries, those of ended owners included."""
@@ -87,23 +87,21 @@ class TimerTable:
 
     def arm(self, cell: Cell, timer: IntEnum, duration_s: float, now: float) -> None:
         """Let `due` return (cell.owner, timer) once `now + duration_s` is reached."""
-        queue = self._queues.get(duration_s)
-        if queue is None:
-            queue = self._queues[duration_s] = deque()
-        queue.append((now + duration_s, cell, timer))
+        self._queues[duration_s].append((now + duration_s, cell, timer))
 
     def due(self, now: float) -> list[tuple[User, IntEnum]]:
-        """Take what is due, oldest first, without the entries of owners that have ended."""
-        fired: list[tuple[float, Cell, IntEnum]] = []
-        runs = 0
+        """Take what is due, without the entries of owners that have ended.
+
+        In order for each duration; timers of different durations in any order.
+        """
+        fired: list[tuple[User, IntEnum]] = []
         for queue in self._queues.values():
-            if queue and queue[0][0] <= now:
-                runs += 1
-                while queue and queue[0][0] <= now:
-                    fired.append(queue.popleft())
-        if runs > 1:
-            fired.sort(key=_DUE)
-        return [(cell.owner, timer) for _, cell, timer in fired if cell.owner is not None]
+            while queue and queue[0][0] <= now:
+                _, cell, timer = queue.popleft()
+                owner = cell.owner
+                if owner is not None:
+                    fired.append((owner, timer))
+        return fired
 
     def next_due(self) -> float | None:
         """The time of the oldest entry, or None. It may turn out to be a stale one."""
