@@ -15,12 +15,18 @@ import os
 import struct
 from dataclasses import astuple, dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from typing import Final, TypeAlias
 
-__all__ = ["ROW_BYTES", "FlowTable", "Row"]
+__all__ = ["ROW_BYTES", "Counted", "FlowTable", "Row"]
 
-_ROW: Final = struct.Struct("<QQQQqQQQQQ16sQQQQ")
+_ROW: Final = struct.Struct("<QQ16sQQQQqQQQQQQQ")
+_COUNTERS: Final = struct.Struct("<QQqQQQQQQQ")
+_COUNTERS_AT: Final = 48
 ROW_BYTES: Final = _ROW.size
+
+
+Counted: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
+"""The fields of a row from `packets` to its end, in their order."""
 
 
 @dataclass(slots=True)
@@ -30,6 +36,11 @@ class Row:
     generation: int = 0
     """How many calls the port has had. Never goes back."""
     in_use: int = 0
+    source_host: bytes = bytes(16)
+    """IPv6, or IPv4 mapped; zero: not latched."""
+    source_port: int = 0
+    call: int = 0
+    """Spare, for what a successor will need to know of the call."""
     packets: int = 0
     octets: int = 0
     lost: int = 0
@@ -40,13 +51,8 @@ class Row:
     ssrc: int = 0
     highest: int = 0
     """Extended highest sequence number."""
-    source_host: bytes = bytes(16)
-    """IPv6, or IPv4 mapped; zero: not latched."""
-    source_port: int = 0
     dropped: int = 0
     rtcp_packets: int = 0
-    call: int = 0
-    """A hash of the call's key."""
 
     @property
     def source(self) -> tuple[str, int] | None:
@@ -96,6 +102,10 @@ class FlowTable:
     def write(self, row: int, value: Row) -> None:
         """Replace a row."""
         _ROW.pack_into(self._memory, row * ROW_BYTES, *astuple(value))
+
+    def count(self, row: int, counted: Counted) -> None:
+        """Bring a row's counters up to date; the peer in it stays."""
+        _COUNTERS.pack_into(self._memory, row * ROW_BYTES + _COUNTERS_AT, *counted)
 
     def close(self) -> None:
         """Unmap; the memory stays while the supervisor has it."""

@@ -65,6 +65,10 @@ class Loop:
         """Wait for other events on a watched descriptor."""
         self._epoll.modify(fd, events)
 
+    def serve_by(self, fd: int, handler: Ready) -> None:
+        """Another handler for a watched descriptor."""
+        self._handlers[fd] = handler
+
     def unwatch(self, fd: int) -> None:
         """Never call for it again. Before it is closed: a copy elsewhere keeps it in the set."""
         # An event of the round in hand may still name it: the entry stays and does nothing.

@@ -374,12 +374,14 @@ class Service:
         totals, reception = self.totals, lane.reception
         packets, octets, rtcp_packets = reception.packets, reception.octets, lane.rtcp_packets
         before = lane.accounted
-        lane.accounted = (packets, octets, rtcp_packets)
-        totals["packets"] += packets - before[0]
-        totals["octets"] += octets - before[1]
-        totals["rtcp_packets"] += rtcp_packets - before[2]
-        drops = lane.all_drops(self._dropped(lane))
-        if drops:
+        if (packets, octets, rtcp_packets) != before:
+            lane.accounted = (packets, octets, rtcp_packets)
+            totals["packets"] += packets - before[0]
+            totals["octets"] += octets - before[1]
+            totals["rtcp_packets"] += rtcp_packets - before[2]
+        fast = self._dropped(lane)
+        if fast or lane.drops:
+            drops = lane.all_drops(fast)
             known = lane.accounted_drops or {}
             for reason, count in drops.items():
                 name = f"dropped_{reason.name.lower()}"
@@ -396,6 +398,9 @@ class Service:
             end = END_NAMES[direction.side]
             event = LatchedEvent(lane.call, direction.stream, end, source[0], source[1])
             self._notify(Event.LATCHED, event.to_body())
+            row = Row(generation=lane.pair.generation, in_use=1)
+            row.source = source
+            self._write_row(lane.pair.row, row)
 
     def _tell(self, event: Event, body: object) -> None:
         """Notify, now or when signalling is back."""
@@ -403,23 +408,24 @@ class Service:
             self._untold.append((event, body))
 
     def _keep(self, rtp: Lane, rtcp: Lane) -> None:
+        """Leave a direction's counters in the flow table."""
         reception = rtp.reception
-        row = Row(
-            generation=rtp.pair.generation,
-            in_use=1,
-            packets=reception.packets,
-            octets=reception.octets,
-            lost=reception.lost,
-            jitter_us=int(reception.jitter_ms * 1000),
-            first_ns=int(reception.first * 1e9),
-            last_ns=int(reception.last_packet * 1e9),
-            ssrc=max(reception.ssrc, 0),
-            highest=reception.highest,
-            rtcp_packets=rtcp.rtcp_packets,
-            dropped=sum((rtp.drops or {}).values()),
-        )
-        row.source = rtp.latch.source
-        self._write_row(rtp.pair.row, row)
+        if 0 <= rtp.pair.row < len(self._table):
+            self._table.count(
+                rtp.pair.row,
+                (
+                    reception.packets,
+                    reception.octets,
+                    reception.lost,
+                    int(reception.jitter_ms * 1000),
+                    int(reception.first * 1e9),
+                    int(reception.last_packet * 1e9),
+                    max(reception.ssrc, 0),
+                    reception.highest,
+                    sum(rtp.accounted_drops.values()) if rtp.accounted_drops else 0,
+                    rtcp.rtcp_packets,
+                ),
+            )
 
     def _row(self, row: int) -> Row:
         return self._table.read(row) if 0 <= row < len(self._table) else Row()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-__all__ = ["connect_beside", "empty"]
+__all__ = ["connect_beside", "empty", "readable"]
 
 _MAX_STALE: Final = 4096
 
@@ -39,6 +39,15 @@ def connect_beside(rx: socket.socket, peer: tuple[str, int]) -> socket.socket:
         tx.close()
         raise
     return tx
+
+
+def readable(rx: socket.socket) -> bool:
+    """Whether a datagram waits."""
+    try:
+        rx.recv(1, socket.MSG_PEEK)
+    except OSError:
+        return False
+    return True
 
 
 def empty(rx: socket.socket) -> int:

@@ -118,27 +118,27 @@ class Decoder:
             return self._take()
         except FrameError:
             self._failed = True
-            self._data.clear()
+            self._data = bytearray()
             raise
 
     def _take(self) -> list[Frame]:
         frames: list[Frame] = []
-        start, end = 0, len(self._data)
-        with memoryview(self._data) as view:
-            while end - start >= _PREFIX:
-                size = int.from_bytes(view[start : start + _PREFIX], "big")
-                if size > MAX_FRAME:
-                    raise FrameError(f"expected a frame of at most {MAX_FRAME} bytes, got {size}")
-                if end - start - _PREFIX < size:
-                    break
-                start += _PREFIX
-                frames.append(_frame(view[start : start + size]))
-                start += size
-        del self._data[:start]
+        data = self._data
+        start, end = 0, len(data)
+        while end - start >= _PREFIX:
+            size = int.from_bytes(data[start : start + _PREFIX], "big")
+            if size > MAX_FRAME:
+                raise FrameError(f"expected a frame of at most {MAX_FRAME} bytes, got {size}")
+            if end - start - _PREFIX < size:
+                break
+            start += _PREFIX
+            frames.append(_frame(bytes(data[start : start + size])))
+            start += size
+        del data[:start]
         return frames
 
 
-def _frame(packed: memoryview) -> Frame:
+def _frame(packed: bytes) -> Frame:
     try:
         value = unpack(packed)
     except PackingError as error:

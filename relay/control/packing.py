@@ -27,14 +27,15 @@ def pack(value: object) -> bytes:
 
 
 def unpack(data: bytes | bytearray | memoryview) -> object:
-    """The value in `data`. Raises PackingError, and nothing else, for any bytes.
+    """The value in `data`, at most MAX_BYTES. Raises PackingError, and nothing else, for any bytes.
 
     Map keys may be whole numbers (payload types) as well as strings; ext types are refused.
     """
+    if len(data) > MAX_BYTES:
+        raise PackingError(f"expected at most {MAX_BYTES} bytes, got {len(data)}")
     try:
-        value: object = msgpack.unpackb(
-            data, raw=False, strict_map_key=False, use_list=True, max_buffer_size=MAX_BYTES
-        )
+        # Lengths inside are limited to that of `data` by msgpack itself.
+        value: object = msgpack.unpackb(data, raw=False, strict_map_key=False, use_list=True)
     except Exception as error:
         # msgpack raises ValueError, TypeError (unhashable key), RecursionError, UnicodeError and
         # types of its own: a total parser names none of them and catches all.

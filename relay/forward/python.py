@@ -2,13 +2,14 @@
 
 Each open port has a handler in the loop's dictionary, a method bound once, that receives into one
 buffer shared by all; what it needs for a packet was looked up when the flow was installed. The
-only object made for a packet is its source's address tuple, because every source is checked, also
-that of a connected socket (`relay.sockets` says why).
+source of every packet is checked: that of a connected socket by the kernel, except for the first
+packets after its connect, which may have come before it and are looked at here.
 """
 
 from __future__ import annotations
 
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from relay.forward.base import Address, DropReason, Flow, Key, Punt, Verdict
 from relay.loop import Loop
 from relay.policer import Policer
 from relay.rtp.packet import FIXED_HEADER, MIN_SIZE
-from relay.sockets import connect_beside, empty
+from relay.sockets import connect_beside, empty, readable
 
 __all__ = ["PythonForwarder"]
 
@@ -29,6 +30,9 @@ _BURST_S: Final = 2.0
 _STRANGERS_PER_S: Final = 200.0
 _STRANGERS_AT_ONCE: Final = 400.0
 _MUTED_S: Final = 0.25
+_UNSURE: Final = 64
+"""Packets of a new connected socket whose source is looked at; more than can have landed there."""
+_STALE: Final = 64
 
 _read_header = FIXED_HEADER.unpack_from
 
@@ -128,7 +132,12 @@ class PythonForwarder:
     def watch_peer(self, port: _Port) -> None:
         """Poll a port's connected socket."""
         if port.tx is not None:
-            self._loop.watch(port.tx.fileno(), port.receive_peer)
+            self._loop.watch(port.tx.fileno(), port.receive_new_peer)
+
+    def trust_peer(self, port: _Port) -> None:
+        """Nothing of others can be in that socket any more."""
+        if port.tx is not None:
+            self._loop.serve_by(port.tx.fileno(), port.receive_peer)
 
     def unwatch_peer(self, port: _Port) -> None:
         """Stop polling it, before it is closed."""
@@ -158,16 +167,16 @@ class _Port:
         "_forwarder",
         "_memory",
         "_out",
+        "_packet",
         "_policer",
         "_punt",
         "_reason",
         "_receive",
-        "_reception",
         "_send",
         "_source",
         "_strangers",
-        "_tx_source",
         "_unit",
+        "_unsure",
         "_views",
         "drops",
         "key",
@@ -212,32 +221,48 @@ class _Port:
             return
         source: Address = address if len(address) == 2 else address[:2]
         if source == self._source:
-            self._match(size, source, now)
+            self._match(size, now)
         elif not self._punt(self._memory.view(size), source, now):
             self._stranger(now)
 
-    def receive_peer(self, now: float) -> None:
-        """One packet from the connected socket."""
+    def receive_new_peer(self, now: float) -> None:
+        """One packet from a socket that was connected just now.
+
+        Others' packets that landed in it between its bind and its connect are told apart here;
+        after the first packets the kernel's own check of the source is all that is needed.
+        """
+        if self.tx is None:
+            return
         try:
-            size, source = self._receive(self._buffer)
+            size, address = self.tx.recvfrom_into(self._buffer)
+        except OSError:
+            return
+        if address[:2] == self._source:
+            self._match(size, now)
+        else:
+            self._punt(self._memory.view(size), address[:2], now)
+        self._unsure -= 1
+        if self._unsure <= 0:
+            self._forwarder.trust_peer(self)
+
+    def receive_peer(self, now: float) -> None:
+        """One packet from the connected socket: the kernel has checked its source."""
+        try:
+            size = self._receive(self._buffer)
         except OSError:
             return  # an ICMP error of an earlier send: this call has cleared it
-        if source == self._tx_source:
-            self._match(size, source, now)
-        else:
-            # It landed here between bind and connect.
-            self._punt(self._memory.view(size), source[:2], now)
+        self._match(size, now)
 
-    def _match(self, size: int, source: Address, now: float) -> None:
+    def _match(self, size: int, now: float) -> None:
         """A packet from the flow's source."""
         if size < MIN_SIZE:
-            self._punt(self._memory.view(size), source[:2], now)
+            self._punt_own(size, now)
             return
         first, second, sequence, timestamp, ssrc = _read_header(self._buffer)
         if first & 0xC0 != 0x80 or 192 <= second <= 223:
-            self._punt(self._memory.view(size), source[:2], now)
+            self._punt_own(size, now)
             return
-        self._reception.packet(second, sequence, timestamp, ssrc, size, now)
+        self._packet(second, sequence, timestamp, ssrc, size, now)
         cost = size if size > self._unit else self._unit
         if cost > self._credit and not self._regrant(cost, now):
             self._drop(DropReason.POLICED)
@@ -256,12 +281,17 @@ class _Port:
         except OSError:
             self._send_again(data)
 
+    def _punt_own(self, size: int, now: float) -> None:
+        """Not RTP, but from the flow's source."""
+        if self._source is not None:
+            self._punt(self._memory.view(size), self._source, now)
+
     def install(self, flow: Flow, out: _Port) -> None:
         """Put a flow in force."""
-        before = self._flow
+        before, tx_before = self._flow, self.tx
         self._flow = flow
         self._reason = flow.reason
-        self._reception = flow.reception
+        self._packet = flow.reception.packet
         self._unit = flow.unit_octets
         if before is None or before.rate_octets != flow.rate_octets:
             self._policer = Policer(flow.rate_octets, _BURST_S * flow.rate_octets, 0.0)
@@ -279,6 +309,15 @@ class _Port:
         self._aim()
         if self._feeder is not None:
             self._feeder._aim()
+        if self.tx is not None and self.tx is not tx_before:
+            self._overtaken()
+
+    def _overtaken(self) -> None:
+        """Packets of the peer that wait on `rx` come before those on the new socket."""
+        for _ in range(_STALE):
+            if not readable(self.rx):
+                break
+            self.receive_any(time.monotonic())
 
     def forget(self) -> None:
         """Have no flow; packets are punted."""
@@ -311,8 +350,8 @@ class _Port:
     def _connect(self, source: Address) -> None:
         try:
             self.tx = connect_beside(self.rx, source)
-            self._tx_source: object = self.tx.getpeername()
-            self._receive: Callable[..., tuple[int, Address]] = self.tx.recvfrom_into
+            self._receive: Callable[..., int] = self.tx.recv_into
+            self._unsure = _UNSURE
             self._forwarder.watch_peer(self)
         except OSError:
             # Out of descriptors, or no route: everything goes on over `rx`, only dearer.
