@@ -2,14 +2,13 @@
 
 Each leg of a call gets one random *token*; every identifier of that leg is derived from it, so
 that one keyed check, paid once, stands behind all of them, and the two legs of a call share
-nothing. A token is `s` + shard (two hex digits) + 16 random characters + 6 check characters; the
+nothing. A token is `s` + shard (two hex digits) + 20 random hex digits + 8 check digits; the
 check is a BLAKE2s MAC under a key that is kept across restarts. The shard mark is for several
 signalling processes that share one port: whoever owns the shard owns the dialog.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
@@ -23,9 +22,9 @@ CallId = NewType("CallId", str)
 
 BRANCH_COOKIE: Final = b"z9hG4bK"  # RFC 3261 §8.1.1.7
 
-_RANDOM_BYTES: Final = 10  # 16 base32 characters, 80 bits
-_CHECK_LENGTH: Final = 6
-_TOKEN: Final = re.compile(rb"s([0-9a-f]{2})([a-z2-7]{16})([a-z2-7]{6})")
+_RANDOM_BYTES: Final = 10  # 80 bits
+_CHECK_BYTES: Final = 4
+_TOKEN: Final = re.compile(rb"s([0-9a-f]{2})[0-9a-f]{20}([0-9a-f]{8})")
 
 
 class Mint:
@@ -44,13 +43,13 @@ class Mint:
             raise ValueError(f"expected a key of 16 to 32 bytes, got {len(key)}")
         if not 0 <= shard <= 255:
             raise ValueError(f"expected a shard of 0 to 255, got {shard}")
-        self._mac = hashlib.blake2s(key=key, digest_size=5)
-        self._prefix = b"s%02x" % shard
+        self._mac = hashlib.blake2s(key=key, digest_size=_CHECK_BYTES)
+        self._prefix = f"s{shard:02x}"
         self._random = random
 
     def token(self) -> Token:
-        """A fresh token: 25 characters of `[a-z0-9]`, valid in every SIP identifier."""
-        body = self._prefix + base64.b32encode(self._random(_RANDOM_BYTES)).lower()
+        """A fresh token: 31 characters of `[a-z0-9]`, valid in every SIP identifier."""
+        body = (self._prefix + self._random(_RANDOM_BYTES).hex()).encode()
         return Token(body + self._check(body))
 
     def shard_of(self, identifier: bytes) -> int | None:
@@ -58,10 +57,10 @@ class Mint:
         match = _TOKEN.search(identifier)
         if match is None:
             return None
-        body, check = match[0][:-_CHECK_LENGTH], match[0][-_CHECK_LENGTH:]
+        body, check = match[0][: -len(match[2])], match[2]
         return int(match[1], 16) if hmac.compare_digest(self._check(body), check) else None
 
     def _check(self, body: bytes) -> bytes:
         mac = self._mac.copy()
         mac.update(body)
-        return base64.b32encode(mac.digest()).lower()[:_CHECK_LENGTH]
+        return mac.hexdigest().encode()

@@ -45,8 +45,9 @@ def unsupported(request: Request) -> bytes:
 
     We have no extension yet, so every option tag is one that we do not support (RFC 3261 §8.2.2.3).
     """
-    tags = request.values(b"require")
-    return b"Unsupported: %b\r\n" % b", ".join(tags) if tags else b""
+    if request.first(b"require") is None:
+        return b""
+    return b"Unsupported: %b\r\n" % b", ".join(request.values(b"require"))
 
 
 def outside_dialog(request: Request, draining: bool) -> tuple[int, bytes]:

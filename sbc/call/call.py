@@ -18,21 +18,15 @@ from sbc.call.answers import Refusal
 from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
+from sbc.call.exchange import Exchange
 from sbc.call.headers import crossing
 from sbc.call.incoming import loop_mark
-from sbc.call.leases import Lease
-from sbc.call.leg import SDP, Fork, Leg, session_id
+from sbc.call.leg import SDP, Fork, Leg
 from sbc.call.local import LocalEnd
-from sbc.call.media import CallMedia, behind_nat
 from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
 from sbc.call.record import Record
 from sbc.call.states import TABLE, Effect, Ending, Input, State
 from sbc.errors import LocalProtocolError, PortsExhausted, ProtocolError, RelayUnavailable
-from sbc.sdp.facts import MediaFacts, check_offer, describe
-from sbc.sdp.model import Session
-from sbc.sdp.offer_answer import Negotiation
-from sbc.sdp.parser import parse as parse_sdp
-from sbc.sdp.rewrite import Anchor
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.transaction.hop import TCP, Hop
@@ -69,11 +63,9 @@ class Call:
         "b",
         "clock",
         "core",
+        "exchange",
         "id",
-        "media",
         "names",
-        "offer",
-        "offer_facts",
         "record",
         "refusal",
         "state",
@@ -101,9 +93,7 @@ class Call:
         self.b: BLeg | None = None
         self.trunk_b: TrunkSettings | None = None
         self.targets: list[Target] = []
-        self.media: CallMedia | None = None
-        self.offer: Session | None = None
-        self.offer_facts: list[MediaFacts] = []
+        self.exchange = Exchange(core, self)
         self.names: frozenset[bytes] = frozenset()
         self.clock: Entry | None = None
         self.refusal = 480
@@ -113,11 +103,14 @@ class Call:
     @property
     def slot(self) -> int | None:
         """The worker that carries the media, None where there are none."""
-        return None if self.media is None else self.media.lease.slot
+        return self.exchange.slot
 
     def summary(self) -> dict[str, object]:
         """One line of a listing."""
-        return self.record.live() | {"call": self.id, "state": self.state.name.lower()}
+        return self.record.live(self.exchange.codecs) | {
+            "call": self.id,
+            "state": self.state.name.lower(),
+        }
 
     def details(self) -> dict[str, object]:
         """All that is known of the call while it lives."""
@@ -137,29 +130,13 @@ class Call:
         self.trunk_b = accepted.targets[0].trunk
         self.targets = list(accepted.targets)
         self.record.reason = _why(accepted.why)
-        if not self._read_offer(now):
+        try:
+            self.exchange.read_offer(self.a)
+        except ProtocolError as error:
+            self._fail(Ending(Cause.UNSUPPORTED_MEDIA, "border", str(error), error.status), now)
             return
         self.core.say(20, "call.started", self.id, trunk=accepted.trunk.name, why=accepted.why.text)
         self._try_next(None, now)
-
-    def _read_offer(self, now: float) -> bool:
-        """The caller's description, or the end of the call."""
-        a, invite = self.a, self.a.pending()
-        if invite.content_type != SDP or not invite.body:
-            detail = "an offer in SDP is needed in the INVITE"
-            status = 415 if invite.body else 488
-            self._fail(Ending(Cause.UNSUPPORTED_MEDIA, "border", detail, status), now)
-            return False
-        try:
-            self.offer = parse_sdp(invite.body)
-            self.offer_facts = describe(self.offer)
-            check_offer(self.offer_facts)
-            a.negotiation = Negotiation(session_id(a.token), self._address(a))
-            a.negotiation.receive_offer(self.offer)
-        except ProtocolError as error:
-            self._fail(Ending(Cause.UNSUPPORTED_MEDIA, "border", str(error), error.status), now)
-            return False
-        return True
 
     # What the legs report
 
@@ -240,7 +217,7 @@ class Call:
         if self.record.written or not self.record.ended:
             return
         self._disarm()
-        self.core.records.append(self.record.cdr(stats, self.core.wall(now)))
+        self.core.records.append(self.record.cdr(self.exchange.codecs, stats, self.core.wall(now)))
         self.record.written = True
         self._forget_when_done()
 
@@ -267,7 +244,7 @@ class Call:
         body = b""
         if response.body and response.content_type == SDP:
             try:
-                body = self._answered(fork, response, now)
+                body = self.exchange.answer(a, self._called(), fork, response)
             except ProtocolError as error:
                 self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
         self.record.rang(self.core.wall(now))
@@ -281,7 +258,6 @@ class Call:
         body = fork.negotiation_a.local
         a.answer(response.status, fork, self._crossing(response), body, now)
         self.record.answered(response.status, self.core.wall(now))
-        self.offer = None
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
 
     def _try_next(self, message: object, now: float) -> None:
@@ -299,13 +275,14 @@ class Call:
     def _abandon(self, message: object, now: float) -> None:
         self._refuse_caller(self.refusal, b"", now)
         head = self._crossing(message) if isinstance(message, Request) else b""
-        self._called().cancel(head, now)
+        b = self._called()
+        if b.dialog is None:
+            b.cancel(head, now)
+        else:  # only where a fault of ours came between its answer and the caller's
+            b.bye(now, head)
 
     def _connect(self, message: object, now: float) -> None:
-        self.record.status = 200
-        if self.media is not None:
-            self.media.connected()
-            self._apply()
+        self.exchange.connected()
 
     def _bye_to_a(self, message: object, now: float) -> None:
         self.a.bye(now, self._reason(message))
@@ -349,7 +326,9 @@ class Call:
             self.refusal = 503
             return False
         try:
-            self._anchor(a.trunk, target.trunk)
+            key = f"{self.id}.{self.record.attempts}" if self.record.attempts else self.id
+            self.exchange.anchor(a, target.trunk, key)
+            self.record.had_media = True
         except (PortsExhausted, RelayUnavailable) as error:
             out = isinstance(error, PortsExhausted)
             cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE
@@ -364,22 +343,18 @@ class Call:
         return True
 
     def _send_invite(self, target: Target, ways: list[tuple[LocalEnd, Hop]], now: float) -> None:
-        invite, offer = self.a.pending(), self.offer
-        if offer is None:
-            return
+        invite = self.a.pending()
         if self.b is not None:
             self.b.unlink()
         end, hop = ways[0]
         leg = self.b = BLeg(self.core, self, target, end, hop, self.core.mint.token())
-        leg.negotiation = Negotiation(session_id(leg.token), self._address(leg))
-        body = leg.negotiation.send_offer(offer, self._anchors(leg))
+        body = self.exchange.offer_to(leg)
         mark = loop_mark(self.a.trunk, invite.target)
         request = build_invite(leg, invite, mark, body, self.names, self.core.hide)
         if len(ways) > 1 and len(request.data) > AUTO_LIMIT_BYTES:
             leg.end, leg.hop = ways[1]
             request = build_invite(leg, invite, mark, body, self.names, self.core.hide)
         self.record.tried(target.trunk.name, leg.hop, leg.token)
-        self._apply()
         self._arm(Clock.NO_ANSWER, target.trunk.no_answer_s, now)
         leg.call(request, now)
 
@@ -392,81 +367,18 @@ class Call:
         self._send_invite(target, ways[:1], now)
         return True
 
-    # Media
-
-    def _anchor(self, trunk_a: TrunkSettings, trunk_b: TrunkSettings) -> None:
-        """Ports of our own for both sides, if the call does not hold the right ones yet."""
-        if self.media is not None:
-            if self.b is not None and self.b.trunk.realm == trunk_b.realm:
-                return
-            self._release()
-        streams = [(media.index, media.kind) for media in self.offer_facts if media.anchored]
-        lease: Lease = self.core.leases.take(trunk_a.realm, trunk_b.realm, len(streams))
-        key = f"{self.id}.{self.record.attempts}" if self.record.attempts else self.id
-        indices, kinds = zip(*streams, strict=True)
-        self.media = CallMedia(key, lease, indices, kinds, trunk_a, trunk_b)
-        self.core.plans[key] = self
-        self.record.had_media = True
-        nat = behind_nat(trunk_a, self.a.nat)
-        self.media.described("a", self.offer_facts, nat, self.a.hop.host)
-
-    def _answered(self, fork: Fork, response: Response, now: float) -> bytes:
-        """The target's answer, as the caller gets it; the plan follows it.
-
-        Raises:
-            ProtocolError: not a description, or none that answers our offer.
-        """
-        a, b, media = self.a, self._called(), self.media
-        session = parse_sdp(response.body)
-        if fork.negotiation_b.receive_answer(session) and media is not None:
-            facts = describe(session)
-            media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
-            self.record.codecs = _codecs(facts)
-            self._apply()
-        return fork.negotiation_a.send_answer(session, self._anchors(a))
-
     def _takes(self, response: Response, now: float) -> bool:
         """Whether the 2xx's description, if any, can be passed on; if not, the target is left."""
         if not response.body or self.state not in (State.CALLING, State.RINGING):
             return True
         try:
-            self._answered(self._fork(response), response, now)
+            self.exchange.answer(self.a, self._called(), self._fork(response), response)
         except ProtocolError as error:
             self._called().bye(now)
             self.refusal = 502
             self.record.close(Cause.UNSUPPORTED_MEDIA, "border", f"answer of the target: {error}")
             self.handle(Input.REFUSED, None, now)
             return False
-        return True
-
-    def _anchors(self, leg: Leg) -> list[Anchor | None]:
-        """Our address for each m-line of the offer, as `leg`'s peer sees it."""
-        if self.media is None:
-            return [None] * len(self.offer_facts)
-        ports = self.media.ports(leg.side, len(self.offer_facts))
-        return [
-            None if port is None else Anchor(self.core.advertised[port[0]], port[1])
-            for port in ports
-        ]
-
-    def _address(self, leg: Leg) -> str:
-        """What stands in our `o=` line on this leg."""
-        return self.core.media_addresses[leg.trunk.realm]
-
-    def _apply(self) -> None:
-        if self.media is not None:
-            self.core.relay.apply(self.media.lease.slot, self.media.plan())
-
-    def _release(self) -> bool:
-        """Let the media go; whether a worker will tell what they were."""
-        media, self.media = self.media, None
-        if media is None:
-            return False
-        self.core.leases.give_back(media.lease)
-        if media.lease.slot not in self.core.leases.slots:
-            self.core.plans.pop(media.key, None)
-            return False
-        self.core.relay.remove(media.lease.slot, media.key)
         return True
 
     # Ending
@@ -491,7 +403,7 @@ class Call:
             self.core.say(20, "call.ended", self.id, **self.record.summary())
             if self.trunk_b is not None:
                 self.core.policies.ended((self.a.trunk, self.trunk_b))
-            if self._release():
+            if self.exchange.release():
                 self._arm(Clock.RECORD, _RECORD_WAIT_S, now)
             else:
                 self.media_ended(None, now)
@@ -502,6 +414,7 @@ class Call:
             self.a.unlink()
             if self.b is not None:
                 self.b.unlink()
+            self.exchange.close()
             self.core.ended.append(self.id)
             self.b = None
 
@@ -517,7 +430,7 @@ class Call:
     def abort(self, now: float) -> None:
         """After a fault in ending it properly: leave nothing of the call."""
         self._disarm()
-        self._release()
+        self.exchange.release()
         self.state, self.record.written = State.ENDED, True
         self._forget_when_done()
 
@@ -582,15 +495,6 @@ def _caller_status(status: int) -> int:
     if status < 400:
         return 480
     return 403 if status in (401, 407) else status
-
-
-def _codecs(facts: list[MediaFacts]) -> list[str]:
-    """The first format of each stream, which is the one in use (RFC 3264 §6.1)."""
-    return [
-        media.formats[0][1].decode("ascii", "replace") or str(media.formats[0][0])
-        for media in facts
-        if media.anchored and media.formats
-    ]
 
 
 def _why(why: Why) -> str:

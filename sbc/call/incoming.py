@@ -60,7 +60,7 @@ def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | 
     try:
         hops, contact = request.max_forwards, request.contact
         missing = unsupported(request)
-        vias = request.values(b"via")
+        looped = _has_been_here(request, trunk, mint)
     except ParseError as error:
         return Refusal(error.status, Cause.BAD_REQUEST, str(error))
     if isinstance(request.target, OtherUri):
@@ -72,10 +72,18 @@ def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | 
         return Refusal(400, Cause.BAD_REQUEST, "expected a Contact in an INVITE")
     if hops == 0:
         return Refusal(483, Cause.LOOP, "Max-Forwards is 0")
-    mark = loop_mark(trunk, request.target)
-    if len(vias) > 1 and any(mark in via and mint.shard_of(via) is not None for via in vias):
+    if looped:
         return Refusal(482, Cause.LOOP, "the call has been here before")
     return None
+
+
+def _has_been_here(request: Request, trunk: TrunkSettings, mint: Mint) -> bool:
+    """Whether a Via of ours says that this call is going round (RFC 3261 §16.3)."""
+    lines = request.every(b"via")
+    if len(lines) == 1 and b"," not in lines[0]:
+        return False
+    mark = loop_mark(trunk, request.target)
+    return any(mark in line and mint.shard_of(line) is not None for line in lines)
 
 
 def _user_and_host(value: bytes) -> tuple[bytes, bytes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from policies.settings import TrunkSettings
@@ -247,24 +248,18 @@ class Leg:
         dialog = self.dialog
         if dialog is None or self.nat:
             return
-        target = dialog.next_hop_uri()
-        try:
-            uri = parse_uri(target)
-        except ParseError:
+        place = _place(dialog.next_hop_uri().rpartition(b"@")[2])
+        if place is None:
             return
-        if not isinstance(uri, SipUri) or not _is_address(uri.host):
-            return
-        host = uri.host.decode()
-        transport = TCP if uri.transport == TCP else self.hop.transport
+        host, port, wants_tcp = place
+        transport = TCP if wants_tcp else self.hop.transport
         end = self.core.ends.towards(self.trunk.realm, transport, host)
         if end is None:
             return
         connection = self.hop.connection if transport == self.hop.transport else 0
         if end.transport != self.end.transport or connection == 0:
             self.end = end
-        self.hop = Hop(
-            self.trunk.realm, self.end.index, transport, host, uri.port or 5060, connection
-        )
+        self.hop = Hop(self.trunk.realm, self.end.index, transport, host, port, connection)
 
     def _respond(
         self, txn: ServerTransaction, reply: ReplyBase, status: int, head: bytes, now: float
@@ -272,9 +267,16 @@ class Leg:
         self.core.layer.respond(txn, status, reply.build(status, head=head), now)
 
 
-def _is_address(host: bytes) -> bool:
+@lru_cache(maxsize=4096)
+def _place(target: bytes) -> tuple[str, int, bool] | None:
+    """Address, port and whether TCP is wanted, of a URI without scheme and user; None for a name.
+
+    The user part is what differs from call to call, so few of these are ever seen.
+    """
     try:
-        ipaddress.ip_address(host.decode("ascii", "replace"))
-    except ValueError:
-        return False
-    return True
+        uri = parse_uri(target if target[:4].lower() == b"sip:" else b"sip:" + target)
+        assert isinstance(uri, SipUri)  # noqa: S101 (by its scheme)
+        host = str(ipaddress.ip_address(uri.host.decode("ascii", "replace")))
+    except (ValueError, ParseError):
+        return None
+    return host, uri.port or 5060, uri.transport == TCP

@@ -26,18 +26,17 @@ class CallMedia:
     Args:
         key: the worker's key for the plan.
         lease: one pair of ports for each stream and side.
-        indices: the m-line of each stream.
-        kinds: its media type, `audio` or `video`.
+        streams: the m-line's index and the media type of each, `audio` or `video`.
         trunk_a, trunk_b: whose realms and NAT rules hold for the sides.
     """
 
     __slots__ = (
         "_answered",
-        "_indices",
         "_sending",
         "_streams",
         "key",
         "lease",
+        "realm_b",
         "revision",
         "timeout_s",
     )
@@ -46,8 +45,7 @@ class CallMedia:
         self,
         key: str,
         lease: Lease,
-        indices: Sequence[int],
-        kinds: Sequence[str],
+        streams: Sequence[tuple[int, str]],
         trunk_a: TrunkSettings,
         trunk_b: TrunkSettings,
     ) -> None:
@@ -56,18 +54,18 @@ class CallMedia:
         self.revision = 0
         self.timeout_s = min(trunk_a.media_timeout_s, trunk_b.media_timeout_s)
         self._answered = False
-        self._indices = tuple(indices)
-        self._sending = {"a": [True] * len(indices), "b": [True] * len(indices)}
+        self.realm_b = trunk_b.realm
+        self._sending = {"a": [True] * len(streams), "b": [True] * len(streams)}
         self._streams = [
             Stream(index, kind, _end(trunk_a, port_a), _end(trunk_b, port_b))
-            for index, kind, port_a, port_b in zip(indices, kinds, lease.a, lease.b, strict=True)
+            for (index, kind), port_a, port_b in zip(streams, lease.a, lease.b, strict=True)
         ]
 
     def ports(self, side: str, lines: int) -> list[LocalPort | None]:
         """Our port for each of `lines` m-lines on one side, None where it is not anchored."""
         ports: list[LocalPort | None] = [None] * lines
-        for index, port in zip(self._indices, getattr(self.lease, side), strict=True):
-            ports[index] = port
+        for stream, port in zip(self._streams, getattr(self.lease, side), strict=True):
+            ports[stream.index] = port
         return ports
 
     def described(self, side: str, facts: Sequence[MediaFacts], nat: bool, sip_source: str) -> None:

@@ -34,7 +34,6 @@ class Record:
         "call",
         "cause",
         "closed",
-        "codecs",
         "had_media",
         "reason",
         "status",
@@ -62,7 +61,6 @@ class Record:
         self.cause = Cause.NORMAL
         self.by = "border"
         self.reason = ""
-        self.codecs: list[str] = []
         self.had_media = False
         """Whether a worker ever had a plan of this call."""
         self.closed = False
@@ -120,7 +118,7 @@ class Record:
             "reason": self.reason,
         }
 
-    def live(self) -> dict[str, object]:
+    def live(self, codecs: list[str]) -> dict[str, object]:
         """What a listing says of a call that is not over."""
         facts = self._facts
         return {
@@ -134,13 +132,14 @@ class Record:
             "call_id_b": _text(self._call_ids[1]),
             "started_s": round(self.started_s, 3),
             "answered_s": _rounded(self.answered_s),
-            "codecs": self.codecs,
+            "codecs": codecs,
         }
 
-    def cdr(self, stats: CallStats | None, wall_s: float) -> Cdr:
+    def cdr(self, codecs: list[str], stats: CallStats | None, wall_s: float) -> Cdr:
         """The whole record.
 
         Args:
+            codecs: the one in use on each stream.
             stats: the relay's last figures.
             wall_s: now, for a call whose end was never noted.
         """
@@ -168,7 +167,7 @@ class Record:
             hung_up_by=self.by,
             reason=self.reason,
             attempts=self.attempts,
-            codecs=self.codecs,
+            codecs=codecs,
             media_complete=stats is not None or not self.had_media,
             streams=_streams(stats),
         )

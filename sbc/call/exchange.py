@@ -1,0 +1,160 @@
+"""What both sides of a call say about media, and the relay's part in it.
+
+The caller's offer goes on to each target in our words, the answers come back in our words, and
+each step that changes anything is followed by a new plan for the relay.
+"""
+
+from __future__ import annotations
+
+from policies.settings import TrunkSettings
+from sbc.call.a_leg import ALeg
+from sbc.call.b_leg import BLeg
+from sbc.call.core import Anchored, Core
+from sbc.call.leg import SDP, Fork, Leg, session_id
+from sbc.call.media import CallMedia, behind_nat
+from sbc.errors import LocalProtocolError, ProtocolError
+from sbc.sdp.facts import MediaFacts, check_offer, describe
+from sbc.sdp.model import Session
+from sbc.sdp.offer_answer import Negotiation
+from sbc.sdp.parser import parse
+from sbc.sdp.rewrite import Anchor
+from sbc.sip.message import Response
+
+__all__ = ["Exchange"]
+
+
+class Exchange:
+    """Offer, answers and media of one call.
+
+    Args:
+        core: the surroundings.
+        owner: the call, to whom the relay's answers go.
+    """
+
+    __slots__ = ("_core", "_facts", "_lines", "_media", "_offer", "_owner", "codecs")
+
+    def __init__(self, core: Core, owner: Anchored) -> None:
+        self._core = core
+        self._owner: Anchored | None = owner
+        self._offer: Session | None = None
+        self._facts: list[MediaFacts] = []
+        self._lines = 0
+        self._media: CallMedia | None = None
+        self.codecs: list[str] = []
+        """The first format of each answered stream, which is the one in use (RFC 3264 §6.1)."""
+
+    @property
+    def slot(self) -> int | None:
+        """The worker that carries the media, None where there are none."""
+        return None if self._media is None else self._media.lease.slot
+
+    def read_offer(self, a: ALeg) -> None:
+        """The caller's offer.
+
+        Raises:
+            ProtocolError: none, or none that can be carried; its status is the answer.
+        """
+        invite = a.pending()
+        if invite.content_type != SDP or not invite.body:
+            status = 415 if invite.body else 488
+            raise ProtocolError("expected an offer in SDP in the INVITE", status=status)
+        self._offer = parse(invite.body)
+        self._facts = describe(self._offer)
+        self._lines = len(self._facts)
+        check_offer(self._facts)
+        a.negotiation = Negotiation(session_id(a.token), self._address(a))
+        a.negotiation.receive_offer(self._offer)
+
+    def anchor(self, a: ALeg, trunk_b: TrunkSettings, key: str) -> None:
+        """Ports of our own for both sides, unless the call holds the right ones already.
+
+        Args:
+            key: of the plan, should a new one be needed.
+
+        Raises:
+            RelayError: no worker, or no port.
+        """
+        if self._media is not None:
+            if self._media.realm_b == trunk_b.realm:
+                return
+            self.release()
+        assert self._owner is not None  # noqa: S101 (nothing is anchored after `close`)
+        streams = [(media.index, media.kind) for media in self._facts if media.anchored]
+        lease = self._core.leases.take(a.trunk.realm, trunk_b.realm, len(streams))
+        self._media = CallMedia(key, lease, streams, a.trunk, trunk_b)
+        self._core.plans[key] = self._owner
+        self._media.described("a", self._facts, behind_nat(a.trunk, a.nat), a.hop.host)
+
+    def offer_to(self, b: BLeg) -> bytes:
+        """The caller's offer in our words, for one target."""
+        if self._offer is None:
+            raise LocalProtocolError("an offer after the answer")
+        b.negotiation = Negotiation(session_id(b.token), self._address(b))
+        body = b.negotiation.send_offer(self._offer, self._anchors(b))
+        self._apply()
+        return body
+
+    def answer(self, a: ALeg, b: BLeg, fork: Fork, response: Response) -> bytes:
+        """The target's answer in our words, for the caller.
+
+        Raises:
+            ProtocolError: not a description, or none that answers our offer.
+        """
+        session = parse(response.body)
+        if fork.negotiation_b.receive_answer(session) and self._media is not None:
+            facts = describe(session)
+            self._media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
+            self.codecs = _codecs(facts)
+            self._apply()
+        return fork.negotiation_a.send_answer(session, self._anchors(a))
+
+    def connected(self) -> None:
+        """The call is answered and acknowledged: from here on silence is a fault."""
+        self._offer, self._facts = None, []
+        if self._media is not None:
+            self._media.connected()
+            self._apply()
+
+    def release(self) -> bool:
+        """Let the media go; whether a worker will tell what they were."""
+        media, self._media = self._media, None
+        if media is None:
+            return False
+        core = self._core
+        core.leases.give_back(media.lease)
+        if media.lease.slot not in core.leases.slots:
+            core.plans.pop(media.key, None)
+            return False
+        core.relay.remove(media.lease.slot, media.key)
+        return True
+
+    def close(self) -> None:
+        """Nothing more will be said: let go of the call."""
+        self._owner = self._offer = None
+        self._facts = []
+
+    def _anchors(self, leg: Leg) -> list[Anchor | None]:
+        """Our address for each m-line of the offer, as `leg`'s peer sees it."""
+        if self._media is None:
+            return [None] * self._lines
+        advertised = self._core.advertised
+        return [
+            None if port is None else Anchor(advertised[port[0]], port[1])
+            for port in self._media.ports(leg.side, self._lines)
+        ]
+
+    def _address(self, leg: Leg) -> str:
+        """What stands in our `o=` line on this leg."""
+        return self._core.media_addresses[leg.trunk.realm]
+
+    def _apply(self) -> None:
+        if self._media is not None:
+            self._core.relay.apply(self._media.lease.slot, self._media.plan())
+
+
+def _codecs(facts: list[MediaFacts]) -> list[str]:
+    return [
+        media.formats[0][1].decode("ascii", "replace") or str(media.formats[0][0])
+        for media in facts
+        if media.anchored
+    ]
