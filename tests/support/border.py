@@ -325,9 +325,9 @@ def _role(pid: int) -> str:
         return ""
     if b"worker" in words:
         return "worker"
-    if b"pool" in words or b"supervisor" in words:
+    if b"relay" in words and b"pool" in words:
         return "supervisor"
-    if b"signalling" in words:
+    if b"sbc.runtime" in words:
         return "signalling"
     return "launcher" if b"run" in words else ""
 
