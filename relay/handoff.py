@@ -122,6 +122,8 @@ class WorkerPort:
 
     def __init__(self, handoff_fd: int, lifeline_fd: int) -> None:
         os.set_inheritable(handoff_fd, False)
+        os.set_inheritable(lifeline_fd, False)
+        os.set_blocking(lifeline_fd, False)
         self._line = Line(socket.socket(fileno=handoff_fd))
         self._lifeline_fd = lifeline_fd
         self._child: lifeline.Child | None = None

@@ -119,7 +119,8 @@ class Line:
             except ConnectionResetError:
                 continue  # it closed without reading all of ours; its last words come after this
             except OSError:
-                data = b""
+                self.ended = True
+                return None
             if not data:
                 self.ended = True
                 return None
