@@ -1,0 +1,45 @@
+"""The layer's own promises: user timers, notices, and who hears what."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from sbc.transaction.layer import TimedOut
+from sbc.transaction.timers import Cell
+from tests.transaction.build import UDP_HOP, Bench, client_request
+
+
+class Mine(IntEnum):
+    SOON = 1  # the number of Timer.A: only the type tells them apart
+    LATER = 2
+
+
+def test_user_timers_come_back_with_their_owners() -> None:
+    bench = Bench()
+    bench.layer.arm_user(Cell("soon"), Mine.SOON, 0.5, 0.0)
+    entry = bench.layer.arm_long("later", Mine.LATER, 100.0, 0.0)
+    bench.layer.arm_long("never", Mine.LATER, 100.0, 0.0).cancel()
+    bench.run(200.0)
+    assert bench.heard == [(0.5, "soon", Mine.SOON), (100.5, "later", Mine.LATER)]
+    assert entry.owner is None
+
+
+def test_transactions_and_users_share_a_tick() -> None:
+    bench = Bench()
+    bench.layer.arm_user(Cell("mine"), Mine.SOON, 32.0, 0.0)
+    txn = bench.layer.request(client_request(), UDP_HOP, "user", 0.0)
+    bench.now = 40.0  # a stalled loop: all at once, in any order
+    bench.tick()
+    assert len(bench.heard) == 2
+    assert (40.0, "mine", Mine.SOON) in bench.heard
+    assert (40.0, "user", TimedOut(txn)) in bench.heard
+    assert len(bench.layer) == 0
+
+
+def test_with_nothing_armed_nothing_is_due() -> None:
+    bench = Bench()
+    assert bench.layer.next_due() is None
+    bench.layer.arm_long("later", Mine.LATER, 100.0, 0.0)
+    assert bench.layer.next_due() == 100.5
+    bench.layer.arm_user(Cell("soon"), Mine.SOON, 0.5, 0.0)
+    assert bench.layer.next_due() == 0.5
