@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 __all__ = ["PACKET_SAMPLES", "SAMPLE_RATE", "decode", "encode", "has_tone", "tone"]
@@ -46,6 +47,7 @@ def decode(payload: bytes) -> list[int]:
     return [_DECODED[code] for code in payload]
 
 
+@cache
 def tone(frequency_hz: int) -> bytes:
     """One second of a tone as µ-law; it repeats without a step, as it has whole periods."""
     step = 2 * math.pi * frequency_hz / SAMPLE_RATE

@@ -366,7 +366,14 @@ class Answerer(_Telephone):
             nursery.start_soon(self._repeat, reply)
             await self._acknowledged.wait()
             nursery.cancel_scope.cancel()
-        await self.media.play(self._duration_s)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._stop_at_bye, nursery.cancel_scope)
+            await self.media.play(self._duration_s)
+            nursery.cancel_scope.cancel()
+
+    async def _stop_at_bye(self, scope: trio.CancelScope) -> None:
+        await self.hung_up.wait()
+        scope.cancel()
 
     async def _repeat(self, reply: Send) -> None:
         """Our 200, until its ACK (§13.3.1.4)."""

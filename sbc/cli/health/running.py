@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass, field
 
 from relay.control.client import Client
@@ -50,7 +51,10 @@ def ask_worker(run_dir: str, slot: int) -> WorkerStats | str:
     """One worker's figures, or why it has none to give."""
     path = os.path.join(run_dir, f"worker-{slot}.sock")
     try:
-        with Client(path, _TIMEOUT_S) as client:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.connect(path)
+            client = Client(connection, _TIMEOUT_S)
             client.hello(role="query")
             return client.stats()
     except FileNotFoundError:

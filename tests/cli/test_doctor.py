@@ -1,0 +1,274 @@
+"""`sbc doctor`: every check against a machine that says what the test wants."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from relay.control.messages import WorkerStats
+from sbc.cli.app import app
+from sbc.cli.health import checks
+from sbc.cli.health.finding import Level
+from sbc.cli.health.machine import Holder, Machine
+from sbc.cli.health.running import Running
+from sbc.config.load import load
+from sbc.settings import Settings
+
+FILE = """
+realms:
+  inside: {{ listen: "udp:127.0.33.1:5060", media: {{ address: 127.0.33.1, ports: 12000-12019 }} }}
+trunks:
+  pbx:     {{ realm: inside, peers: "127.0.33.10" }}
+  carrier: {{ realm: inside, peers: "127.0.33.11" }}
+routes:
+  - {{ from: pbx, to: carrier }}
+relay: {{ workers: 1 }}
+run_dir: {0}/run
+state_dir: {0}/state
+"""
+
+
+class FakeMachine(Machine):
+    """A machine on which everything is fine, until a test says otherwise."""
+
+    def __init__(self, **changes) -> None:
+        super().__init__("/nonexistent")
+        self.sysctls = {
+            "net.core.rmem_max": "212992",
+            "net.ipv4.ip_unprivileged_port_start": "1024",
+        }
+        self.has = {"NET_ADMIN"}
+        self.limit = (1024, 20_000)
+        self.free = 1 << 40
+        self.held: set[int] = set()
+        self.owner: Holder | None = None
+        self.given = range(32_768, 61_000)
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+    def sysctl(self, name):
+        return self.sysctls.get(name, "")
+
+    def capabilities(self):
+        return self.has
+
+    def open_files(self):
+        return self.limit
+
+    def processors(self):
+        return 2
+
+    def free_bytes(self, path):
+        return self.free
+
+    def udp_ports(self, host):
+        return self.held
+
+    def holder(self, transport, host, port):
+        return self.owner
+
+    def ephemeral_ports(self):
+        return self.given
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    path = tmp_path / "sbc.yaml"
+    path.write_text(FILE.format(tmp_path))
+    return load(str(path))
+
+
+def worker(**changes) -> WorkerStats:
+    values = {
+        "slot": 0,
+        "pid": 7,
+        "fast_path": "python",
+        "calls": 0,
+        "uptime_s": 1.0,
+        "cpu_s": 0.1,
+        "ports": {"inside": {"free": 8, "leased": 0, "in_use": 0, "quarantined": 0}},
+    }
+    return WorkerStats(**(values | changes))
+
+
+def found(check, settings, running=None, **changes):
+    return list(check(settings, FakeMachine(**changes), running or Running()))
+
+
+def one(check, settings, running=None, **changes):
+    [finding] = found(check, settings, running, **changes)
+    return finding
+
+
+def test_a_good_machine_has_nothing_but_ok(settings):
+    for check in checks.CHECKS:
+        for finding in found(check, settings):
+            assert finding.level is Level.OK, finding
+            assert finding.advice == ""
+
+
+def test_a_held_sip_port_names_its_holder(settings):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.33.1", 5060))
+        finding = one(checks.sip_ports, settings, owner=Holder(42, "asterisk"))
+        assert finding.level is Level.FAIL
+        assert finding.text == "udp:127.0.33.1:5060 is held by asterisk (pid 42)"
+        ours = Running(status={"pid": 42})
+        assert one(checks.sip_ports, settings, ours, owner=Holder(42, "sbc")).level is Level.OK
+        assert "another user's program" in one(checks.sip_ports, settings, owner=Holder(0, "")).text
+
+
+def test_a_listener_on_a_foreign_address_fails(settings):
+    listener = dataclasses.replace(settings.transport.listeners[0], host="192.0.2.3")
+    transport = dataclasses.replace(settings.transport, listeners=(listener,))
+    finding = one(checks.sip_ports, dataclasses.replace(settings, transport=transport))
+    assert finding.level is Level.FAIL
+    assert finding.text == "udp:192.0.2.3:5060: this machine has no address 192.0.2.3"
+    assert finding.advice.startswith("add it to an interface")
+
+
+def test_a_border_that_runs_elsewhere_is_found_out(settings):
+    findings = found(checks.sip_ports, settings, Running(status={"pid": 42}))
+    assert findings[-1].level is Level.FAIL
+    assert "not on these" in findings[-1].text
+
+
+def test_media_ports_that_others_hold_are_counted(settings):
+    assert "8 of 10 pairs free" in one(checks.media_ports, settings, held={12_001, 12_002}).text
+    full = set(range(12_000, 12_020))
+    assert one(checks.media_ports, settings, held=full).level is Level.FAIL
+    nearly = full - {12_000, 12_001}
+    assert one(checks.media_ports, settings, held=nearly).level is Level.OK  # a tenth is left
+
+
+def test_media_ports_of_a_running_pool_are_what_its_workers_say(settings):
+    ports = {"inside": {"free": 0, "leased": 0, "in_use": 10, "quarantined": 0}}
+    running = Running(workers={0: worker(ports=ports)})
+    finding = one(checks.media_ports, settings, running, held=set(range(65_536)))
+    assert finding.level is Level.FAIL
+    assert "0 free, 0 leased, 10 in use" in finding.text
+
+
+def test_media_ports_in_the_ephemeral_range_are_a_warning_unless_reserved(settings):
+    findings = found(checks.media_ports, settings, given=range(12_010, 13_000))
+    assert findings[1].level is Level.WARN
+    assert findings[1].advice == "sysctl -w net.ipv4.ip_local_reserved_ports=12010-12019"
+    sysctls = {"net.ipv4.ip_local_reserved_ports": "80,12000-12500"}
+    assert (
+        len(found(checks.media_ports, settings, given=range(12_010, 13_000), sysctls=sysctls)) == 1
+    )
+
+
+def test_too_few_descriptors_say_how_many_calls_that_is(settings):
+    finding = one(checks.open_files, settings, limit=(256, 272))
+    assert finding.level is Level.WARN
+    assert finding.text.endswith("2 calls with audio are possible, not 5")
+    assert "LimitNOFILE=296" in finding.advice
+
+
+def test_small_buffers_are_a_warning_without_privilege(settings):
+    finding = one(checks.buffers, settings, has=set())
+    assert finding.advice == "sysctl -w net.core.rmem_max=8388608"
+    large = {"net.core.rmem_max": "8388608"}
+    assert one(checks.buffers, settings, has=set(), sysctls=large).level is Level.OK
+
+
+def test_a_low_port_needs_its_capability(settings):
+    high_start = {"net.ipv4.ip_unprivileged_port_start": "6000"}
+    finding = one(checks.rights, settings, sysctls=high_start)
+    assert finding.level is Level.FAIL
+    assert "CAP_NET_BIND_SERVICE" in finding.advice
+    has = {"NET_BIND_SERVICE"}
+    assert one(checks.rights, settings, sysctls=high_start, has=has).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("free", "level"), [(1 << 20, Level.FAIL), (500 << 20, Level.WARN), (2 << 30, Level.OK)]
+)
+def test_the_disk_for_records(settings, free, level):
+    assert found(checks.folders, settings, free=free)[-1].level is level
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_fails(settings, tmp_path):
+    tmp_path.chmod(0o500)
+    assert found(checks.folders, settings)[0].level is Level.FAIL
+    tmp_path.chmod(0o700)
+
+
+def test_workers_and_border_that_do_not_answer(settings):
+    assert (
+        "signalling does not"
+        in one(checks.processes, settings, Running(workers={0: worker()})).text
+    )
+    gone = Running(status={"pid": 1, "calls": 0}, workers={0: "no answer within 2 s"})
+    findings = found(checks.processes, settings, gone)
+    assert [finding.level for finding in findings] == [Level.OK, Level.FAIL]
+    slow = Running(status={"pid": 1, "calls": 3}, workers={0: worker(longest_pass_ms=31.0)})
+    assert found(checks.processes, settings, slow)[1].level is Level.WARN
+
+
+def test_the_fast_path_and_why(settings):
+    assert "python would be loaded (auto takes" in one(checks.fast_path, settings).text
+    running = Running(workers={0: worker(), 1: worker(fast_path="native")})
+    assert one(checks.fast_path, settings, running).level is Level.WARN
+    running = Running(workers={0: worker()})
+    assert one(checks.fast_path, settings, running).text.startswith("python (auto takes")
+
+
+def test_more_workers_than_processors(settings):
+    relay = dataclasses.replace(settings.relay, workers=9)
+    finding = one(checks.processors, dataclasses.replace(settings, relay=relay))
+    assert finding.level is Level.WARN
+
+
+# The real machine
+
+
+def test_the_machine_finds_the_holder_of_a_port():
+    machine = Machine()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mine:
+        mine.bind(("127.0.33.9", 0))
+        port = mine.getsockname()[1]
+        assert machine.holder("udp", "127.0.33.9", port).pid == os.getpid()
+        assert machine.holder("udp", "127.0.33.8", port) is None
+        assert port in machine.udp_ports("127.0.33.9")
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as mine:
+        mine.bind(("::1", 0))
+        mine.listen()
+        assert machine.holder("tcp", "::1", mine.getsockname()[1]).pid == os.getpid()
+
+
+def test_the_machine_reads_its_own_limits():
+    machine = Machine()
+    assert machine.number("net.core.rmem_max", 0) > 0
+    assert len(machine.ephemeral_ports()) > 0
+    assert machine.open_files()[1] > 0
+    assert machine.sysctl("no.such.thing") == ""
+
+
+def test_the_command_ends_with_1_on_a_failure_and_0_without(settings, tmp_path):
+    path = str(tmp_path / "sbc.yaml")
+    runner = CliRunner()
+    result = runner.invoke(app, ["doctor", "--config", path])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("ok    config       ")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.33.1", 5060))
+        result = runner.invoke(app, ["doctor", "--config", path, "--json"])
+    assert result.exit_code == 1
+    assert any(line["level"] == "fail" for line in json.loads(result.output))
+
+
+def test_the_command_shows_what_is_wrong_with_the_file(tmp_path):
+    path = tmp_path / "sbc.yaml"
+    path.write_text("realms: 7\n")
+    result = CliRunner().invoke(app, ["doctor", "--config", str(path)])
+    assert result.exit_code == 1
+    assert result.output.startswith("fail  config")
