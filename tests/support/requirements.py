@@ -24,7 +24,7 @@ KINDS = tuple(_TOOLS)
 
 
 def required() -> frozenset[str]:
-    """The kinds of test that must not be skipped: `SBC_REQUIRE=e2e,netns`."""
+    """The kinds of test that must not be skipped: `SBC_REQUIRE=e2e,netns`. Raises ValueError."""
     asked = frozenset(filter(None, os.environ.get("SBC_REQUIRE", "").split(",")))
     unknown = asked - set(KINDS)
     if unknown:
@@ -46,7 +46,9 @@ def missing(kind: str) -> str | None:
 
 
 def _find(tool: str) -> str | None:
-    return shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin")
+    """Where a command is; Debian keeps some out of an ordinary user's path."""
+    beside = os.environ.get("SBC_TOOL_PATH", "/usr/sbin:/sbin")
+    return shutil.which(tool) or shutil.which(tool, path=beside)
 
 
 def _may_capture() -> bool:
