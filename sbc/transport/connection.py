@@ -39,16 +39,17 @@ class TcpConnection:
     """
 
     __slots__ = (
+        "_hop",
         "_offset",
         "_opened",
         "_queue",
         "error",
         "framer",
-        "hop",
         "incoming",
         "is_open",
         "last_received",
         "last_written",
+        "number",
         "partial_since",
         "queued_bytes",
         "received_any",
@@ -61,8 +62,8 @@ class TcpConnection:
     def __init__(
         self, hop: Hop, sock: socket.socket, *, incoming: bool, trusted: bool, now: float
     ) -> None:
-        self.hop: Final = hop
-        """What the sink is told: our listener, their address, this connection's number."""
+        self._hop: Final = (hop.realm, hop.listener, hop.transport, hop.host, hop.port)
+        self.number: Final = hop.connection
         self.sock: Final = sock
         self.incoming: Final = incoming
         self.trusted: Final = trusted
@@ -85,6 +86,12 @@ class TcpConnection:
         self.queued_bytes = 0
         self._queue: deque[bytes] = deque()
         self._offset = 0
+
+    @property
+    def hop(self) -> Hop:
+        """What the sink is told: our listener, their address, this connection's number. A fresh
+        one each time, because the core notes in its own where its next message shall go."""
+        return Hop(*self._hop, self.number)
 
     def prepare(self) -> None:
         """Set what every SIP stream wants: no delay, and a dead peer found in seconds."""

@@ -165,7 +165,7 @@ class TcpTransport:
             return self._fail_later(hop, data, error)
         self.counters["sent"] += 1
         self._watch(connection)
-        return connection.hop.connection
+        return connection.number
 
     def close_connection(self, number: int) -> None:
         """Close one connection, if it is there; the sink hears `closed` soon."""
@@ -396,7 +396,7 @@ class TcpTransport:
 
     def _forget(self, connection: TcpConnection) -> None:
         hop = connection.hop
-        del self._by_number[hop.connection]
+        del self._by_number[connection.number]
         key = (hop.listener, hop.host, hop.port)
         if self._by_address.get(key) is connection:
             del self._by_address[key]

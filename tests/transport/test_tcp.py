@@ -152,6 +152,21 @@ async def test_a_response_to_a_closed_connection_goes_to_the_via_address_anew():
         assert await stream.receive_some() == b"late"
 
 
+async def test_what_the_core_writes_into_a_hop_does_not_reach_the_connection():
+    async with running() as (transport, sink):
+        peer = await dial(transport)
+        await peer.send_all(message())
+        await sink.until(lambda s: s.messages)
+        sink.messages[0][1].connection = 77
+        await peer.send_all(message(2))
+        await sink.until(lambda s: len(s.messages) == 2)
+        assert sink.messages[1][1].connection == 1
+        await peer.aclose()
+        await sink.until(lambda s: s.ends)
+        assert sink.ends[0][0].connection == 1
+        assert len(transport) == 0
+
+
 async def test_an_outgoing_connection_starts_from_our_host_and_is_used_again():
     async with running("127.0.0.2") as (transport, sink):
         waiting = await wait_for_calls()
