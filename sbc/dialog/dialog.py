@@ -97,8 +97,8 @@ class Dialog:
             ParseError: a malformed Contact, From, To or Record-Route.
         """
         contact = request.contact
-        if contact is None:
-            raise RemoteProtocolError("expected a Contact in a request that makes a dialog")
+        if contact is None or contact.uri == b"*":
+            raise RemoteProtocolError("expected a Contact URI in a request that makes a dialog")
         local_party = request.first(b"to") or b""
         if not request.to_tag:
             local_party = b"%b;tag=%b" % (local_party, local_tag)

@@ -49,10 +49,16 @@ def route(target: bytes, routes: Sequence[bytes]) -> Routing:
     strict = [b"Route: %b\r\n" % value for value in routes[1:]]
     strict.append(b"Route: <%b>\r\n" % target)
     # §19.1.1, table 1: a Request-URI has no headers and no method parameter.
-    return Routing(_as_request_uri(first), b"".join(strict), first)
+    return Routing(_as_request_uri(first, uri), b"".join(strict), first)
 
 
-def _as_request_uri(uri: bytes) -> bytes:
-    """Without what a Request-URI may not have (§12.2.1.1, §19.1.1): headers and `method`."""
-    params = uri.partition(b"?")[0].split(b";")
-    return b";".join([params[0], *[p for p in params[1:] if p[:7].lower() != b"method="]])
+def _as_request_uri(raw: bytes, uri: SipUri) -> bytes:
+    """`raw` without what a Request-URI may not have."""
+    if uri.headers:
+        raw = raw[: -len(uri.headers) - 1]
+    if b"method" not in uri.params:
+        return raw
+    user, at, rest = raw.rpartition(b"@")  # the user part may hold a `;` of its own
+    host, *params = rest.split(b";")
+    kept = [param for param in params if param.partition(b"=")[0].lower() != b"method"]
+    return user + at + b";".join([host, *kept])
