@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from sbc.transaction.layer import TimedOut
 from sbc.transaction.timers import Cell
-from tests.transaction.build import UDP_HOP, Bench, client_request
+from tests.transaction.build import UDP_HOP, Bench, client_request, theirs
 
 
 class Mine(IntEnum):
@@ -43,3 +43,14 @@ def test_with_nothing_armed_nothing_is_due() -> None:
     assert bench.layer.next_due() == 100.5
     bench.layer.arm_user(Cell("soon"), Mine.SOON, 0.5, 0.0)
     assert bench.layer.next_due() == 0.5
+
+
+def test_what_belongs_to_a_live_transaction_is_known() -> None:
+    bench = Bench()
+    assert not bench.layer.knows(theirs(), UDP_HOP)
+    bench.respond(bench.receive(theirs()), 486)
+    assert bench.layer.knows(theirs(), UDP_HOP)
+    assert bench.layer.knows(theirs(b"ACK"), UDP_HOP)
+    assert not bench.layer.knows(theirs(b"CANCEL"), UDP_HOP)
+    bench.run(40.0)
+    assert not bench.layer.knows(theirs(), UDP_HOP)
