@@ -76,7 +76,7 @@ def is_ipv6(value: bytes) -> bool:
     left, gap, right = value.replace(b":::", b"::").partition(b"::")
     groups = [*(left.split(b":") if left else ()), *(right.split(b":") if right else ())]
     count = len(groups)
-    if groups and b"." in groups[-1]:
+    if b"." in value.rpartition(b":")[2]:
         octets = groups.pop().split(b".")
         if len(octets) != 4 or any(decimal(octet, 255) is None for octet in octets):
             return False

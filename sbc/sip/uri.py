@@ -32,6 +32,7 @@ _SIP: Final = re.compile(
 # Never `"<>`: what is taken for a URI can always be written back in <>.
 _OTHER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):([!#-;=?-~\x80-\xff]++)")
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNSAFE: Final = re.compile(rb"[^A-Za-z0-9.!*+_~$&/:'()-]")
 # §19.1.4: present in one URI only, these make two URIs different.
 _SIGNIFICANT: Final = (b"user", b"ttl", b"method", b"maddr", b"transport")
 
@@ -57,6 +58,21 @@ class SipUri:
     def transport(self) -> bytes:
         """The `transport` parameter in upper case, as Via writes it; b"" where there is none."""
         return self.params.get(b"transport", b"").upper()
+
+    def __bytes__(self) -> bytes:
+        """The URI; what is not a legal parameter name as it stands is escaped again."""
+        parts = [self.scheme, b":"]
+        if self.user:
+            parts += [self.user, b":", self.password, b"@"] if self.password else [self.user, b"@"]
+        parts.append(b"[%b]" % self.host if b":" in self.host else self.host)
+        if self.port is not None:
+            parts.append(b":%d" % self.port)
+        for name, value in self.params.items():
+            name = _UNSAFE.sub(lambda match: b"%%%02X" % match[0][0], name)
+            parts += [b";", name, b"=", value] if value else [b";", name]
+        if self.headers:
+            parts += [b"?", self.headers]
+        return b"".join(parts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SipUri) and self._key() == other._key() and self._agrees(other)
