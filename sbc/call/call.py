@@ -149,17 +149,17 @@ class Call:
             if self._takes(response, now):
                 self.handle(Input.SUCCESS, response, now)
         else:
-            self._target_failed(status, f"target answered {status}", Cause.REJECTED, now)
+            self._target_failed(status, f"target answered {status}", Cause.REJECTED, response, now)
 
     def target_silent(self, leg: Leg, now: float) -> None:
         """Timer B, or no final answer after our CANCEL."""
-        self._target_failed(408, "target did not answer", Cause.NO_RESPONSE, now)
+        self._target_failed(408, "target did not answer", Cause.NO_RESPONSE, None, now)
 
     def target_unreachable(self, leg: Leg, now: float) -> None:
         """The INVITE could not be carried; an `auto` trunk's TCP falls back to UDP."""
         if self.state is State.CALLING and leg.hop.transport == TCP and self._over_udp(now):
             return
-        self._target_failed(503, "target unreachable", Cause.UNREACHABLE, now)
+        self._target_failed(503, "target unreachable", Cause.UNREACHABLE, None, now)
 
     def leg_acked(self, leg: Leg, now: float) -> None:
         """An ACK to a 2xx of ours; only the caller's first one changes anything."""
@@ -248,7 +248,7 @@ class Call:
             except ProtocolError as error:
                 self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
         self.record.rang(self.core.wall(now))
-        a.ring(response.status, fork, self._crossing(response), body, now)
+        a.ring(response.status, fork, self._crossing(response, a), body, now)
 
     def _answer(self, message: object, now: float) -> None:
         response, a, b = _response(message), self.a, self._called()
@@ -256,7 +256,7 @@ class Call:
         fork = self._fork(response)
         b.negotiation = fork.negotiation_b
         body = fork.negotiation_a.local
-        a.answer(response.status, fork, self._crossing(response), body, now)
+        a.answer(response.status, fork, self._crossing(response, a), body, now)
         self.record.answered(response.status, self.core.wall(now))
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
 
@@ -269,13 +269,13 @@ class Call:
         self._fail(Ending(self.record.cause, "border", self.record.reason, self.refusal), now)
 
     def _refuse(self, message: object, now: float) -> None:
-        head = self._crossing(message) if isinstance(message, Response) else b""
+        head = self._crossing(message, self.a) if isinstance(message, Response) else b""
         self._refuse_caller(self.refusal, head, now)
 
     def _abandon(self, message: object, now: float) -> None:
         self._refuse_caller(self.refusal, b"", now)
-        head = self._crossing(message) if isinstance(message, Request) else b""
         b = self._called()
+        head = self._crossing(message, b) if isinstance(message, Request) else b""
         if b.dialog is None:
             b.cancel(head, now)
         else:  # only where a fault of ours came between its answer and the caller's
@@ -285,10 +285,11 @@ class Call:
         self.exchange.connected()
 
     def _bye_to_a(self, message: object, now: float) -> None:
-        self.a.bye(now, self._reason(message))
+        self.a.bye(now, self._reason(message, self.a))
 
     def _bye_to_b(self, message: object, now: float) -> None:
-        self._called().bye(now, self._reason(message))
+        b = self._called()
+        b.bye(now, self._reason(message, b))
 
     def _bye_to_both(self, message: object, now: float) -> None:
         self._bye_to_a(message, now)
@@ -296,14 +297,16 @@ class Call:
 
     # Targets
 
-    def _target_failed(self, status: int, reason: str, cause: Cause, now: float) -> None:
+    def _target_failed(
+        self, status: int, reason: str, cause: Cause, response: Response | None, now: float
+    ) -> None:
         """One target is done with; the next one, or the caller's final answer."""
         self._disarm()
         self.refusal = _caller_status(status)
         if self.state in (State.CALLING, State.RINGING):
             self.record.close(cause, "b", reason)
         more = bool(self.targets) and status in _RETRY_STATUSES
-        self.handle(Input.RETRY if more else Input.REFUSED, None, now)
+        self.handle(Input.RETRY if more else Input.REFUSED, response, now)
 
     def _may_use(self, target: Target, now: float) -> bool:
         """Whether the target's trunk has room for the call."""
@@ -452,13 +455,14 @@ class Call:
             b.forks[response.to_tag] = fork
         return fork
 
-    def _crossing(self, message: Message) -> bytes:
-        return crossing(message, names=self.names, hide=self.core.hide)
+    def _crossing(self, message: Message, leg: Leg) -> bytes:
+        """What of the other side's message goes along to the peer of `leg`."""
+        return crossing(message, names=self.names, hide=self.core.hide, host=leg.end.host)
 
-    def _reason(self, message: object) -> bytes:
+    def _reason(self, message: object, leg: Leg) -> bytes:
         """A peer's Reason crosses with its BYE; ours says what happened (RFC 3326)."""
         if isinstance(message, Request):
-            return self._crossing(message)
+            return self._crossing(message, leg)
         if isinstance(message, Ending):
             return b'Reason: SIP;cause=%d;text="%b"\r\n' % (
                 message.status,

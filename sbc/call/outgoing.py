@@ -82,9 +82,13 @@ def build_invite(
     uri = _request_uri(invite.target, host, peer.port)
     branch = leg.next_branch(mark)
     hops = invite.max_forwards
-    caller = party(_value(invite, b"from"), leg.end.host, leg.tag)
-    callee = party(_value(invite, b"to"), host, b"")
-    head = leg.end.contact(leg.token) + ALLOW + crossing(invite, names=names, hide=hide)
+    caller = party(_value(invite, b"from"), leg.end.host, leg.tag, hide)
+    callee = party(_value(invite, b"to"), host, hide=hide)
+    head = (
+        leg.end.contact(leg.token)
+        + ALLOW
+        + crossing(invite, names=names, hide=hide, host=leg.end.host)
+    )
     return ClientRequest(
         INVITE,
         uri,
