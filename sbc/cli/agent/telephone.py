@@ -6,8 +6,6 @@ of each other and of the border beyond what SIP tells them.
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +14,15 @@ import trio
 
 from sbc.cli.agent.endpoint import Arrival, Endpoint, Send
 from sbc.cli.agent.media import Address, MediaEnd
+from sbc.cli.agent.messages import (
+    Dialog,
+    audio_address,
+    build_request,
+    description,
+    new_branch,
+    token,
+    uri_host,
+)
 from sbc.errors import SbcError
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
@@ -29,8 +36,6 @@ _T2_S: Final = 4.0
 RING_S: Final = 0.1
 _TAIL_S: Final = 0.3
 _RECORD_ROUTE: Final = frozenset({b"record-route"})
-_CONNECTION: Final = re.compile(rb"^c=IN IP[46] ([^\r\n /]+)", re.MULTILINE)
-_AUDIO: Final = re.compile(rb"^m=audio ([0-9]+) ", re.MULTILINE)
 
 Say = Callable[[str], None]
 Reach = Callable[[Address], Address]
@@ -50,18 +55,6 @@ class Milestones:
     ended_s: float | None = None
 
 
-@dataclass(slots=True)
-class _Dialog:
-    """What the caller needs for ACK and BYE (RFC 3261 §12.1.2)."""
-
-    call_id: bytes
-    local: bytes
-    remote: bytes
-    target: bytes
-    routes: list[bytes]
-    address: Address
-
-
 class _Telephone:
     """What both have: an endpoint, media, and a reader of what comes."""
 
@@ -73,9 +66,7 @@ class _Telephone:
         """A BYE came."""
         self._say = say
         self._reach = reach
-        self._host = (
-            b"[%b]" % endpoint.host.encode() if ":" in endpoint.host else (endpoint.host.encode())
-        )
+        self._host = uri_host(endpoint.host)
 
     async def run(self) -> None:
         """Read what comes, for ever."""
@@ -97,18 +88,18 @@ class _Telephone:
             self.milestones.ended_s = trio.current_time()
             self.hung_up.set()
         elif request.method in (OPTIONS, CANCEL):
-            await reply(base.build(200, to_tag=_token()))
+            await reply(base.build(200, to_tag=token()))
         elif request.method != ACK:
-            await reply(base.build(501, to_tag=_token()))
+            await reply(base.build(501, to_tag=token()))
+
+    async def stop_at_bye(self, scope: trio.CancelScope) -> None:
+        """Cancel what goes on in `scope` when the other side hangs up."""
+        await self.hung_up.wait()
+        scope.cancel()
 
     def sdp(self) -> bytes:
         """PCMU here, both ways."""
-        host, family = self.endpoint.host.encode(), b"6" if ":" in self.endpoint.host else b"4"
-        number = 1 + secrets.randbits(30)
-        return (
-            b"v=0\r\no=- %d %d IN IP%b %b\r\ns=-\r\nc=IN IP%b %b\r\nt=0 0\r\n"
-            b"m=audio %d RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
-        ) % (number, number, family, host, family, host, self.media.port)
+        return description(self.endpoint.host, self.media.port)
 
     def contact(self, transport: str) -> bytes:
         """The Contact line."""
@@ -121,10 +112,10 @@ class _Telephone:
         Raises:
             CallFailed: no usable audio in it.
         """
-        host, audio = _CONNECTION.findall(message.body), _AUDIO.search(message.body)
-        if not host or audio is None or int(audio[1]) == 0:
+        address = audio_address(message.body)
+        if address is None:
             raise CallFailed(f"trunk {self.endpoint.trunk}: the SDP that came has no audio stream")
-        self.media.remote = self._reach((host[-1].decode("latin-1"), int(audio[1])))
+        self.media.remote = self._reach(address)
 
 
 class Caller(_Telephone):
@@ -157,15 +148,26 @@ class Caller(_Telephone):
             dialog = await self._invite(number, border)
         if scope.cancelled_caught:
             raise CallFailed(f"no answer to INVITE within {timeout_s:g} s: is the border running?")
-        self._say(f"talking for {duration_s:g} s, a tone each way")
-        await self.media.play(duration_s)
-        await trio.sleep(_TAIL_S)
+        await self._talk(duration_s)
         self._say("hanging up")
         with trio.move_on_after(timeout_s) as scope:
             await self._bye(dialog)
         if scope.cancelled_caught:
             raise CallFailed(f"no answer to BYE within {timeout_s:g} s")
         self.milestones.ended_s = trio.current_time()
+
+    async def _talk(self, duration_s: float) -> None:
+        """Play, and hear the other's last packets. Raises CallFailed if a BYE ends it."""
+        self._say(f"talking for {duration_s:g} s, a tone each way")
+        start = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.stop_at_bye, nursery.cancel_scope)
+            await self.media.play(duration_s)
+            await trio.sleep(_TAIL_S)
+            nursery.cancel_scope.cancel()
+        if self.hung_up.is_set():
+            passed_s = trio.current_time() - start
+            raise CallFailed(f"the border hung up after {passed_s:.1f} s")
 
     async def take_response(self, response: Response) -> None:
         waiting = self._waiting.get(response.via.branch)
@@ -177,20 +179,20 @@ class Caller(_Telephone):
         elif self._ack is not None and response.cseq_method == INVITE and response.status < 300:
             await self.endpoint.send(*self._ack, self._transport)  # our ACK was lost (§13.2.2.4)
 
-    async def _invite(self, number: str, border: Address) -> _Dialog:
-        name = f"[{border[0]}]" if ":" in border[0] else border[0]
-        dialog = _Dialog(
-            call_id=_token() + b"@" + self._host,
-            local=b"<sip:test@%b>;tag=%b" % (self._host, _token()),
-            remote=f"<sip:{number}@{name}:{border[1]}>".encode(),
-            target=f"sip:{number}@{name}:{border[1]}".encode(),
-            routes=[],
+    async def _invite(self, number: str, border: Address) -> Dialog:
+        name = uri_host(border[0]).decode()
+        uri = f"sip:{number}@{name}:{border[1]}".encode()
+        dialog = Dialog(
+            call_id=token() + b"@" + self._host,
+            local=b"<sip:test@%b>;tag=%b" % (self._host, token()),
+            remote=b"<%b>" % uri,
+            target=uri,
             address=border,
         )
         self._say(f"INVITE sent to {self._transport}:{name}:{border[1]}")
         self.milestones.invited_s = trio.current_time()
         head = self.contact(self._transport) + b"Content-Type: application/sdp\r\n"
-        branch = _branch()
+        branch = new_branch()
         request = self._build(INVITE, dialog, branch, head, self.sdp())
         response = await self._transact(request, branch, border, self._note_progress)
         self._confirm(dialog, response)
@@ -204,7 +206,7 @@ class Caller(_Telephone):
                 + (f" ({reason.decode('utf-8', 'replace')})" if reason else "")
             )
         self.milestones.answered_s = trio.current_time()
-        ack = self._build(ACK, dialog, _branch())
+        ack = self._build(ACK, dialog, new_branch())
         self._ack = (ack, dialog.address)
         await self._send(ack, dialog.address)
         self.take_sdp(response)
@@ -215,15 +217,15 @@ class Caller(_Telephone):
             self.milestones.rang_s = trio.current_time()
             self._say(f"{response.status} {response.reason.decode('utf-8', 'replace')}")
 
-    async def _bye(self, dialog: _Dialog) -> None:
+    async def _bye(self, dialog: Dialog) -> None:
         self._cseq += 1
-        branch = _branch()
+        branch = new_branch()
         request = self._build(BYE, dialog, branch)
         response = await self._transact(request, branch, dialog.address, lambda _: None)
         if response.status != 200:
             raise CallFailed(f"the border answered BYE with {response.status}")
 
-    def _confirm(self, dialog: _Dialog, response: Response) -> None:
+    def _confirm(self, dialog: Dialog, response: Response) -> None:
         dialog.remote = response.first(b"to") or dialog.remote
         if response.status >= 300:
             return
@@ -238,31 +240,17 @@ class Caller(_Telephone):
             dialog.address = (host, next_hop.port or 5060)
 
     def _build(
-        self, method: bytes, dialog: _Dialog, branch: bytes, head: bytes = b"", body: bytes = b""
+        self, method: bytes, dialog: Dialog, branch: bytes, head: bytes = b"", body: bytes = b""
     ) -> bytes:
         if method == INVITE:
             self._cseq += 1
-        routes = b"".join(b"Route: %b\r\n" % route for route in dialog.routes)
-        return (
-            b"%b %b SIP/2.0\r\nVia: SIP/2.0/%b %b:%d;rport;branch=%b\r\nMax-Forwards: 70\r\n"
-            b"%bFrom: %b\r\nTo: %b\r\nCall-ID: %b\r\nCSeq: %d %b\r\n%bContent-Length: %d\r\n\r\n%b"
-        ) % (
-            method,
-            dialog.target,
+        via = b"SIP/2.0/%b %b:%d;rport;branch=%b" % (
             self._transport.upper().encode(),
             self._host,
             self.endpoint.port,
             branch,
-            routes,
-            dialog.local,
-            dialog.remote,
-            dialog.call_id,
-            self._cseq,
-            method,
-            head,
-            len(body),
-            body,
         )
+        return build_request(method, dialog, via, self._cseq, head, body)
 
     async def _send(self, data: bytes, address: Address) -> None:
         await self.endpoint.send(data, address, self._transport)
@@ -334,7 +322,7 @@ class Answerer(_Telephone):
             await arrival.reply(self._last)
         elif self._branch:
             base = ReplyBase(request, arrival.source)
-            await arrival.reply(base.build(486, to_tag=_token()))
+            await arrival.reply(base.build(486, to_tag=token()))
         else:
             self._branch = request.via.branch
             user = getattr(parse_uri(request.uri), "user", None) or b""
@@ -344,7 +332,7 @@ class Answerer(_Telephone):
             nursery.start_soon(self._answer, request, base, arrival.reply)
 
     async def _answer(self, request: Request, base: ReplyBase, reply: Send) -> None:
-        tag = _token()
+        tag = token()
         transport = "tcp" if request.via.transport.upper() == b"TCP" else "udp"
         head = request.lines(_RECORD_ROUTE) + self.contact(transport)
         try:
@@ -367,13 +355,9 @@ class Answerer(_Telephone):
             await self._acknowledged.wait()
             nursery.cancel_scope.cancel()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_at_bye, nursery.cancel_scope)
+            nursery.start_soon(self.stop_at_bye, nursery.cancel_scope)
             await self.media.play(self._duration_s)
             nursery.cancel_scope.cancel()
-
-    async def _stop_at_bye(self, scope: trio.CancelScope) -> None:
-        await self.hung_up.wait()
-        scope.cancel()
 
     async def _repeat(self, reply: Send) -> None:
         """Our 200, until its ACK (§13.3.1.4)."""
@@ -382,11 +366,3 @@ class Answerer(_Telephone):
             await trio.sleep(wait_s)
             await reply(self._last)
             wait_s = min(2 * wait_s, _T2_S)
-
-
-def _token() -> bytes:
-    return secrets.token_hex(8).encode()
-
-
-def _branch() -> bytes:
-    return b"z9hG4bK" + _token()

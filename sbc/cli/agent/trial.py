@@ -82,7 +82,7 @@ class Trial:
     def verdict(self) -> str:
         """In a few words."""
         if self.error:
-            return "no call"
+            return "no whole call" if self.directions else "no call"
         heard = [one for one in self.directions if one.good]
         if len(heard) == 2:
             return "two-way audio" if self.released else "two-way audio, but the BYE was lost"

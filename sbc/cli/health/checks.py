@@ -37,7 +37,7 @@ def processes(settings: Settings, machine: Machine, running: Running) -> Iterato
             yield ok("border", "not running: what follows is about starting it")
         return
     pid, calls = running.status.get("pid", "?"), running.status.get("calls", "?")
-    yield ok("border", f"running, pid {pid}, {calls} calls")
+    yield ok("border", f"running, pid {pid}, calls: {calls}")
     missing = [slot for slot, one in running.workers.items() if isinstance(one, str)]
     if missing:
         reasons = "; ".join(f"worker {slot}: {running.workers[slot]}" for slot in missing)
