@@ -37,14 +37,12 @@ __all__ = ["InviteClient"]
 class InviteClient(ClientTransaction):
     """One INVITE of ours (RFC 3261 §17.1.1, RFC 6026 §7.2)."""
 
-    __slots__ = ("ack", "cancel_head", "cancel_sent", "cancel_wanted")
+    __slots__ = ("cancel_head", "cancel_sent", "cancel_wanted")
 
     def __init__(
         self, request: ClientRequest, hop: Hop, key: TransactionKey, user: User, arms: Arms
     ) -> None:
         super().__init__(request, hop, key, user, arms)
-        self.ack = b""
-        """The ACK to the failure, for the failure's retransmissions."""
         self.cancel_wanted = False
         """Given up before a provisional response came."""
         self.cancel_sent = False
@@ -87,15 +85,16 @@ def _accept(txn: InviteClient, response: Response) -> Sequence[Action]:
 
 
 def _acknowledge(txn: InviteClient, response: Response) -> Sequence[Action]:
-    txn.ack = txn.request.ack_for(response) if txn.request is not None else b""
+    ack = b"" if txn.request is None else txn.request.ack_for(response)
     txn.conclude()
+    txn.data = ack
     txn.user = None
     wait = Arm(Timer.D, 0.0) if txn.hop.reliable else txn.arms.d
-    return PassUp(response), Send(txn.ack), wait
+    return PassUp(response), Send(ack), wait
 
 
 def _acknowledge_again(txn: InviteClient, response: Response) -> Sequence[Action]:
-    return (Send(txn.ack),)
+    return (Send(txn.data),)
 
 
 def _cancel_later(txn: InviteClient, event: Input) -> Sequence[Action]:

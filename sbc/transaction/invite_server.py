@@ -10,12 +10,10 @@ own: the user always answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Final
 
 from sbc.sip.message import Request
-from sbc.sip.status import ACK
-from sbc.transaction.events import Action, Arm, Event, Input, Key, Respond, Send, Signal, State
+from sbc.transaction.events import Action, Arm, Event, Input, Respond, Send, Signal, State
 from sbc.transaction.machine import (
     NOTHING,
     ServerTransaction,
@@ -23,6 +21,7 @@ from sbc.transaction.machine import (
     absorb,
     end,
     pass_up,
+    server_input,
     time_out,
     unexpected,
 )
@@ -39,24 +38,12 @@ class InviteServer(ServerTransaction):
     __slots__ = ()
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
-        key = _key(event)
+        key = server_input(event)
         row = _TABLE.get((self.state, key))
         if row is None:
             return unexpected(key)
         effect, self.state = row
         return effect(self, event)
-
-
-def _key(event: Event) -> Key:
-    if type(event) is Respond:
-        if event.status >= 300:
-            return Input.RESPOND_FAILURE
-        return Input.RESPOND_SUCCESS if event.status >= 200 else Input.RESPOND_PROVISIONAL
-    if type(event) is Request:
-        return Input.ACK if event.method == ACK else Input.REQUEST
-    if isinstance(event, IntEnum):
-        return event
-    return Input.SUCCESS  # a response, not for a server: no row has it
 
 
 def _send_last(txn: InviteServer, event: Event) -> Sequence[Action]:

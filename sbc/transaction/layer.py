@@ -219,10 +219,6 @@ class TransactionLayer:
             return Cancel(txn, self._servers.get(invite_key(key)))
         return New(txn)
 
-    def knows(self, request: Request, hop: Hop) -> bool:
-        """Whether a request belongs to a live transaction, so costs little: for overload."""
-        return server_key(request, hop.realm) in self._servers
-
     def respond(self, txn: ServerTransaction, status: int, data: bytes, now: float) -> None:
         """Answer a request of theirs, on `txn.hop`.
 

@@ -13,7 +13,18 @@ from enum import IntEnum
 from typing import Any, Final, TypeAlias
 
 from sbc.sip.message import Request, Response
-from sbc.transaction.events import Action, Arms, Event, Input, Key, PassUp, Signal, State
+from sbc.sip.status import ACK
+from sbc.transaction.events import (
+    Action,
+    Arms,
+    Event,
+    Input,
+    Key,
+    PassUp,
+    Respond,
+    Signal,
+    State,
+)
 from sbc.transaction.hop import Hop
 from sbc.transaction.request import ClientRequest
 from sbc.transaction.timers import Cell, Timer, User
@@ -29,6 +40,7 @@ __all__ = [
     "end",
     "lose",
     "pass_up",
+    "server_input",
     "time_out",
     "unexpected",
 ]
@@ -45,11 +57,19 @@ _UNEXPECTED: Final[Sequence[Action]] = (Signal.IGNORED,)
 _END: Final[Sequence[Action]] = (Signal.ENDED,)
 _TIME_OUT: Final[Sequence[Action]] = (Signal.TIMED_OUT, Signal.ENDED)
 _LOSE: Final[Sequence[Action]] = (Signal.TRANSPORT_LOST, Signal.ENDED)
-_RESPONSES: Final = (
-    *(Input.PROVISIONAL,) * 2,  # by hundreds of the status, which the parser holds to 100..699
+# Bound once: looking a member up in its enum costs as much as looking the row up in the table.
+_IDLE: Final = State.IDLE
+_RESPONSES: Final = (  # by hundreds of the status, which the parser holds to 100..699
+    *(Input.PROVISIONAL,) * 2,
     Input.SUCCESS,
     *(Input.FAILURE,) * 4,
 )
+_ANSWERS: Final = (  # the same for answers of ours
+    *(Input.RESPOND_PROVISIONAL,) * 2,
+    Input.RESPOND_SUCCESS,
+    *(Input.RESPOND_FAILURE,) * 4,
+)
+_REQUEST: Final = Input.REQUEST
 
 
 class ClientTransaction:
@@ -80,12 +100,12 @@ class ClientTransaction:
         self.request: ClientRequest | None = request
         """What was sent, and what ACK and CANCEL are made of. None once a final response is in."""
         self.data = request.data
-        """Its bytes, for retransmissions. Empty once a final response is in."""
+        """What is sent again: the request, after a failure its ACK, after another final nothing."""
         self.hop = hop
         self.key = key
         self.user: User | None = user
         self.arms = arms
-        self.state = State.IDLE
+        self.state = _IDLE
         self.interval_s = 0.0
         """The last interval of timer A or E."""
         self.cell = Cell(self)
@@ -130,7 +150,7 @@ class ServerTransaction:
         self.key = key
         self.user: User | None = None
         self.arms = arms
-        self.state = State.IDLE
+        self.state = _IDLE
         self.interval_s = 0.0
         """The last interval of timer G."""
         self.last = b""
@@ -148,7 +168,18 @@ def client_input(event: Event) -> Key:
         return _RESPONSES[event.status // 100]
     if isinstance(event, IntEnum):
         return event
-    return Input.REQUEST  # not for a client: no row has it
+    return _REQUEST  # not for a client: no row has it
+
+
+def server_input(event: Event) -> Key:
+    """What an event is to a server's table."""
+    if type(event) is Respond:
+        return _ANSWERS[event.status // 100]
+    if type(event) is Request:
+        return Input.ACK if event.method == ACK else _REQUEST
+    if isinstance(event, IntEnum):
+        return event
+    return Input.SUCCESS  # a response, not for a server: no row has it
 
 
 def unexpected(key: Key) -> Sequence[Action]:

@@ -9,13 +9,19 @@ machine ends in silence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Final
 
 from sbc.sip.message import Request
-from sbc.sip.status import ACK
 from sbc.transaction.events import Action, Arm, Event, Input, Key, PassUp, Respond, Send, State
-from sbc.transaction.machine import ServerTransaction, Table, absorb, end, lose, unexpected
+from sbc.transaction.machine import (
+    ServerTransaction,
+    Table,
+    absorb,
+    end,
+    lose,
+    server_input,
+    unexpected,
+)
 from sbc.transaction.timers import Timer
 
 __all__ = ["NonInviteServer"]
@@ -36,18 +42,9 @@ class NonInviteServer(ServerTransaction):
 
 
 def _key(event: Event) -> Key:
-    if type(event) is Respond:
-        status = event.status
-        if 100 < status < 200 or status == 408:
-            return Input.RESPOND_UNLAWFUL
-        if status >= 300:
-            return Input.RESPOND_FAILURE
-        return Input.RESPOND_SUCCESS if status >= 200 else Input.RESPOND_PROVISIONAL
-    if type(event) is Request:
-        return Input.ACK if event.method == ACK else Input.REQUEST
-    if isinstance(event, IntEnum):
-        return event
-    return Input.SUCCESS  # a response, not for a server: no row has it
+    if type(event) is Respond and (event.status == 408 or 100 < event.status < 200):
+        return Input.RESPOND_UNLAWFUL
+    return server_input(event)
 
 
 def _begin(txn: NonInviteServer, request: Request) -> Sequence[Action]:

@@ -168,7 +168,7 @@ def test_the_request_and_its_user_are_let_go_with_the_failure() -> None:
     request = client_request()
     txn = bench.layer.request(request, UDP_HOP, "user", 0.0)
     bench.layer.receive_response(answer(request.data, 486), UDP_HOP, 0.1)
-    assert (txn.request, txn.user, txn.data) == (None, None, b"")
+    assert (txn.request, txn.user) == (None, None)
 
 
 def test_the_request_is_let_go_with_a_2xx_and_its_user_may_be_replaced() -> None:
