@@ -16,7 +16,7 @@ from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
 from sbc.config.models import Border, Listener, Media, Trunk
 from sbc.config.problems import Problem
-from sbc.config.source import Path, Source, spell
+from sbc.config.source import Path, Source
 
 __all__ = ["Findings", "crosscheck"]
 
@@ -98,7 +98,7 @@ def _listeners_are_apart(context: _Context) -> None:
                 context.error(
                     path,
                     f"expected an address and port of its own, got {transport}:"
-                    f"{_host_port(host, port)}, which {spell(other_path)} has",
+                    f"{_host_port(host, port)}, which {context.source.spell(other_path)} has",
                 )
                 break
         seen.append((transport, host, port, path))
@@ -153,7 +153,7 @@ def _media_ports(context: _Context) -> None:
                 context.error(
                     (*path, "ports"),
                     f"expected ports of its own on {media.address}, got {written}, which overlaps"
-                    f" {spell(other_path)} ({other.ports[0]}-{other.ports[1]})",
+                    f" {context.source.spell(other_path)} ({other.ports[0]}-{other.ports[1]})",
                 )
         seen.append((media, path))
         for _, listener_path, one in _listeners(context):
@@ -162,7 +162,7 @@ def _media_ports(context: _Context) -> None:
                 context.error(
                     (*path, "ports"),
                     f"expected ports that no listener has, got {written}, which holds port {port}"
-                    f" of {spell(listener_path)}",
+                    f" of {context.source.spell(listener_path)}",
                 )
         if context.host.ephemeral is not None:
             low, high = context.host.ephemeral
@@ -257,8 +257,8 @@ def _routes_lead_somewhere(context: _Context) -> None:
             what = f'number "{route.number}"' if route.number else "any number"
             context.error(
                 path,
-                f"expected another number than {spell(first)}, got {what} from {route.source}"
-                " again",
+                f"expected another number than {context.source.spell(first)}, got {what} from"
+                f" {route.source} again",
             )
 
 

@@ -156,18 +156,24 @@ def _without(data: Any, broken: set[Path]) -> tuple[object, list[int]]:  # noqa:
         return {}, []
     pruned = deepcopy(data)
     for path in broken:
-        if path[0] == "routes" and len(path) == 2:
-            continue
-        holder = pruned
-        for part in path[:-1]:
-            if isinstance(part, int) and not isinstance(holder, list):
-                continue  # a list of one without its brackets
-            holder = holder[part]
-        if isinstance(holder, dict):
-            holder.pop(path[-1], None)
+        if path[0] != "routes" or len(path) > 2:
+            _drop(pruned, path)
     routes = pruned.get("routes")
     if not isinstance(routes, list):
         return pruned, []
     left = [index for index in range(len(routes)) if ("routes", index) not in broken]
     pruned["routes"] = [routes[index] for index in left]
     return pruned, left
+
+
+def _drop(data: Any, path: Path) -> None:  # noqa: ANN401
+    """Take the key at `path` out, if it is there (one of its parents may have gone before)."""
+    for part in path[:-1]:
+        if isinstance(part, int) and not isinstance(data, list):
+            continue  # a list of one without its brackets
+        try:
+            data = data[part]
+        except (LookupError, TypeError):
+            return
+    if isinstance(data, dict):
+        data.pop(path[-1], None)

@@ -137,7 +137,7 @@ def _expand(data: Any, path: Path) -> None:  # noqa: ANN401
     """Write a shorthand string on the way to `path` as the mapping that it stands for."""
     for end in range(len(path) - 1, 0, -1):
         there, value = find(data, path[:end])
-        if not there or not isinstance(value, str):
+        if not there or not isinstance(value, str) or isinstance(path[end], int):
             continue
         of_list = path[:end] if isinstance(path[end - 1], int) else (*path[:end], 0)
         key = of_list[-2]

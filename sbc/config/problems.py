@@ -25,7 +25,10 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        return ": ".join(part for part in (where, self.key, self.text) if part)
+        line = ": ".join(part for part in (where, self.key, self.text) if part)
+        if line.isprintable():
+            return line
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)  # stays one line
 
 
 class ConfigError(SbcError):

@@ -67,9 +67,11 @@ class Source:
             node, key = self._find(self.nearest(path))
         mark = (key if at_key and key is not None else node or _NOWHERE).start_mark
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-        return Problem(
-            path=self.path, line=line, column=column, key=spell(self._real(path)), text=text
-        )
+        return Problem(path=self.path, line=line, column=column, key=self.spell(path), text=text)
+
+    def spell(self, path: Path) -> str:
+        """`path` as operators write it, and as this file has it."""
+        return spell(self._real(path))
 
     def values(self) -> object:
         """The whole document as plain values; what is wrong with it goes to `problems`."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -18,7 +17,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from sbc.config.problems import ConfigError
+from sbc.config.problems import ConfigError, Problem
 from sbc.config.source import Odd, Source, parse
 
 __all__ = ["render", "rewrite"]
@@ -31,21 +30,31 @@ _WIDE: Final = 100
 
 
 def rewrite(source: Source, data: object) -> str:
-    """The text of `source` with the values `data` instead of its own. Raises nothing.
+    """The text of `source` with the values `data` instead of its own.
 
     Args:
         data: what `parse(result).data` shall be: dict, list, str, int, float, bool, None.
+
+    Raises ConfigError if nothing that holds `data` can be made of this text.
     """
     if source.root is not None and not _has_aliases(source.root, set()):
         try:
             edits = list(_Differ(source.text).edits(source.root, data))
         except _Unusual:
             pass
+        except _ByHand:
+            raise _by_hand(source) from None
         else:
             text = _apply(source.text, edits)
             if _holds(text, data):
                 return text
-    return _round_trip(source, data)
+    try:
+        text = _round_trip(source, data)
+    except Exception as error:  # a library, on a text that nobody writes
+        raise _by_hand(source) from error
+    if not _holds(text, data):
+        raise _by_hand(source)
+    return text
 
 
 def render(value: object) -> str:
@@ -63,12 +72,27 @@ def render(value: object) -> str:
         return value.written
     if isinstance(value, str):
         plain = _PLAIN.match(value) and value.lower() not in _WORDS
-        return value if plain else json.dumps(value, ensure_ascii=not value.isprintable())
+        return value if plain else _quoted(value)
     return f"{value}"
+
+
+def _by_hand(source: Source) -> ConfigError:
+    text = "is laid out in a way that no command can change; change it with an editor"
+    return ConfigError([Problem(path=source.path, text=text)])
+
+
+def _quoted(text: str) -> str:
+    """A double-quoted scalar (YAML 1.2 §5.7): what is not printable is escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'
 
 
 class _Unusual(Exception):
     """A layout that this module does not edit in place."""
+
+
+class _ByHand(Exception):
+    """A layout in which a comment would be lost, by us and by the round trip."""
 
 
 class _Differ:
@@ -79,9 +103,10 @@ class _Differ:
 
     def edits(self, node: Node, new: object) -> Iterator[tuple[int, int, str]]:
         """What to do so that `node`, the whole document, holds `new`."""
-        if not isinstance(node, MappingNode) or not isinstance(new, dict) or node.flow_style:
-            raise _Unusual
-        yield from self._block_mapping(node, new, top=True)
+        if self._is_block(node) and isinstance(node, MappingNode) and isinstance(new, dict):
+            yield from self._block_mapping(node, new, top=True)
+        else:
+            yield from self._value(None, node, new)
 
     def _value(self, key: Node | None, node: Node, new: object) -> Iterator[tuple[int, int, str]]:
         """A value that exists on both sides."""
@@ -192,39 +217,71 @@ class _Differ:
         self, node: MappingNode, new: dict[str, Any]
     ) -> Iterator[tuple[int, int, str]]:
         names = [key.value for key, _ in node.value]
-        if any(name not in new for name in names):
-            kept = [
-                self._text[key.start_mark.index : self._end(value)]
-                if _same(value, new[key.value])
-                else f"{render(key.value)}: {render(new[key.value])}"
-                for key, value in node.value
-                if key.value in new
-            ]
-            added = [f"{render(n)}: {render(v)}" for n, v in new.items() if n not in names]
-            yield self._flow(node, kept + added)
+        added = [f"{render(n)}: {render(v)}" for n, v in new.items() if n not in names]
+        kept = [name in new for name in names]
+        if all(kept) or self._is_commented(node):
+            for key, value in node.value:
+                if key.value in new:
+                    yield from self._value(key, value, new[key.value])
+            spans = [(key.start_mark.index, self._end(value)) for key, value in node.value]
+            yield from self._flow_lines(spans, kept, added)
             return
-        for key, value in node.value:
-            yield from self._value(key, value, new[key.value])
-        added = [f", {render(n)}: {render(v)}" for n, v in new.items() if n not in names]
-        if added:
-            at = self._end(node.value[-1][1])
-            yield at, at, "".join(added)
+        old = [
+            self._text[key.start_mark.index : self._end(value)]
+            if _same(value, new[key.value])
+            else f"{render(key.value)}: {render(new[key.value])}"
+            for key, value in node.value
+            if key.value in new
+        ]
+        yield self._flow(node, old + added)
 
     def _flow_sequence(self, node: SequenceNode, new: list[Any]) -> Iterator[tuple[int, int, str]]:
-        texts = {
-            _key(_plain(one)): self._text[one.start_mark.index : self._end(one)]
-            for one in node.value
-        }
-        yield self._flow(node, [texts.get(_key(one)) or render(one) for one in new])
+        spans = [(one.start_mark.index, self._end(one)) for one in node.value]
+        old_keys = [_key(_plain(one)) for one in node.value]
+        new_keys = [_key(one) for one in new]
+        if self._is_commented(node):
+            kept = [key in new_keys for key in old_keys]
+            left = [key for key in old_keys if key in new_keys]
+            if new_keys[: len(left)] != left:
+                raise _ByHand
+            yield from self._flow_lines(spans, kept, [render(one) for one in new[len(left) :]])
+            return
+        texts = {key: self._text[a:b] for key, (a, b) in zip(old_keys, spans, strict=True)}
+        entries = [texts.get(key) or render(one) for key, one in zip(new_keys, new, strict=True)]
+        yield self._flow(node, entries)
+
+    def _is_commented(self, node: Node) -> bool:
+        """Whether there is a # in the collection that is not part of a value."""
+        at = node.start_mark.index
+        for start, end in _scalars(node):
+            if "#" in self._text[at:start]:
+                return True
+            at = end
+        return "#" in self._text[at : node.end_mark.index]
 
     def _flow(self, node: Node, entries: list[str]) -> tuple[int, int, str]:
         """A flow collection with other entries and its own brackets and inner spaces."""
         start, end = node.start_mark.index, node.end_mark.index
         text = self._text[start:end]
-        if "#" in text:
-            raise _Unusual
         space = " " if text[1:2] == " " else ""
         return start, end, f"{text[0]}{space}{', '.join(entries)}{space}{text[-1]}"
+
+    def _flow_lines(
+        self, spans: list[tuple[int, int]], kept: list[bool], added: list[str]
+    ) -> Iterator[tuple[int, int, str]]:
+        """Entries of a flow collection that go with their lines, and new ones after the last."""
+        for (start, end), stays in zip(spans, kept, strict=True):
+            if not stays:
+                line = re.compile(r",?[ ]*(#[^\n]*)?\n").match(self._text, end)
+                begin = self._text.rfind("\n", 0, start) + 1
+                if line is None or self._text[begin:start].strip():
+                    raise _ByHand
+                yield begin, line.end(), ""
+        if added:
+            last = [end for (_, end), stays in zip(spans, kept, strict=True) if stays]
+            if not last:
+                raise _ByHand
+            yield last[-1], last[-1], "".join(f", {one}" for one in added)
 
     def _end(self, node: Node) -> int:
         """Where the node's last character is, plus one; a block's end mark lies further on."""
@@ -257,6 +314,19 @@ class _Differ:
         if match is None:
             raise _Unusual
         return match.end()
+
+
+def _scalars(node: Node) -> Iterator[tuple[int, int]]:
+    """Where the single values in a node are, in the order of the text."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            yield from _scalars(key)
+            yield from _scalars(value)
+    elif isinstance(node, SequenceNode):
+        for one in node.value:
+            yield from _scalars(one)
+    else:
+        yield node.start_mark.index, node.end_mark.index
 
 
 def _entry(name: str, value: object, indent: str, top: bool) -> str:
