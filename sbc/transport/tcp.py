@@ -30,19 +30,18 @@ from sbc.transaction.hop import TCP, Hop
 from sbc.transport.base import StreamSink
 from sbc.transport.connection import TcpConnection
 from sbc.transport.opening import explain, family_of, is_unicast, name_of, socket_address
+from sbc.transport.seats import Seats
 from sbc.transport.settings import TransportSettings
 from sbc.transport.tcp_listener import TcpListener
 
 __all__ = ["TcpTransport"]
 
-_ACCEPTS_AT_ONCE: Final = 64
 _READ_BYTES: Final = 16_384
 """Bounds what one wake-up may cost: some sixty small messages."""
 _SWEEP_S: Final = 1.0
 _FAREWELL_S: Final = 1.0
 _FAREWELL_BYTES: Final = 262_144
 _NO_DESCRIPTORS_S: Final = 0.1
-_STRANGERS_SHARE: Final = 0.5
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 
@@ -64,9 +63,8 @@ class TcpTransport:
         "_failures",
         "_last_number",
         "_nursery",
+        "_seats",
         "_sink",
-        "_sources",
-        "_strangers",
         "_trusted",
         "_wake",
         "counters",
@@ -96,8 +94,7 @@ class TcpTransport:
         self._nursery: trio.Nursery | None = None
         self._by_number: dict[int, TcpConnection] = {}
         self._by_address: dict[tuple[int, str, int], TcpConnection] = {}
-        self._sources: Counter[str] = Counter()
-        self._strangers = 0
+        self._seats = Seats(settings.tcp_max_connections, settings.tcp_max_per_source)
         self._last_number = 0
         self._failures: list[tuple[Hop, bytes, TransportError]] = []
         self._wake = trio.Event()
@@ -181,35 +178,20 @@ class TcpTransport:
                 await trio.lowlevel.wait_readable(listener.sock)
             except (trio.ClosedResourceError, ValueError):
                 return  # stop_listening
-            for _ in range(_ACCEPTS_AT_ONCE):
-                try:
-                    sock, address = listener.sock.accept()
-                except BlockingIOError:
-                    break
-                except OSError as error:
-                    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                        self.counters["no_descriptors"] += 1
-                        await trio.sleep(_NO_DESCRIPTORS_S)  # it stays readable: do not spin
-                        break
-                    continue  # the peer went away before we looked
-                self._take(listener, sock, address[0], address[1])
+            for sock, host, port in listener.accept():
+                self._take(listener, sock, host, port)
+            if listener.short_of_descriptors:
+                self.counters["no_descriptors"] += 1
+                await trio.sleep(_NO_DESCRIPTORS_S)  # it stays readable: do not spin
 
     def _take(self, listener: TcpListener, sock: socket.socket, host: str, port: int) -> None:
         """Admit one accepted socket, or reset it."""
         trusted = self._trusted(host)
-        total = self.settings.tcp_max_connections
-        if len(self._by_number) >= total or (
-            not trusted
-            and (
-                self._sources[host] >= self.settings.tcp_max_per_source
-                or self._strangers >= total * _STRANGERS_SHARE
-            )
-        ):
+        if not self._seats.take(host, trusted=trusted):
             self.counters["refused"] += 1
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             sock.close()
             return
-        sock.setblocking(False)
         hop = self._hop(listener.index, host, port)
         connection = TcpConnection(hop, sock, incoming=True, trusted=trusted, now=self._clock())
         self.counters["accepted"] += 1
@@ -229,17 +211,18 @@ class TcpTransport:
             raise ConnectError(f"{name}: not running")
         if not is_unicast(host, family) or not 0 < port < 65_536:
             raise ConnectError(f"{name}: not a unicast address")
-        if len(self._by_number) >= self.settings.tcp_max_connections:
-            raise ConnectError(f"{name}: {len(self._by_number)} connections are open already")
         try:
             sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
             raise explain("tcp", host, port, error) from None
+        if not self._seats.take(host, trusted=True):  # we chose it
+            sock.close()
+            raise ConnectError(f"{name}: {len(self._seats)} connections are open already")
         connection = TcpConnection(
             self._hop(hop.listener, host, port),
             sock,
             incoming=False,
-            trusted=True,  # we chose it
+            trusted=True,
             now=self._clock(),
         )
         self._start(connection)
@@ -254,9 +237,6 @@ class TcpTransport:
         hop = connection.hop
         self._by_number[hop.connection] = connection
         self._by_address[hop.listener, hop.host, hop.port] = connection
-        if not connection.trusted:
-            self._sources[hop.host] += 1
-            self._strangers += 1
         if self._nursery is not None:
             self._nursery.start_soon(self._serve, connection)
 
@@ -400,11 +380,7 @@ class TcpTransport:
         key = (hop.listener, hop.host, hop.port)
         if self._by_address.get(key) is connection:
             del self._by_address[key]
-        if not connection.trusted:
-            self._strangers -= 1
-            self._sources[hop.host] -= 1
-            if self._sources[hop.host] <= 0:
-                del self._sources[hop.host]
+        self._seats.leave(hop.host, trusted=connection.trusted)
         trio.lowlevel.notify_closing(connection.sock)
         connection.sock.close()
 

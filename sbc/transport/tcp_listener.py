@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Final
 
@@ -11,6 +12,8 @@ from sbc.transport.settings import ListenerSettings
 __all__ = ["TcpListener"]
 
 _BACKLOG: Final = 1_024
+_ACCEPTS_AT_ONCE: Final = 64
+_SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class TcpListener:
@@ -20,7 +23,7 @@ class TcpListener:
         index: its place in `TransportSettings.listeners`.
     """
 
-    __slots__ = ("index", "name", "port", "settings", "sock")
+    __slots__ = ("index", "name", "port", "settings", "short_of_descriptors", "sock")
 
     sock: socket.socket
 
@@ -29,6 +32,8 @@ class TcpListener:
         self.settings = settings
         self.name = name_of("tcp", settings.host, settings.port)
         self.port = settings.port
+        self.short_of_descriptors = False
+        """Whether the last `accept` had to leave connections waiting."""
 
     def open(self) -> None:
         """Bind and listen.
@@ -56,6 +61,24 @@ class TcpListener:
             raise
         self.port = sock.getsockname()[1]
         self.sock = sock
+
+    def accept(self, limit: int = _ACCEPTS_AT_ONCE) -> list[tuple[socket.socket, str, int]]:
+        """The connections that wait, with their sources; at most `limit`, none is no error."""
+        taken: list[tuple[socket.socket, str, int]] = []
+        self.short_of_descriptors = False
+        for _ in range(limit):
+            try:
+                sock, address = self.sock.accept()
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno in _SHORTAGE:
+                    self.short_of_descriptors = True
+                    break
+                continue  # the peer went away before we looked
+            sock.setblocking(False)
+            taken.append((sock, address[0], address[1]))
+        return taken
 
     def close(self) -> None:
         """Stop listening; harmless when it was never opened or is closed."""

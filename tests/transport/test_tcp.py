@@ -14,6 +14,7 @@ from sbc.transaction.hop import TCP, Hop
 from sbc.transport.connection import QUEUE_BYTES, TcpConnection
 from sbc.transport.settings import ListenerSettings, TransportSettings
 from sbc.transport.tcp import TcpTransport
+from sbc.transport.tcp_listener import TcpListener
 
 HOST = "127.0.0.1"
 
@@ -423,6 +424,36 @@ def test_a_taken_tcp_port_is_one_line_and_nothing_stays_open():
             getattr(one, "sock", None) is None or one.sock.fileno() < 0
             for one in transport.listeners
         )
+
+
+async def test_without_descriptors_the_listener_waits_and_does_not_spin(
+    autojump_clock, monkeypatch
+):
+    calls = 0
+
+    def accept(self, limit=64):
+        nonlocal calls
+        calls += 1
+        self.short_of_descriptors = True
+        return []
+
+    monkeypatch.setattr(TcpListener, "accept", accept)
+    async with running(clock=trio.current_time) as (transport, _):
+        with socket.create_connection((HOST, port_of(transport))):
+            await trio.sleep(1)
+        assert 5 <= calls <= 15
+        assert transport.counters["no_descriptors"] == calls
+
+
+def test_a_listener_without_descriptors_says_so():
+    class NoMore:
+        def accept(self):
+            raise OSError(24, "Too many open files")
+
+    listener = TcpListener(0, settings().listeners[1])
+    listener.sock = NoMore()
+    assert listener.accept() == []
+    assert listener.short_of_descriptors
 
 
 def test_the_queue_of_a_connection_is_bounded_before_it_is_open():
