@@ -43,6 +43,7 @@ _USUAL_URI: Final = re.compile(
     rb"sip:(?:[A-Za-z0-9+.&=$,;?/~*!'()%_-]++@)?+[A-Za-z0-9._-]++(?::[1-9][0-9]{0,3}+)?+"
 )
 _VERSION: Final = re.compile(rb"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
+_CR: Final = 0x0D
 _MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 _STATUSES: Final = {b"%d" % status: status for status in range(100, 700)}
 _ANSWER_NEEDS: Final = (b"via", b"from", b"to", b"call-id", b"cseq")
@@ -73,18 +74,24 @@ def parse(data: bytes) -> Request | Response:
     if len(data) > MAX_MESSAGE_BYTES:
         raise ParseError("message", f"more than {MAX_MESSAGE_BYTES} bytes", status=513)
     head, end, body = data.partition(b"\r\n\r\n")
-    if not end or not head:
+    if not end or data[0] == _CR:
         head, body = _unusual_head(data)
     lines = head.splitlines()
-    if head[:4].upper() == b"SIP/":
-        return _response(head, lines, body)
+    is_response = head[:4].upper() == b"SIP/"
     try:
-        return _request(head, lines, body)
+        # splitlines() takes CR, LF and CRLF: if two bytes are missing for each cut, all were CRLF.
+        if len(head) - sum(map(len, lines)) != 2 * len(lines) - 2:
+            raise ParseError("head", "expected CRLF, got a bare CR or LF")
+        if len(lines) > MAX_HEADERS or len(head) > MAX_LINE_BYTES:
+            _check_limits(head)
+        return _response(lines, body) if is_response else _request(lines, body)
     except ParseError as error:
+        if is_response:
+            raise
         raise BadRequest(error, _salvage(head)) from None
 
 
-def _request(head: bytes, lines: list[bytes], body: bytes) -> Request:
+def _request(lines: list[bytes], body: bytes) -> Request:
     words = lines[0].split(b" ")
     if len(words) != 3:
         raise ParseError("Request-Line", f"expected method URI SIP/2.0, got {lines[0][:64]!r}")
@@ -93,7 +100,7 @@ def _request(head: bytes, lines: list[bytes], body: bytes) -> Request:
         raise ParseError("Request-Line", f"expected a method, got {method[:32]!r}")
     if version != b"SIP/2.0":
         _check_version(version)
-    fields, repeated = _index(head, lines)
+    fields, repeated = _cut(lines)
     request = Request(fields, repeated, body)
     request.method = method
     request.uri = uri
@@ -104,14 +111,14 @@ def _request(head: bytes, lines: list[bytes], body: bytes) -> Request:
     return request
 
 
-def _response(head: bytes, lines: list[bytes], body: bytes) -> Response:
+def _response(lines: list[bytes], body: bytes) -> Response:
     words = lines[0].split(b" ", 2)
     if words[0] != b"SIP/2.0":
         _check_version(words[0])
     status = _STATUSES.get(words[1]) if len(words) > 1 else None
     if status is None:
         raise ParseError("Status-Line", f"expected 100 to 699, got {lines[0][:32]!r}")
-    fields, repeated = _index(head, lines)
+    fields, repeated = _cut(lines)
     response = Response(fields, repeated, body)
     response.status = status
     response.reason = words[2] if len(words) > 2 else b""
@@ -134,49 +141,49 @@ def _request_uri(uri: bytes) -> Uri:
     return target
 
 
-def _index(head: bytes, lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
-    """The header fields of a head by canonical name: first lines, and further lines."""
-    count = len(lines) - 1
-    # splitlines() takes CR, LF and CRLF: if two bytes are missing for each cut, all were CRLF.
-    if len(head) - sum(map(len, lines)) != 2 * count:
-        raise ParseError("head", "expected CRLF, got a bare CR or LF")
-    if count > MAX_HEADERS and len(_FOLD.split(head)) > MAX_HEADERS + 1:
+def _check_limits(head: bytes) -> None:
+    whole_lines = _FOLD.split(head)
+    if len(whole_lines) > MAX_HEADERS + 1:
         raise ParseError("head", f"more than {MAX_HEADERS} header fields")
-    if len(head) > MAX_LINE_BYTES and max(map(len, _FOLD.split(head))) > MAX_LINE_BYTES:
+    if max(map(len, whole_lines)) > MAX_LINE_BYTES:
         raise ParseError("head", f"a header field longer than {MAX_LINE_BYTES} bytes")
+
+
+def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
+    """The header fields after the start line, by canonical name: first lines, and further ones."""
+    fields: dict[bytes, Field] = {}
+    repeated: dict[bytes, list[Field]] = {}
+    canonical = CANONICAL
     try:
-        return _cut(lines)
+        for line in lines[1:]:
+            field: Field = line.partition(b":")
+            name = canonical[field[0]]
+            if not field[1]:
+                raise ParseError("header", f"expected name: value, got {line[:32]!r}")
+            if name not in fields:
+                fields[name] = field
+            elif name in SINGLE:
+                raise ParseError(field[0].decode("latin-1"), "more than one line")
+            else:
+                repeated.setdefault(name, []).append(field)
     except ParseError:
         # The second line of a folded header can never be taken for a field: no name begins with
         # white space. So folding, which is rare, costs the usual message nothing.
-        lines = _FOLD.split(head)
-        if len(lines) == count + 1:
+        if not any(line.startswith((b" ", b"\t")) for line in lines):
             raise
-    if b"\n" in lines[0]:
-        raise ParseError("start line", "expected no folding")
-    fields, repeated = _cut(lines)
+        return _cut_folded(lines)
+    return fields, repeated
+
+
+def _cut_folded(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
+    whole_lines = _FOLD.split(b"\r\n".join(lines))
+    if whole_lines[0] != lines[0] or lines[0].startswith((b" ", b"\t")):
+        raise ParseError("start line", "expected no white space before it, and no folding")
+    fields, repeated = _cut(whole_lines)
     for name, field in fields.items():
         fields[name] = _unfolded(field)
     for name, further in repeated.items():
         repeated[name] = [_unfolded(field) for field in further]
-    return fields, repeated
-
-
-def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
-    fields: dict[bytes, Field] = {}
-    repeated: dict[bytes, list[Field]] = {}
-    canonical = CANONICAL
-    for line in lines[1:]:
-        field: Field = line.partition(b":")
-        name = canonical[field[0]]
-        if not field[1]:
-            raise ParseError("header", f"expected name: value, got {line[:32]!r}")
-        if name not in fields:
-            fields[name] = field
-        elif name in SINGLE:
-            raise ParseError(field[0].decode("latin-1"), "more than one line")
-        else:
-            repeated.setdefault(name, []).append(field)
     return fields, repeated
 
 

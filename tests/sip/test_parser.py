@@ -279,7 +279,8 @@ class TestLineEnds:
         assert message.raw(b"to") == b"To: <sip:bob@example.com>\r\n"
 
     def test_before_the_start_line(self):
-        assert parse(b"\r\n\r\n\r\n" + request_bytes()).cseq == 1
+        for ends in (b"\r\n", b"\r\n\r\n", b"\r\n\r\n\r\n"):
+            assert parse(ends + request_bytes()).cseq == 1
 
     def test_no_empty_line(self):
         assert parse(request_bytes()[:-2]).cseq == 1
