@@ -219,6 +219,10 @@ class TransactionLayer:
             return Cancel(txn, self._servers.get(invite_key(key)))
         return New(txn)
 
+    def knows(self, request: Request, hop: Hop) -> bool:
+        """Whether this belongs to a live transaction: it costs little, so is not shed."""
+        return server_key(request, hop.realm) in self._servers
+
     def respond(self, txn: ServerTransaction, status: int, data: bytes, now: float) -> None:
         """Answer a request of theirs, on `txn.hop`.
 
@@ -340,7 +344,8 @@ class TransactionLayer:
         txn.user = None
 
     def _send_cancel(self, txn: Transaction, now: float) -> None:
-        if isinstance(txn, InviteClient) and txn.request is not None:
+        # It was one, in PROCEEDING, that asked for this.
+        if isinstance(txn, InviteClient) and txn.request is not None:  # pragma: no branch
             self.request(txn.request.cancel(txn.cancel_head), txn.hop, None, now)
 
 
