@@ -9,7 +9,7 @@ import click
 
 from sbc.cli.options import NEW_FILE, USAGE, fail
 from sbc.config.edit import make
-from sbc.config.textedit import render
+from sbc.config.render import render
 
 __all__ = ["init"]
 

@@ -12,21 +12,16 @@ import difflib
 import io
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sbc.config.problems import ConfigError, Problem
-from sbc.config.source import Odd, Source, parse
+from sbc.config.render import entry_line, entry_lines, render
+from sbc.config.source import Source, parse
 
-__all__ = ["render", "rewrite"]
-
-_PLAIN: Final = re.compile(
-    r"[A-Za-z_/][A-Za-z0-9_./-]*\Z|[0-9]+(\.[0-9]+){3}(/[0-9]+)?\Z|\d+-\d+\Z"
-)
-_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_WIDE: Final = 100
+__all__ = ["rewrite"]
 
 
 def rewrite(source: Source, data: object) -> str:
@@ -57,34 +52,9 @@ def rewrite(source: Source, data: object) -> str:
     return text
 
 
-def render(value: object) -> str:
-    """One value on one line, in flow style; what could be misread is in quotes."""
-    if isinstance(value, dict):
-        inside = ", ".join(f"{render(key)}: {render(one)}" for key, one in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(render(one) for one in value)}]"
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Odd):
-        return value.written
-    if isinstance(value, str):
-        plain = _PLAIN.match(value) and value.lower() not in _WORDS
-        return value if plain else _quoted(value)
-    return f"{value}"
-
-
 def _by_hand(source: Source) -> ConfigError:
     text = "is laid out in a way that no command can change; change it with an editor"
     return ConfigError([Problem(path=source.path, text=text)])
-
-
-def _quoted(text: str) -> str:
-    """A double-quoted scalar (YAML 1.2 §5.7): what is not printable is escaped."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'
 
 
 class _Unusual(Exception):
@@ -123,7 +93,7 @@ class _Differ:
             else:
                 yield from self._block_sequence(node, new)
         elif key is not None and key.start_mark.column == 0 and new and not node.value:
-            yield from self._first_entry(node, new)
+            yield from self._firstentry_line(node, new)
         elif key is not None and not new and self._is_block(node):
             colon = self._after_colon(key)
             yield colon, colon, f" {render(new)}"
@@ -139,7 +109,7 @@ class _Differ:
             return False
         return bool(node.value) and not node.flow_style
 
-    def _first_entry(self, node: Node, new: object) -> Iterator[tuple[int, int, str]]:
+    def _firstentry_line(self, node: Node, new: object) -> Iterator[tuple[int, int, str]]:
         """`trunks: {}` or `trunks:` at the margin gets its first entries, one on each line."""
         start, end = node.start_mark.index, self._end(node)
         if not isinstance(new, (dict, list)):
@@ -148,7 +118,7 @@ class _Differ:
         before = start - 1 if start != end and self._text[start - 1] == " " else start
         yield before, end, ""
         at = self._line_end(end)
-        yield at, at, "".join(_entries(new, "  ", at > 0 and self._text[at - 1] != "\n"))
+        yield at, at, "".join(entry_lines(new, "  ", at > 0 and self._text[at - 1] != "\n"))
 
     def _block_mapping(
         self, node: MappingNode, new: dict[str, Any], top: bool = False
@@ -169,7 +139,7 @@ class _Differ:
             if name not in known:
                 gap = "\n" if top and isinstance(one, (dict, list)) else ""
                 broken = at > 0 and self._text[at - 1] != "\n"
-                yield at, at, ("\n" if broken else "") + gap + _entry(name, one, indent, top)
+                yield at, at, ("\n" if broken else "") + gap + entry_line(name, one, indent, top)
 
     def _block_sequence(self, node: SequenceNode, new: list[Any]) -> Iterator[tuple[int, int, str]]:
         indent = " " * node.start_mark.column
@@ -327,25 +297,6 @@ def _scalars(node: Node) -> Iterator[tuple[int, int]]:
             yield from _scalars(one)
     else:
         yield node.start_mark.index, node.end_mark.index
-
-
-def _entry(name: str, value: object, indent: str, top: bool) -> str:
-    """A new key of a block mapping: on one line, or on one line for each of its entries."""
-    line = f"{indent}{render(name)}: {render(value)}\n"
-    if isinstance(value, (dict, list)) and value and (top or len(line) > _WIDE):
-        return f"{indent}{render(name)}:\n" + "".join(_entries(value, f"{indent}  ", False))
-    return line
-
-
-def _entries(value: dict[str, Any] | list[Any], indent: str, broken: bool) -> Iterator[str]:
-    if broken:
-        yield "\n"
-    if isinstance(value, dict):
-        for name, one in value.items():
-            yield _entry(name, one, indent, False)
-    else:
-        for one in value:
-            yield f"{indent}- {render(one)}\n"
 
 
 def _apply(text: str, edits: list[tuple[int, int, str]]) -> str:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbc.config.problems import ConfigError
+from sbc.config.render import render
 from sbc.config.source import parse
-from sbc.config.textedit import render, rewrite
+from sbc.config.textedit import rewrite
 from tests.config.files import GOOD, check
 
 WORDS = """

@@ -42,19 +42,12 @@ def test_a_good_change_is_written_and_keeps_the_mode(path):
     assert edited.written
     assert path.read_text() == GOOD.replace("calls: 200", "calls: 300")
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert (
-        edited.diff[3:]
-        == [
-            "@@ -5,5 +5,5 @@",
-            " trunks:",
-            '   pbx:     { realm: inside,  peers: ["10.0.0.20:5060"] }   # the old one',
-            "-  carrier: { realm: outside, peers: 198.51.100.7, limits: { calls: 200, cps: 20 } }",
-            "+  carrier: { realm: outside, peers: 198.51.100.7, limits: { calls: 300, cps: 20 } }",
-            " routes:",
-            "   - { from: pbx,     to: carrier }",
-        ][1:]
-        or edited.diff[2] == "@@ -5,5 +5,5 @@"
-    )
+    assert [line for line in edited.diff if line[0] in "+-"] == [
+        f"--- {path} (before)",
+        f"+++ {path} (after)",
+        "-  carrier: { realm: outside, peers: 198.51.100.7, limits: { calls: 200, cps: 20 } }",
+        "+  carrier: { realm: outside, peers: 198.51.100.7, limits: { calls: 300, cps: 20 } }",
+    ]
     assert alone(path)
 
 

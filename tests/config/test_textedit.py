@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from sbc.config.problems import ConfigError
+from sbc.config.render import render
 from sbc.config.source import parse
-from sbc.config.textedit import render, rewrite
+from sbc.config.textedit import rewrite
 from tests.config.files import GOOD
 
 FILE = """\
@@ -275,3 +278,50 @@ def test_what_cannot_be_laid_out_is_refused(monkeypatch):
 def test_values_are_written_as_one_would(value, text):
     assert render(value) == text
     assert YAML(typ="safe", pure=True).load(f"x: {text}") == {"x": value}
+
+
+def paths(data, above=()):
+    """Every path in a document."""
+    entries = data.items() if isinstance(data, dict) else enumerate(data)
+    for key, value in entries:
+        yield (*above, key)
+        if isinstance(value, (dict, list)):
+            yield from paths(value, (*above, key))
+
+
+def step(data, draw):
+    """One random change of a document."""
+    known = list(paths(data))
+    if not known:
+        return
+    path = draw(st.sampled_from(known))
+    for part in path[:-1]:
+        data = data[part]
+    kind = draw(st.sampled_from(["set", "drop", "add", "reverse"]))
+    value = draw(st.sampled_from([1, "x", "0123", ["a", 2], {"k": "v"}, [], {}, None]))
+    if kind == "set":
+        data[path[-1]] = value
+    elif kind == "drop":
+        del data[path[-1]]
+    elif isinstance(data, dict):
+        data["new"] = value
+    elif kind == "add":
+        data.append(value)
+    else:
+        data.reverse()
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_whatever_changes_the_values_arrive_and_comments_outside_stay(data):
+    text, comments = data.draw(
+        st.sampled_from(
+            [(FILE, ["# head", "# whose calls go where", "# end"]), (GOOD, ["# two networks"])]
+        )
+    )
+    new = parse(text, "sbc.yaml").data
+    for _ in range(data.draw(st.integers(1, 3))):
+        step(new, data.draw)
+    result = rewrite(parse(text, "sbc.yaml"), new)
+    assert parse(result, "sbc.yaml").data == new
+    assert all(comment in result for comment in comments)
