@@ -59,6 +59,7 @@ class Call:
     """
 
     __slots__ = (
+        "__weakref__",
         "a",
         "b",
         "clock",

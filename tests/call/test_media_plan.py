@@ -1,0 +1,193 @@
+"""What the relay is asked for, and what its answers do to a call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from policies.settings import Latch, Nat
+from sbc.call.cdr import Cause
+from sbc.call.leases import Leases
+from sbc.errors import PortsExhausted, RelayUnavailable
+from sbc.sip.message import Request
+from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
+
+
+def test_the_first_plan_leaves_with_the_invite_and_the_second_with_the_answer() -> None:
+    lab = Lab()
+    invite = lab.called()
+    ((slot, plan),) = lab.plans
+    (stream,) = plan.streams
+    assert (slot, plan.revision, stream.kind) == (0, 1, "audio")
+    assert stream.a.remote == ("10.0.0.2", 6000)
+    assert stream.b.remote is None
+    assert b"m=audio %d RTP/AVP" % stream.b.port in invite.body
+    lab.answer(invite, 200, body=SDP_B)
+    (stream,) = lab.plans[-1][1].streams
+    assert stream.b.remote == ("10.1.0.2", 6000)
+    assert stream.b.remote_rtcp == ("10.1.0.2", 6001)
+    assert not stream.a.expects
+
+
+def test_silence_is_a_fault_only_once_the_call_is_up_and_only_where_media_are_due() -> None:
+    lab = Lab()
+    lab.connected()
+    (stream,) = lab.plans[-1][1].streams
+    assert stream.a.expects
+    assert stream.b.expects
+    held = Lab()
+    invite = held.called(body=SDP_A.replace(b"sendrecv", b"sendonly"))
+    held.answer(invite, 200, body=SDP_B.replace(b"sendrecv", b"recvonly"))
+    success = held.take(PBX[0])[0]
+    held.give(held.in_dialog(b"ACK", success, 1))
+    (stream,) = held.plans[-1][1].streams
+    assert stream.a.expects
+    assert not stream.b.expects
+    assert not stream.a.may_receive
+
+
+def test_early_media_of_a_fork_moves_the_plan_to_it() -> None:
+    lab = Lab()
+    invite = lab.called()
+    lab.answer(invite, 183, tag="one", body=SDP_B)
+    other = SDP_B.replace(b"m=audio 6000", b"m=audio 7000")
+    lab.answer(invite, 183, tag="two", body=other)
+    assert [plan.streams[0].b.remote for _, plan in lab.plans] == [
+        None,
+        ("10.1.0.2", 6000),
+        ("10.1.0.2", 7000),
+    ]
+    assert [plan.revision for _, plan in lab.plans] == [1, 2, 3]
+
+
+def test_a_caller_behind_nat_is_known_by_its_via() -> None:
+    lab = Lab()
+    lab.give(lab.invite().replace(b"UDP 10.0.0.2:5060", b"UDP 192.168.1.7:5060"))
+    end = lab.plans[-1][1].streams[0].a
+    assert end.nat
+    assert end.sip_source == "10.0.0.2"
+    invite = lab.take_one(CARRIER[0])
+    lab.answer(invite, 200, body=SDP_B)
+    lab.take()
+    lab.give(lab.in_dialog(b"BYE", invite, 1, source=CARRIER), CARRIER)
+    # No ACK yet, so no BYE yet; but it would go where the INVITE came from.
+    call = next(iter(lab.border.calls.values()))
+    assert call.a.hop.address == PBX
+
+
+@pytest.mark.parametrize(("nat", "expected"), [(Nat.NEVER, False), (Nat.ALWAYS, True)])
+def test_the_trunks_word_on_nat_holds(nat: Nat, expected: bool) -> None:
+    lab = Lab(settings({"pbx": {"nat": nat, "latch": Latch.ANY}}))
+    lab.called()
+    end = lab.plans[-1][1].streams[0].a
+    assert end.nat is expected
+    assert end.latch_any
+
+
+def test_a_lost_worker_ends_its_calls_on_both_legs() -> None:
+    lab = Lab()
+    lab.connected()
+    lab.border.relay_down(0, lab.now)
+    assert {one.method for one in lab.take() if isinstance(one, Request)} == {b"BYE"}
+    record = lab.record
+    assert (record.cause, record.media_complete) == (Cause.RELAY_LOST, False)
+    lab.give(lab.invite(call="next"))
+    assert 503 in statuses(lab.take())
+    assert lab.record.cause is Cause.RELAY_UNAVAILABLE
+    lab.border.relay_up(0)
+    lab.lease()
+    lab.connected(call="after")
+
+
+def test_a_refused_plan_ends_the_call() -> None:
+    lab = Lab()
+    lab.called()
+    lab.border.relay_refused(lab.plans[-1][1].call, "unknown port", lab.now)
+    assert 503 in statuses(lab.take())
+    lab.answer_removals()
+    assert "unknown port" in lab.record.reason
+
+
+def test_media_that_stop_end_the_call() -> None:
+    lab = Lab()
+    lab.connected()
+    lab.border.relay_silent(lab.plans[-1][1].call, "b", lab.now)
+    byes = [one for one in lab.take() if isinstance(one, Request)]
+    assert {one.method for one in byes} == {b"BYE"}
+    assert all(b"media_timeout" in (one.first(b"reason") or b"") for one in byes)
+    lab.answer_removals()
+    assert lab.record.cause is Cause.MEDIA_TIMEOUT
+
+
+def test_no_port_is_503_with_the_reason_in_the_record() -> None:
+    lab = Lab(workers=0)
+    lab.border.relay_up(0)
+    for wish in lab.border.core.leases.wanted():
+        lab.border.relay_leased(wish.slot, wish.realm, [])
+    lab.give(lab.invite())
+    assert 503 in statuses(lab.take())
+    record = lab.record
+    assert record.cause is Cause.PORTS_EXHAUSTED
+    assert "no free media port" in record.reason
+
+
+def test_a_worker_that_never_tells_its_figures_does_not_hold_the_record() -> None:
+    lab = Lab()
+    success, _ = lab.connected()
+    lab.give(lab.in_dialog(b"BYE", success, 2))
+    lab.wait(3.0)
+    record = lab.record
+    assert (record.cause, record.media_complete) == (Cause.NORMAL, False)
+
+
+def test_calls_go_to_the_worker_with_the_fewest() -> None:
+    lab = Lab(workers=2)
+    for number in range(4):
+        lab.called(call=f"call-{number}")
+    assert sorted(slot for slot, _ in lab.plans) == [0, 0, 1, 1]
+
+
+def test_the_advertised_address_is_what_peers_see() -> None:
+    config = settings()
+    media = tuple(replace(one, advertise="203.0.113.7") for one in config.relay.media)
+    lab = Lab(replace(config, relay=replace(config.relay, media=media)))
+    invite = lab.called()
+    assert invite.body.count(b"203.0.113.7") == 2
+    assert b"10.1.0.1" not in invite.body
+
+
+class TestLeases:
+    def test_without_a_worker(self) -> None:
+        with pytest.raises(RelayUnavailable):
+            Leases(["x"]).take("x", "x", 1)
+
+    def test_both_legs_in_one_realm(self) -> None:
+        leases = Leases(["x"])
+        leases.worker_up(0)
+        leases.granted(0, "x", [("h", 2), ("h", 4)])
+        lease = leases.take("x", "x", 1)
+        assert {*lease.a, *lease.b} == {("h", 2), ("h", 4)}
+        with pytest.raises(PortsExhausted):
+            leases.take("x", "x", 1)
+
+    def test_a_stock_is_asked_for_before_it_is_empty_and_only_once(self) -> None:
+        leases = Leases(["x"])
+        leases.worker_up(0)
+        (wish,) = leases.wanted()
+        leases.granted(0, "x", [("h", 2 * n) for n in range(wish.count)])
+        for _ in range(wish.count // 2):
+            leases.take("x", "x", 1) if _ % 2 else None
+        while not (wishes := leases.wanted()):
+            leases.take("x", "x", 1)
+        assert len(wishes) == 1
+        assert leases.in_hand()["x"] > 0
+
+    def test_a_worker_that_had_none_is_asked_again_when_a_call_needs_some(self) -> None:
+        leases = Leases(["x"])
+        leases.worker_up(0)
+        leases.wanted()
+        leases.refused(0, "x")
+        with pytest.raises(PortsExhausted):
+            leases.take("x", "x", 1)
+        assert len(leases.wanted()) == 1
