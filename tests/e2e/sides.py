@@ -35,7 +35,7 @@ def sides(inside: str = "127.0.1", outside: str = "127.0.2") -> tuple[Side, Side
 def _side(name: str, own: str, other: str, mark: str) -> Side:
     address = rb"(?<![\d.])" + re.escape(other.encode()) + rb"\.\d{1,3}(?!\d)"
     forbidden = (mark.encode(), address, *_AGENTS)
-    return Side(name, tuple(f"{own}.{last}" for last in range(10, 30)), forbidden)
+    return Side(name, f"{own}.1", tuple(f"{own}.{last}" for last in range(10, 30)), forbidden)
 
 
 class Pair:

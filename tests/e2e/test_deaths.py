@@ -87,7 +87,7 @@ def test_after_kill_9_sbc_run_starts_one_clean_border_again(
     for pid in victims:
         own.kill(pid)
     time.sleep(0.5)
-    own.start(wait_s=40)
+    own.rerun()
 
     _end(*_call(caller, called))
     assert len(own.role("supervisor")) == 1

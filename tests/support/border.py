@@ -136,8 +136,21 @@ class Border:
 
     def start(self, wait_s: float = 20) -> None:
         """Starts it and returns once it answers on both sides. Raises RuntimeError with its log."""
+        self._process = self._run()
+        self._await_ready(wait_s)
+
+    def rerun(self, wait_s: float = 40) -> None:
+        """`sbc run` after something of it died: a new border, or word that one runs already."""
+        before, self._process = self._process, self._run()
+        if before is not None and before.poll() is None:
+            after, self._process = self._process, before
+            if after.wait(wait_s) == 0:
+                raise RuntimeError("a second border ended well beside the first")
+        self._await_ready(wait_s)
+
+    def _run(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [*self._prefix, str(SBC), "run", "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -145,9 +158,12 @@ class Border:
                 env=self._environment,
                 cwd=self.folder,
             )
+
+    def _await_ready(self, wait_s: float) -> None:
         deadline = time.monotonic() + wait_s
         while not self.ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError(f"the border did not start:\n{self.log_text()}")
             time.sleep(0.1)
@@ -329,7 +345,7 @@ def _role(pid: int) -> str:
         return "supervisor"
     if b"sbc.runtime" in words:
         return "signalling"
-    return "launcher" if b"run" in words else ""
+    return "launcher" if b"sbc.launcher" in words else ""
 
 
 def _kill(pid: int) -> None:

@@ -53,8 +53,10 @@ class Side:
     """One side of the border, as a checker knows it."""
 
     name: str
+    border: str
+    """Our address on this side: all that leaves it is searched, wherever it goes."""
     hosts: tuple[str, ...]
-    """Addresses of this side's peers: what they receive is searched."""
+    """Addresses of this side's peers: all that they receive is searched, wherever it is from."""
     forbidden: tuple[bytes, ...]
     """Regular expressions of what only the other side may know."""
 
@@ -160,7 +162,8 @@ def find_hits(packets: Iterable[Packet], sides: Sequence[Side]) -> list[Hit]:
     hits: list[Hit] = []
     for packet in streams(packets):
         for side, hosts, search in searches:
-            if packet.target[0] not in hosts or packet.source[0] in hosts:
+            source, target = packet.source[0], packet.target[0]
+            if source != side.border and (target not in hosts or source in hosts):
                 continue
             for match in search.finditer(packet.payload):
                 start = packet.payload.rfind(b"\n", 0, match.start()) + 1
