@@ -27,16 +27,20 @@ _PORTS_HEADER: Final = ("worker", "realm", "free", "leased", "in use", "quaranti
 @json_option
 def relay(context: click.Context, config: str, as_json: bool) -> None:
     """Show the relay workers (the default), or run a relay pool by itself."""
+    # `sbc relay -c FILE status` means the same as `sbc relay status -c FILE`.
+    context.find_root().params["config"] = config
+    context.obj = as_json
     if context.invoked_subcommand is None:
         _show(config, as_json)
 
 
 @relay.command()
+@click.pass_obj
 @config_option
 @json_option
-def status(config: str, as_json: bool) -> None:
+def status(json_before: bool, config: str, as_json: bool) -> None:
     """Ask each worker for its calls, ports and packets. Ends with 1 if one does not answer."""
-    _show(config, as_json)
+    _show(config, as_json or json_before)
 
 
 @relay.command()

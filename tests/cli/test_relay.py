@@ -102,6 +102,17 @@ def test_json_has_everything(config):
     assert answer["workers"][0]["counters"]["packets"] == 1000
 
 
+def test_options_may_stand_before_or_after_the_command(config):
+    runner = CliRunner()
+    for arguments in (
+        ["--config", config, "relay", "--json"],
+        ["relay", "--config", config, "--json", "status"],
+        ["relay", "status", "--config", config, "--json"],
+    ):
+        answer = json.loads(runner.invoke(app, arguments).output)
+        assert answer["away"] == {"0": "not running", "1": "not running"}
+
+
 def test_run_becomes_a_pool_with_these_settings(config, monkeypatch):
     became = []
     monkeypatch.setattr(os, "execv", lambda path, arguments: became.append(arguments))
