@@ -1,0 +1,26 @@
+"""Every test here runs against each fast path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from relay.forward.base import Forwarder
+from relay.forward.python import PythonForwarder
+from relay.loop import Loop
+from tests.relay.rig import Rig
+
+FAST_PATHS: dict[str, Callable[[Loop], Forwarder]] = {"python": PythonForwarder}
+
+
+@pytest.fixture(params=FAST_PATHS)
+def fast_path(request) -> Callable[[Loop], Forwarder]:
+    return FAST_PATHS[request.param]
+
+
+@pytest.fixture
+def rig(fast_path) -> Iterator[Rig]:
+    rig = Rig(fast_path)
+    yield rig
+    rig.close()

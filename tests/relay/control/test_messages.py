@@ -1,0 +1,150 @@
+"""Bodies: what goes out comes back, and anything else is a BAD_REQUEST."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.control import messages
+from relay.control.messages import (
+    CallList,
+    CallStats,
+    ControlError,
+    DirectionStats,
+    End,
+    ErrorCode,
+    Hello,
+    LatchedEvent,
+    Lease,
+    ListCalls,
+    MediaTimeoutEvent,
+    Plan,
+    PortsEvent,
+    Stream,
+    StreamStats,
+    Welcome,
+    WorkerStats,
+)
+from relay.control.packing import pack, unpack
+
+END = End(
+    "inside",
+    "192.0.2.1",
+    12000,
+    ("198.51.100.1", 4000),
+    ("198.51.100.1", 4005),
+    True,
+    True,
+    "203.0.113.1",
+    True,
+    False,
+    {0: 8000, 96: 48000},
+    50,
+    8600,
+    True,
+)
+DIRECTION = DirectionStats(
+    5, 860, -1, 0.25, 41.5, 2, {"held": 3}, 2.5, 0.5, 77, ("192.0.2.9", 4000), [0, 101]
+)
+EXAMPLES = [
+    Hello(1, "query", "s", True),
+    Welcome(1, 0, 99, "python", 3, 7),
+    Lease("inside", 8),
+    END,
+    End("inside", "192.0.2.1", 12000),
+    Stream(1, "video", END, END),
+    Plan("call/a", 3, [Stream(0, "audio", END, END)], 0.0),
+    DIRECTION,
+    DirectionStats(payload_types=[]),
+    StreamStats(0, "audio", DIRECTION, DIRECTION),
+    CallStats("call", 2, [StreamStats(0, "audio", DIRECTION, DIRECTION)]),
+    ListCalls(9, 3),
+    CallList([("call", 2)], 7, True),
+    WorkerStats(0, 9, "python", 3, 1.5, 0.5, {"inside": {"free": 1}}, {"packets": 2}, 3.5),
+    LatchedEvent("call", 0, "b", "192.0.2.1", 4000),
+    MediaTimeoutEvent("call", 0, "a"),
+    PortsEvent("inside", True),
+]
+KINDS = [type(example) for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_a_body_survives_the_wire(value):
+    assert type(value).from_body(unpack(pack(value.to_body()))) == value
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: type(value).__name__)
+def test_a_newer_peers_extra_fields_are_ignored(value):
+    assert type(value).from_body([*value.to_body(), "new", 7]) == value
+
+
+def test_an_older_peers_shorter_body_has_defaults():
+    assert End.from_body(["inside", "192.0.2.1", 12000]) == End("inside", "192.0.2.1", 12000)
+    assert Plan.from_body(["call", 1]) == Plan("call", 1, [])
+
+
+def test_the_error_says_what_was_expected_and_what_came():
+    with pytest.raises(ControlError) as caught:
+        Lease.from_body(["inside", 0])
+    assert caught.value.code == ErrorCode.BAD_REQUEST
+    assert caught.value.text == "lease: field 1: expected a whole number 1..1024, got 0"
+    with pytest.raises(ControlError) as caught:
+        End.from_body(["inside"])
+    assert caught.value.text == "end: expected a field 1, got 1 fields"
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(),
+    lambda inner: st.lists(inner, max_size=15) | st.dictionaries(st.integers(), inner, max_size=3),
+    max_leaves=30,
+)
+
+
+@given(st.sampled_from(KINDS), junk)
+def test_any_body_is_a_value_or_a_bad_request(kind, body):
+    try:
+        kind.from_body(body)
+    except ControlError as error:
+        assert error.code == ErrorCode.BAD_REQUEST
+
+
+@given(st.sampled_from(EXAMPLES), st.data())
+def test_one_wrong_field_is_a_value_or_a_bad_request(value, data):
+    body = value.to_body()
+    body[data.draw(st.integers(0, len(body) - 1))] = data.draw(junk)
+    try:
+        type(value).from_body(body)
+    except ControlError as error:
+        assert error.code == ErrorCode.BAD_REQUEST
+
+
+@given(junk)
+def test_addresses_and_calls_are_checked(body):
+    for read in (messages.addresses_from_body, messages.call_from_body):
+        try:
+            read(body)
+        except ControlError as error:
+            assert error.code == ErrorCode.BAD_REQUEST
+
+
+def test_numbers_are_never_reused():
+    """Beside the enums, so that a change of either is seen: append, never change."""
+    assert {method.name: method.value for method in messages.Method} == {
+        "HELLO": 1,
+        "LEASE": 2,
+        "GIVE_BACK": 3,
+        "APPLY": 4,
+        "REMOVE": 5,
+        "QUERY": 6,
+        "LIST": 7,
+        "STATS": 8,
+        "PING": 9,
+    }
+    assert {event.name: event.value for event in messages.Event} == {
+        "RUNNING": 1,
+        "LATCHED": 2,
+        "MEDIA_TIMEOUT": 3,
+        "PORTS": 4,
+        "DRAINING": 5,
+    }

@@ -1,0 +1,104 @@
+"""A plan's streams as directions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from relay.control.messages import ControlError, End, ErrorCode, Plan, Stream
+from relay.plan import Component, Side, directions
+
+A = End("inside", "192.0.2.1", 12000, ("198.51.100.1", 4000))
+B = End("outside", "192.0.2.2", 22000, ("203.0.113.1", 5000))
+
+
+def plan(a: End = A, b: End = B, kind: str = "audio") -> Plan:
+    return Plan("call", 1, [Stream(0, kind, a, b)])
+
+
+def test_a_stream_is_four_directions():
+    found = directions(plan())
+    assert [(one.side, one.component, one.key, one.out) for one in found] == [
+        (Side.A, Component.RTP, ("192.0.2.1", 12000), ("192.0.2.2", 22000)),
+        (Side.B, Component.RTP, ("192.0.2.2", 22000), ("192.0.2.1", 12000)),
+        (Side.A, Component.RTCP, ("192.0.2.1", 12001), ("192.0.2.2", 22001)),
+        (Side.B, Component.RTCP, ("192.0.2.2", 22001), ("192.0.2.1", 12001)),
+    ]
+    assert [one.rules.signalled for one in found] == [
+        ("198.51.100.1", 4000),
+        ("203.0.113.1", 5000),
+        ("198.51.100.1", 4001),
+        ("203.0.113.1", 5001),
+    ]
+
+
+def test_rtcp_where_the_sdp_says():
+    found = directions(plan(replace(A, remote_rtcp=("198.51.100.2", 4100))))
+    assert found[2].rules.signalled == ("198.51.100.2", 4100)
+
+
+def test_what_one_end_may_not_receive_the_other_ends_direction_holds():
+    a, b, a_rtcp, b_rtcp = directions(plan(b=replace(B, may_receive=False)))
+    assert (a.held, b.held, a_rtcp.held, b_rtcp.held) == (True, False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("remote", "signalled"),
+    [
+        (("0.0.0.0", 4000), None),
+        (("198.51.100.1", 0), None),
+        (("224.0.0.1", 4000), None),
+        (("255.255.255.255", 4000), None),
+        (("127.0.0.1", 4000), None),
+        (None, None),
+        (("198.51.100.9", 4000), ("198.51.100.9", 4000)),
+    ],
+)
+def test_addresses_where_nobody_can_be_are_nobody(remote, signalled):
+    assert directions(plan(replace(A, remote=remote)))[0].rules.signalled == signalled
+
+
+def test_loopback_reaches_loopback():
+    end = replace(A, address="127.0.0.1", remote=("127.0.0.2", 4000))
+    assert directions(plan(end))[0].rules.signalled == ("127.0.0.2", 4000)
+
+
+def test_ipv6_in_the_form_in_which_packets_bear_it():
+    end = replace(A, address="2001:db8::1", remote=("2001:DB8:0:0::2", 4000))
+    assert directions(plan(end))[0].rules.signalled == ("2001:db8::2", 4000)
+
+
+@pytest.mark.parametrize(
+    ("streams", "code"),
+    [
+        ([Stream(0, "audio", A, replace(B, port=22001))], ErrorCode.BAD_REQUEST),
+        ([Stream(0, "audio", A, A)], ErrorCode.PORT_IN_USE),
+        ([Stream(0, "audio", A, B), Stream(0, "audio", A, B)], ErrorCode.BAD_REQUEST),
+        ([Stream(0, "audio", A, B), Stream(1, "audio", A, B)], ErrorCode.PORT_IN_USE),
+        ([Stream(0, "audio", replace(A, remote=("a.example", 1)), B)], ErrorCode.BAD_REQUEST),
+        ([Stream(0, "audio", replace(A, remote=("::1", 1)), B)], ErrorCode.BAD_REQUEST),
+        ([Stream(0, "audio", replace(A, sip_source="pbx"), B)], ErrorCode.BAD_REQUEST),
+    ],
+)
+def test_plans_that_contradict_themselves(streams, code):
+    with pytest.raises(ControlError) as caught:
+        directions(Plan("call", 1, streams))
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("kind", "pps", "bps", "unit", "rate"),
+    [
+        ("audio", 0, 0, 200, 60_000),
+        ("audio", 50, 8600, 172, 25_800),
+        ("audio", 50, 0, 200, 30_000),
+        ("audio", 0, 8600, 200, 25_800),
+        ("audio", 100, 1000, 60, 18_000),
+        ("video", 0, 0, 1000, 1_500_000),
+        ("message", 0, 0, 1000, 300_000),
+    ],
+)
+def test_what_is_policed(kind, pps, bps, unit, rate):
+    found = directions(plan(replace(A, rate_pps=pps, rate_bps=bps), kind=kind))[0]
+    assert (found.unit_octets, found.rate_octets) == (unit, rate)
