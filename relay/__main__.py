@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 
+from relay.control.watch import start_logging
 from relay.handoff import EXIT_SETTINGS
 from relay.settings import RelaySettings
 
@@ -24,11 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     worker.add_argument("--fd", type=int, required=True)
     worker.add_argument("--lifeline-fd", type=int, required=True)
     options = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        stream=sys.stderr,
-    )
+    start_logging()
     if options.command == "pool":
         return _pool(options)
     from relay.worker import main as worker_main  # the supervisor has no use for it

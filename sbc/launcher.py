@@ -38,11 +38,11 @@ from relay.control.run_directory import (
     Lock,
     LockHeld,
     RunDirectoryError,
-    holder,
     make_run_directory,
 )
-from relay.control.watch import Signals, Watch
+from relay.control.watch import Signals, Watch, start_logging
 from relay.settings import RelaySettings
+from sbc.launched import Part, end, find, reason
 
 __all__ = ["EXIT_ALREADY_RUNNING", "EXIT_SETTINGS", "LauncherSettings", "launch", "main"]
 
@@ -54,7 +54,7 @@ _POOL_DRAIN_S: Final = 6.0
 _NOW_S: Final = 1.0
 _QUICK_DEATH_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 5.0
-_LOCK_WAIT_S: Final = 8.0
+_INDEPENDENT_PAUSE_S: Final = 3.0
 
 _log = logging.getLogger("sbc.launcher")
 
@@ -82,28 +82,6 @@ class _State(IntEnum):
     ENDED = 5
 
 
-@dataclass(slots=True, eq=False)
-class _Part:
-    """One of the two programs."""
-
-    name: str
-    arguments: tuple[str, ...]
-    socket_path: str
-    settings_hash: str
-    drain_s: float
-    process: Process | None = None
-    since: float = 0.0
-    ready_fd: int = -1
-    ready: bool = False
-    told: str = ""
-    """What it said with its readiness: where it listens."""
-    quick_deaths: int = 0
-    start_at: float | None = None
-    """When to start it again."""
-    kill_at: float | None = None
-    """When it has had its time to end."""
-
-
 class Launcher:
     """One border.
 
@@ -119,20 +97,22 @@ class Launcher:
         self._relay_path = os.path.join(run_dir, "relay.json")
         file = Path(settings.settings_path).read_text(encoding="utf-8")
         border_hash = lifeline.settings_hash(file, relay.to_json())
-        self._pool = _Part(
+        self._pool = Part(
             "relay pool",
             (*settings.pool, "--settings", self._relay_path),
             os.path.join(run_dir, RELAY_SOCKET),
+            os.path.join(run_dir, RELAY_LOCK),
             lifeline.settings_hash(relay.to_json()),
             _POOL_DRAIN_S,
         )
-        self._signalling = _Part(
+        self._signalling = Part(
             "signalling",
             (
                 *settings.signalling,
                 *("--settings", settings.settings_path, "--settings-hash", border_hash),
             ),
             os.path.join(run_dir, SIGNALLING_SOCKET),
+            "",
             border_hash,
             settings.drain_s,
         )
@@ -180,28 +160,39 @@ class Launcher:
 
     def _find_survivors(self) -> None:
         """Adopt what a dead launcher left, and end what is not as we want it."""
-        strangers: list[tuple[_Part, Process]] = []
+        strangers: list[tuple[Part, Process]] = []
         for part in reversed(self._parts):  # in the order in which they are ended
-            found = lifeline.adopt(part.socket_path, part.settings_hash)
+            found = find(part)
             if found is None:
                 continue
-            if found.line is not None:
-                found.line.close()
-            if found.same and found.answer.get("ready"):
-                _log.info("adopted %s (pid %d)", part.name, found.process.pid)
-                part.ready = True
-                part.told = str(found.answer.get("listening", ""))
-                self._hold(part, found.process)
+            if found.same and found.ready:
+                self._adopt(part, found)
+            elif found.independent:
+                text = f"{part.name} (pid {found.process.pid}) was started by itself, with other"
+                raise RunDirectoryError(f"{text} settings or is not ready: restart it first")
             else:
                 strangers.append((part, found.process))
         for part, process in strangers:
             _log.info("ending the %s of another launcher (pid %d)", part.name, process.pid)
-            _end(process, part.drain_s)
-        if self._pool.process is None:
-            _wait_for_lock(os.path.join(self._run_dir, RELAY_LOCK))
+            end(process, part.drain_s)
 
-    def _start(self, part: _Part, now: float) -> None:
+    def _adopt(self, part: Part, found: lifeline.Adopted) -> None:
+        word = "found" if found.independent else "adopted"
+        _log.info("%s %s (pid %d)", word, part.name, found.process.pid)
+        part.independent = found.independent
+        part.ready = True
+        part.told = str(found.answer.get("listening", ""))
+        part.since = time.monotonic()
+        self._hold(part, found.process)
+
+    def _start(self, part: Part, now: float) -> None:
         part.start_at = None
+        if part.independent:
+            found = find(part)
+            if found is not None and found.same and found.ready:
+                self._adopt(part, found)
+                return
+            part.independent = False
         ours, theirs = os.pipe()
         try:
             process = start_process([*part.arguments, "--ready-fd", str(theirs)], pass_fds=[theirs])
@@ -219,11 +210,11 @@ class Launcher:
         part.since = now
         self._hold(part, process)
 
-    def _hold(self, part: _Part, process: Process) -> None:
+    def _hold(self, part: Part, process: Process) -> None:
         part.process = process
         self._watch.add(process.fileno(), lambda: self._part_ended(part))
 
-    def _part_ready(self, part: _Part) -> None:
+    def _part_ready(self, part: Part) -> None:
         try:
             told = os.read(part.ready_fd, 4096).decode("utf-8", "replace").strip()
         except BlockingIOError:
@@ -249,7 +240,7 @@ class Launcher:
             self._stop_late(self._signalling, now)
             if self._signalling.process is None:
                 self._state = _State.STOPPING_POOL
-                self._tell_to_end(self._pool, self._pool.drain_s)
+                self._tell_toend(self._pool, self._pool.drain_s)
         if self._state is _State.STOPPING_POOL:
             self._stop_late(self._pool, now)
             if self._pool.process is None:
@@ -267,7 +258,7 @@ class Launcher:
             _log.info("the border listens%s", f" on {told}" if told else "")
             _notify_service_manager("READY=1")
 
-    def _part_ended(self, part: _Part) -> None:
+    def _part_ended(self, part: Part) -> None:
         process = part.process
         if process is None:
             return
@@ -280,7 +271,7 @@ class Launcher:
         part.ready = False
         if self._state >= _State.STOPPING_SIGNALLING:
             return
-        _log.warning("%s (pid %d) has ended: %s", part.name, process.pid, _reason(code))
+        _log.warning("%s (pid %d) has ended: %s", part.name, process.pid, reason(code))
         if code == EXIT_SETTINGS:
             self._exit_code = EXIT_SETTINGS
             self._stop()
@@ -288,6 +279,8 @@ class Launcher:
         part.quick_deaths = part.quick_deaths + 1 if now - part.since < _QUICK_DEATH_S else 0
         pause_s = 0.1 * 2.0**part.quick_deaths if part.quick_deaths else 0.0
         part.start_at = now + min(_LONGEST_PAUSE_S, pause_s)
+        if part.independent:  # whoever looks after it may start it again first
+            part.start_at = now + _INDEPENDENT_PAUSE_S
 
     # The end
 
@@ -299,26 +292,30 @@ class Launcher:
                 self._stop()
                 continue
             for part in self._parts:
-                self._tell_to_end(part, _NOW_S)
+                self._tell_toend(part, _NOW_S)
                 part.drain_s = min(part.drain_s, _NOW_S)
 
     def _stop(self) -> None:
         self._state = _State.STOPPING_SIGNALLING
         _notify_service_manager("STOPPING=1")
-        self._tell_to_end(self._signalling, self._signalling.drain_s)
+        self._tell_toend(self._signalling, self._signalling.drain_s)
 
-    def _tell_to_end(self, part: _Part, wait_s: float) -> None:
-        if part.process is not None:
+    def _tell_toend(self, part: Part, wait_s: float) -> None:
+        if part.process is not None and part.independent:
+            self._watch.remove(part.process.fileno())
+            part.process.close()
+            part.process = None
+        elif part.process is not None:
             part.process.signal(signal.SIGTERM)
             part.kill_at = time.monotonic() + wait_s
 
-    def _stop_late(self, part: _Part, now: float) -> None:
+    def _stop_late(self, part: Part, now: float) -> None:
         if part.process is not None and part.kill_at is not None and now >= part.kill_at:
             _log.warning("%s (pid %d) does not end: killed", part.name, part.process.pid)
             part.process.signal(signal.SIGKILL)
             part.kill_at = now + _NOW_S
 
-    def _forget_ready_pipe(self, part: _Part) -> None:
+    def _forget_ready_pipe(self, part: Part) -> None:
         if part.ready_fd >= 0:
             self._watch.remove(part.ready_fd)
             os.close(part.ready_fd)
@@ -351,7 +348,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--settings", required=True, help="the border's configuration")
     parser.add_argument("--relay", required=True, help="a file with RelaySettings as JSON")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(name)s %(message)s", stream=sys.stderr)
+    start_logging()
     try:
         relay = RelaySettings.from_json(Path(options.relay).read_text(encoding="utf-8"))
         return launch(LauncherSettings(settings_path=options.settings, relay=relay))
@@ -360,34 +357,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, KeyError, TypeError) as error:
         _log.error("%s: expected relay settings as JSON: %s", options.relay, error)
     return EXIT_SETTINGS
-
-
-def _end(process: Process, wait_s: float) -> None:
-    process.signal(signal.SIGTERM)
-    if not process.ended(wait_s):
-        process.signal(signal.SIGKILL)
-        process.ended(_NOW_S)
-    process.close()
-
-
-def _wait_for_lock(path: str) -> None:
-    """Let a pool that is on its way out finish; kill one that does not come to an end."""
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while (pid := holder(path)) is not None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if pid:
-        with suppress(OSError):
-            process = Process(pid)
-            if holder(path) == pid:
-                _end(process, 0.0)
-            else:
-                process.close()
-
-
-def _reason(code: int | None) -> str:
-    if code is None:
-        return "not a child of ours"
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _notify_service_manager(text: str) -> None:

@@ -67,7 +67,8 @@ class Child:
 
     Args:
         lifeline_fd: the inherited read end, or -1 for a process that somebody else looks after
-            (a service manager): it is never an orphan, but may be adopted.
+            (a service manager): it is never an orphan, answers would-be parents that it is
+            `independent`, and nobody holds it.
         path: where to listen for adopters; a stale socket there is replaced. Empty: nowhere.
         settings: hash of the settings that this process runs with (`settings_hash`).
         grace_s: how long an orphan goes on.
@@ -82,6 +83,7 @@ class Child:
         self._settings = settings
         self._grace_s = grace_s
         self._lifeline_fd = lifeline_fd
+        self._independent = lifeline_fd < 0
         self._path = path
         self._callers: dict[int, Line] = {}
         self._adopter: Line | None = None
@@ -195,8 +197,10 @@ class Child:
     def _consider(self, line: Line, message: Message, lifeline_fd: int) -> bool:
         same = not self.final and message.get("settings") == self._settings
         answer = {"t": "child", "pid": os.getpid(), "settings": self._settings, "same": same}
+        if self._independent:
+            answer["independent"] = True
         line.send({**answer, **self.facts})
-        if not same or line.ended:
+        if not same or self._independent:
             os.close(lifeline_fd)
             return False
         if self._lifeline_fd >= 0:
@@ -219,14 +223,24 @@ class Adopted:
 
     process: Process
     answer: Message
-    """What it says of itself: `pid`, `settings`, `same`, and its own facts."""
+    """What it says of itself: `pid`, `settings`, `same`, `independent`, and its own facts."""
     line: Line | None
     """The line to it if it took the lifeline (`same`), else None."""
 
     @property
     def same(self) -> bool:
-        """It runs with our settings and has taken our lifeline."""
+        """It runs with our settings and has taken our lifeline, unless it is independent."""
         return self.line is not None
+
+    @property
+    def independent(self) -> bool:
+        """Somebody else looks after it: it is used, but neither held nor ended."""
+        return bool(self.answer.get("independent"))
+
+    @property
+    def ready(self) -> bool:
+        """It does its work."""
+        return bool(self.answer.get("ready"))
 
 
 def adopt(path: str, settings: str, wait_s: float = _ADOPTION_WAIT_S) -> Adopted | None:

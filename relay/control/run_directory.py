@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -36,6 +37,9 @@ SIGNALLING_SOCKET: Final = "signalling.sock"
 
 _LONGEST_NAME = SIGNALLING_SOCKET
 _MAX_PATH_BYTES = 107
+_TRIES = 3
+"""`holder` takes a lock for a moment, too."""
+_TRY_AGAIN_S = 0.02
 
 
 class RunDirectoryError(Exception):
@@ -70,12 +74,16 @@ class Lock:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise RunDirectoryError(f"{path}: {error.strerror}") from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = _written_pid(descriptor)
-            os.close(descriptor)
-            raise LockHeld(pid) from None
+        for left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not left:
+                    pid = _written_pid(descriptor)
+                    os.close(descriptor)
+                    raise LockHeld(pid) from None
+                time.sleep(_TRY_AGAIN_S)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor

@@ -1,17 +1,19 @@
-"""The loop of a small process: descriptors with callbacks, and signals as one of them.
+"""A small process: its loop of descriptors with callbacks, its signals, its log lines.
 
 Standard library only, for the launcher and the supervisor.
 """
 
 from __future__ import annotations
 
+import logging
 import select
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-__all__ = ["Signals", "Watch"]
+__all__ = ["Signals", "Watch", "start_logging"]
 
 
 class Watch:
@@ -84,6 +86,18 @@ class Signals:
             signal.signal(number, former)
         self._ours.close()
         self._theirs.close()
+
+
+def start_logging() -> None:
+    """Log lines on standard error, in the shape in which signalling writes its own."""
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
 
 
 def _noted(_number: int, _frame: object) -> None:

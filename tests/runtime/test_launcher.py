@@ -92,7 +92,7 @@ class Border:
         return [pid for pid, event in self.journal() if event == "start"][-1]
 
     def supervisor(self) -> int:
-        return int((self.run_dir / "relay.lock").read_text())
+        return int((self.run_dir / "relay.lock").read_text() or 0)
 
     def everybody(self) -> list[int]:
         return processes_of(str(self.run_dir))
@@ -331,3 +331,63 @@ def test_a_settings_file_that_is_not_there_is_one_line(border, tmp_path):
     assert found.returncode == 2
     assert found.stderr.decode().count("\n") == 1
     assert "No such file or directory" in found.stderr.decode()
+
+
+def test_a_pool_that_was_started_by_itself_is_used_and_not_ended(border):
+    relay = RelaySettings.from_json(json.loads(border.settings_path.read_text())["relay"])
+    pool = border.pools.start(relay, lifeline=False)
+    launcher = border.launch()
+    assert border.supervisor() == pool.pid
+    launcher.terminate()
+    assert ended(launcher)[0] == 0
+    assert alive(pool.pid)
+    assert border.pools.ask()["generation"] == 1
+    launcher = border.launch()
+    launcher.kill()
+    os.kill(border.signalling, signal.SIGKILL)
+    assert alive(pool.pid)
+
+
+def test_a_pool_that_was_started_by_itself_with_other_settings_is_an_error(border):
+    relay = RelaySettings.from_json(json.loads(border.settings_path.read_text())["relay"])
+    pool = border.pools.start(relay, lifeline=False)
+    border.write(grace_s=3.0)
+    code, printed = ended(border.launch(wait=False))
+    assert code == 2
+    assert printed.count("\n") == 1
+    assert f"relay pool (pid {pool.pid}) was started by itself" in printed
+    assert alive(pool.pid)
+
+
+def test_a_pool_that_was_started_by_itself_is_replaced_when_it_dies(border):
+    relay = RelaySettings.from_json(json.loads(border.settings_path.read_text())["relay"])
+    pool = border.pools.start(relay, lifeline=False)
+    worker = border.pools.ask()["pid"]
+    launcher = border.launch()
+    pool.kill()
+    eventually(lambda: border.supervisor() not in (0, pool.pid), "another supervisor")
+    eventually(lambda: not border.pools.ask()["orphaned"], "adoption")
+    assert border.pools.ask()["pid"] == worker
+    launcher.terminate()
+    assert ended(launcher)[0] == 0
+    assert border.nothing_is_left()
+
+
+def test_launcher_and_supervisor_are_standard_library_only():
+    code = (
+        "import sys, sbc.launcher, relay.pool; "
+        "print(*{name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names))"
+    )
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-S",
+            "-c",
+            f"sys = __import__('sys'); sys.path.append('.'); {code}",
+        ],
+        capture_output=True,
+        check=True,
+        cwd=_RUN_LAUNCHER.parents[2],
+    )
+    assert set(found.stdout.decode().split()) == {"__main__", "sbc", "relay"}

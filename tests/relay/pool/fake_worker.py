@@ -28,7 +28,6 @@ class FakeWorker:
         self.clients: dict[int, socket.socket] = {}
         self.poll = select.epoll()
         self.poll.register(port.fileno(), select.EPOLLIN)
-        self.poll.register(start.listener.fileno(), select.EPOLLIN)
 
     def run(self) -> int:
         while self.drain_at is None or time.monotonic() < self.drain_at:
@@ -45,6 +44,7 @@ class FakeWorker:
                 self.take(message)
             if not self.running and len(self.blocks) == self.start.blocks:
                 self.running = True
+                self.poll.register(self.start.listener.fileno(), select.EPOLLIN)
                 os.ftruncate(self.start.table, self.start.rows * 8)
                 self.port.running()
         return 0
