@@ -27,7 +27,7 @@ from typing import Final
 from sbc.errors import ParseError
 from sbc.sdp.hosts import holds_address, holds_host
 from sbc.sip.address import parse_name_addr
-from sbc.sip.grammar import quote, split_list
+from sbc.sip.grammar import MAX_PARAMS, quote, split_list
 from sbc.sip.message import Message
 from sbc.sip.uri import SipUri, TelUri, parse_uri, unescape
 
@@ -82,8 +82,14 @@ _URI: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _SEPARATORS: Final = b"-.()"  # RFC 3966 §5.1.1: visual, mean nothing, and can look like an address
-_FILE: Final = re.compile(rb"(?<=[0-9a-z_-])\.(?:wav|mp3|au|ogg|opus|gif|jpe?g|png)\Z", re.I)
-_INDEX: Final = re.compile(rb"1(?:\.[0-9]{1,3}+)*+")  # RFC 7044 §10.3: 1.1.1.1 is no address there
+_FILE: Final = re.compile(
+    rb"(?<=[0-9a-z_-])\.(?:wav|mp3|au|ogg|opus|gif|jpe?g|png)(?=\?|\Z)", re.IGNORECASE
+)
+"""What a dot in a path is allowed for: ring tones and pictures."""
+_INDEX: Final = re.compile(rb"1(?:\.[0-9]{1,3}+)*+")
+"""RFC 7044 §10.3: 1.1.1.1 is no address there."""
+_MAX_MEMBERS: Final = 32
+"""Of one line; a call that was forwarded more often is not explained by its History-Info."""
 _MARK: Final = b"\0"  # where a rewritten URI stands while the rest is judged
 
 # What From and To nearly always are: a name, a user of plain characters, a host, a tag.
@@ -169,10 +175,13 @@ def _rewrite(name: bytes, value: bytes, hide: Hide, host: bytes) -> bytes:
     else:
         return _text(value, hide, host)
     try:
-        members = [member_of(member, hide, host) for member in split_list(value, b",", "header")]
+        members = [member for member in split_list(value, b",", "header") if member]
+        if len(members) > _MAX_MEMBERS:
+            return b""
+        kept = [member_of(member, hide, host) for member in members]
     except ParseError:
         return b""
-    return b", ".join([member for member in members if member])
+    return b", ".join([member for member in kept if member])
 
 
 def _name_addr(value: bytes, hide: Hide, host: bytes) -> bytes:
@@ -187,15 +196,24 @@ def _name_addr(value: bytes, hide: Hide, host: bytes) -> bytes:
         b";%b=%b" % (name, text) if text else b";" + name
         for name, text in address.params.items()
         if (name == b"index" and _INDEX.fullmatch(text))
-        or not (hide.other_text and (holds_host(name) or holds_host(text)))
+        or not (_names_host(name, hide) or (hide.other_text and holds_host(name + b"=" + text)))
     ]
     return b"%b<%b>%b" % (prefix, uri, b"".join(params))
 
 
 def _with_params(value: bytes, hide: Hide, host: bytes) -> bytes:
     """One member of a list of values with parameters; without a value nothing is left."""
-    first, *params = [_text(part, hide, host) for part in split_list(value, b";", "header")]
-    return b";".join([first, *[param for param in params if param]]) if first else b""
+    parts = split_list(value, b";", "header")
+    if len(parts) > MAX_PARAMS:
+        return b""
+    first, *params = [_text(part, hide, host) for part in parts]
+    kept = [one for one in params if one and not _names_host(one.partition(b"=")[0], hide)]
+    return b";".join([first, *kept]) if first else b""
+
+
+def _names_host(name: bytes, hide: Hide) -> bool:
+    """Whether a header parameter is really one of a URI that stood without <> (§20.10)."""
+    return hide.uri_params and unescape(name).strip().lower() in _HOST_PARAMS
 
 
 def _text(value: bytes, hide: Hide, host: bytes) -> bytes:

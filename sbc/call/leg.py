@@ -200,7 +200,7 @@ class Leg:
         return ClientRequest(
             method,
             parts.uri,
-            self.end.via + branch + b"\r\n",
+            self.end.via(branch),
             branch,
             parts.route_lines,
             parts.from_line,

@@ -23,7 +23,15 @@ class LocalEnd:
         listener: its settings; the advertised address is the one that is shown.
     """
 
-    __slots__ = ("_contact_prefix", "_contact_suffix", "host", "index", "realm", "transport", "via")
+    __slots__ = (
+        "_contact_prefix",
+        "_contact_suffix",
+        "_via",
+        "host",
+        "index",
+        "realm",
+        "transport",
+    )
 
     def __init__(self, index: int, listener: ListenerSettings) -> None:
         self.index = index
@@ -33,11 +41,14 @@ class LocalEnd:
         self.host = (f"[{host}]" if ":" in host else host).encode()
         """As in a URI: an IPv6 address has its brackets."""
         hostport = self.host + b":%d" % listener.advertise_port
-        self.via = b"Via: SIP/2.0/%s %s;rport;branch=" % (self.transport, hostport)
-        """The line up to the branch; rport asks for symmetric responses (RFC 3581)."""
+        self._via = b"Via: SIP/2.0/%b %b;branch=" % (self.transport, hostport)
         self._contact_prefix = b"Contact: <sip:"
         parameter = b";transport=tcp" if self.transport is TCP else b""
         self._contact_suffix = b"@" + hostport + parameter + b">\r\n"
+
+    def via(self, branch: bytes) -> bytes:
+        """Our Via line; rport asks for symmetric responses (RFC 3581)."""
+        return b"%b%b;rport\r\n" % (self._via, branch)
 
     def contact(self, token: Token) -> bytes:
         """Our Contact line for the leg of this token."""

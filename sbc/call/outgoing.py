@@ -92,7 +92,7 @@ def build_invite(
     return ClientRequest(
         INVITE,
         uri,
-        leg.end.via + branch + b"\r\n",
+        leg.end.via(branch),
         branch,
         b"",
         b"From: %b\r\n" % caller,
