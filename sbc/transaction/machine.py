@@ -164,7 +164,7 @@ class ServerTransaction:
 
 def client_input(event: Event) -> Key:
     """What an event is to a client's table."""
-    if type(event) is Response:
+    if isinstance(event, Response):
         return _RESPONSES[event.status // 100]
     if isinstance(event, IntEnum):
         return event
@@ -175,7 +175,7 @@ def server_input(event: Event) -> Key:
     """What an event is to a server's table."""
     if type(event) is Respond:
         return _ANSWERS[event.status // 100]
-    if type(event) is Request:
+    if isinstance(event, Request):
         return Input.ACK if event.method == ACK else _REQUEST
     if isinstance(event, IntEnum):
         return event
