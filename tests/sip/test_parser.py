@@ -237,7 +237,9 @@ def test_retry_after(value: str, seconds: int):
     assert response(f"Retry-After: {value}").retry_after == seconds
 
 
-@pytest.mark.parametrize("value", ["x", "", "5 (a", "5 a)", "(" * 9 + ")" * 9 + "5", '5 ("a)'])
+@pytest.mark.parametrize(
+    "value", ["x", "", "5 (a", "5 a)", "5 (a))", "(" * 9 + ")" * 9 + "5", '5 ("a)']
+)
 def test_bad_retry_after(value: str):
     with pytest.raises(ParseError):
         _ = response(f"Retry-After: {value}").retry_after

@@ -93,3 +93,8 @@ def test_escapes():
     uri = sip(b"sip:a@b;%6Cr;%3Bmaddr=c")
     assert uri.params == {b"lr": b"", b";maddr": b"c"}
     assert bytes(uri) == b"sip:a@b;lr;%3Bmaddr=c"
+
+
+def test_password_and_headers_come_back():
+    value = b"sip:alice:secret@b:5062;lr?subject=x"
+    assert bytes(sip(value)) == value
