@@ -255,7 +255,7 @@ class Border:
         """An answer that nothing is kept for: a retransmission gets it again."""
         reply = ReplyBase(request, hop.address)
         tag = b"%b.0" % self.core.mint.token()
-        self._transmit(_answer_hop(hop, reply), reply.build(status, to_tag=tag))
+        self._transmit(_answer_hop(hop, reply, request), reply.build(status, to_tag=tag))
 
     # Time
 
@@ -401,12 +401,16 @@ def _notify_one(user: User, notice: Notice, now: float) -> None:
 def _reply_to(request: Request, txn: ServerTransaction) -> ReplyBase:
     """What answers to this request have in common; they go where RFC 3261 §18.2.2 says."""
     reply = ReplyBase(request, txn.hop.address)
-    txn.hop = _answer_hop(txn.hop, reply)
+    txn.hop = _answer_hop(txn.hop, reply, request)
     return reply
 
 
-def _answer_hop(hop: Hop, reply: ReplyBase) -> Hop:
-    if hop.reliable or reply.destination == hop.address:
-        return hop
+def _answer_hop(hop: Hop, reply: ReplyBase, request: Request) -> Hop:
+    """Where the answer goes; on a stream that is closed by then, to the sent-by port."""
     host, port = reply.destination
-    return Hop(hop.realm, hop.listener, hop.transport, host, port)
+    if hop.reliable:
+        via = getattr(request, "via", None)  # what is left of a malformed request may have none
+        port = (via.port if via is not None else None) or 5060
+    elif port == hop.port:
+        return hop
+    return Hop(hop.realm, hop.listener, hop.transport, host, port, hop.connection)

@@ -116,7 +116,8 @@ class Call:
     def details(self) -> dict[str, object]:
         """All that is known of the call while it lives."""
         legs = {leg.side: leg.describe() for leg in (self.a, self.b) if leg}
-        return self.summary() | {"worker": self.slot, "legs": legs}
+        media = {"worker": self.slot, "plan": self.exchange.key}
+        return self.summary() | media | {"legs": legs}
 
     # Beginning
 

@@ -48,6 +48,11 @@ class Exchange:
         """The worker that carries the media, None where there are none."""
         return None if self._media is None else self._media.lease.slot
 
+    @property
+    def key(self) -> str | None:
+        """The worker's key for the media, None where there are none."""
+        return None if self._media is None else self._media.key
+
     def read_offer(self, a: ALeg) -> None:
         """The caller's offer.
 
