@@ -90,6 +90,8 @@ _INDEX: Final = re.compile(rb"1(?:\.[0-9]{1,3}+)*+")
 """RFC 7044 §10.3: 1.1.1.1 is no address there."""
 _MAX_MEMBERS: Final = 32
 """Of one line; a call that was forwarded more often is not explained by its History-Info."""
+_MAX_COLONS: Final = 64
+"""Of one value: as many URIs are no text, but work for us."""
 _MARK: Final = b"\0"  # where a rewritten URI stands while the rest is judged
 
 # What From and To nearly always are: a name, a user of plain characters, a host, a tag.
@@ -220,6 +222,8 @@ def _text(value: bytes, hide: Hide, host: bytes) -> bytes:
     """`value` with its URIs rewritten; b"" if there is a host beside them."""
     if not hide.uri_hosts:
         return value
+    if value.count(b":") > _MAX_COLONS:
+        return b""
     rewritten: list[bytes] = []
 
     def take(match: re.Match[bytes]) -> bytes:
@@ -265,7 +269,10 @@ def _uri_params(params: bytes, hide: Hide) -> bytes:
     """The `;name=value` that may stay, each with its semicolon."""
     if not params or not hide.uri_params:
         return params
-    return b"".join([b";" + one for one in params.split(b";") if one and _param_stays(one)])
+    each = params.split(b";")
+    if len(each) > MAX_PARAMS:
+        return b""
+    return b"".join([b";" + one for one in each if one and _param_stays(one)])
 
 
 def _header_stays(header: bytes) -> bool:

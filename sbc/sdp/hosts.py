@@ -15,26 +15,24 @@ from typing import Final
 
 __all__ = ["holds_address", "holds_host"]
 
-_ADDRESS: Final = re.compile(
-    rb"""
-      [0-9]{1,3} (?: \. [0-9]{1,3} ){3}                 # 10.1.2.3, wherever it stands
-    | \b [0-9]{1,3} (?: - [0-9]{1,3} ){3} \b            # ip-10-1-2-3, as clouds name machines
-    | ::                                                # every shortened IPv6 address has it
-    | (?: [0-9a-f]{1,4} : ){7} [0-9a-f]{1,4}            # an IPv6 address in full
-    """,
-    re.VERBOSE | re.IGNORECASE,
+# One regex for each, beginning with a byte that is rare: one alternation of all of them takes five
+# times as long over 30 kB that hold none.
+_ADDRESS: Final = (
+    re.compile(rb"\.(?<=[0-9]\.)[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"),  # 10.1.2.3, wherever it stands
+    re.compile(rb"-(?<=[0-9]-)[0-9]{1,3}-[0-9]{1,3}-[0-9]{1,3}\b"),  # ip-10-1-2-3, in clouds
+    re.compile(rb"::"),  # every shortened IPv6 address has it
+    re.compile(rb":(?<=[0-9A-Fa-f]:)(?:[0-9A-Fa-f]{1,4}:){6}[0-9A-Fa-f]"),  # and one in full
 )
-_NAME: Final = re.compile(
-    rb"""
-      [0-9a-z_\x80-\xff-] \. [a-z\x80-\xff]{2}          # a dotted name; 1.0, H.264, J.R. are none
-    | :// | @ [^\s]                                     # a URL's host, a URI's or mailbox's host
-    | %2e | %3a | %40                                   # any of these, escaped
-    | \b localhost \b
-    """,
-    re.VERBOSE | re.IGNORECASE,
+_NAME: Final = (
+    # A dotted name; 1.0, H.264 and J.R. are none.
+    re.compile(rb"\.(?<=[0-9A-Za-z_\x80-\xff-]\.)[A-Za-z\x80-\xff]{2}"),
+    re.compile(rb"://"),  # a URL's host
+    re.compile(rb"@[^\s]"),  # a URI's or a mailbox's host
+    re.compile(rb"%(?:2[Ee]|3[Aa]|40)"),  # . : @ escaped
+    re.compile(rb"\blocalhost\b", re.IGNORECASE),
 )
 _NAME_PORT: Final = re.compile(  # pbx:5060
-    rb"(?<![0-9a-z_.-])(?=[0-9-]*[a-z])[0-9a-z-]+:[0-9]{3,5}(?![0-9a-z])", re.IGNORECASE
+    rb"(?<![0-9A-Za-z_.-])(?=[0-9-]*[A-Za-z])[0-9A-Za-z-]+:[0-9]{3,5}(?![0-9A-Za-z])"
 )
 
 
@@ -47,12 +45,12 @@ def holds_host(text: bytes, start: int = 0) -> bool:
             grammar, as in `fmtp:101`.
     """
     return (
-        _ADDRESS.search(text) is not None
-        or _NAME.search(text) is not None
+        holds_address(text)
+        or any(pattern.search(text) for pattern in _NAME)
         or _NAME_PORT.search(text, start) is not None
     )
 
 
 def holds_address(text: bytes) -> bool:
     """Whether `text` holds an IPv4 or IPv6 address: for texts in which dots are everyday."""
-    return _ADDRESS.search(text) is not None
+    return any(pattern.search(text) for pattern in _ADDRESS)

@@ -137,6 +137,7 @@ def test_what_holds_no_host_crosses_as_it_is(line):
             "Alert-Info: <http://192.0.2.1>, <file://192.0.2.1>",
         ),
         ("Alert-Info: sip:pbx;MADDR=pbx;x=1", "Alert-Info: sip:192.0.2.1;x=1"),
+        ("X-Account: <sip:me@pbx" + ";a" * 65 + ">", "X-Account: <sip:me@192.0.2.1>"),
         ("X-Account: sip:me@pbx;x=1 and 5", "X-Account: sip:me@192.0.2.1;x=1 and 5"),
         (
             "x-ACCOUNT: <sip:me@[fd00::1]>;y, sip:you@Anonymous.Invalid",
@@ -168,6 +169,9 @@ def test_hosts_of_uris_become_ours(line, expected):
         "Diversion: <sip:bob@pbx",
         'Diversion: "bob',
         'Reason: "SIP;cause=1',
+        "Reason: " + ",".join(["SIP"] * 33),
+        "Reason: SIP" + ";a" * 64,
+        "X-Account: " + "sip:a@b " * 65,
     ],
 )
 def test_what_cannot_be_made_safe_does_not_cross(line):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sbc.sdp.hosts import holds_host
 from sbc.sdp.lines import MEANINGS
+from sbc.sdp.sections import SECTIONS
 
 NONE = """
 a=fmtp:101 0-16
@@ -163,5 +164,13 @@ def test_the_table_of_known_lines_stays_small():
     for number in range(10_000):
         assert MEANINGS[b"a=x:%d" % number].crosses
     assert len(MEANINGS) <= 4_096
-    MEANINGS[b"a=" + b"x" * 10_000]
+    assert MEANINGS[b"a=" + b"x" * 10_000].crosses
     assert all(len(line) <= 160 for line in MEANINGS)
+
+
+def test_the_table_of_known_sections_stays_small():
+    for number in range(3_000):
+        assert SECTIONS[b"\r\na=x:%d" % number].rest
+    assert len(SECTIONS) <= 1_024
+    assert SECTIONS[b"\r\na=" + b"x" * 10_000].rest
+    assert all(len(text) <= 1_024 for text in SECTIONS)

@@ -73,6 +73,8 @@ def test_the_model_names_what_it_understands():
     assert (media.proto, media.formats) == (b"RTP/AVP", [b"0", b"8"])
     assert media.connections == (b"IN IP4 10.66.0.2", b"IN IP4 10.66.0.3")
     assert media.attributes == [b"a=y:1"]
+    assert media.lines[0] == b"m=audio 31000/2 RTP/AVP 0 8"
+    assert media.lines[-1] == b"a=y:1"
     assert media.connection(session) == b"IN IP4 10.66.0.2"
 
 
