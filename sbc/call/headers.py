@@ -139,7 +139,7 @@ def party(value: bytes, host: bytes, tag: bytes = b"", hide: Hide = _ALL) -> byt
         tag: for From; b"" for none.
     """
     match = _PLAIN.fullmatch(value)
-    if match is not None and hide is _ALL and match[3].lower() != NOBODYS_HOST:
+    if match is not None and hide == _ALL and match[3].lower() != NOBODYS_HOST:
         made = b"%b<sip:%b@%b>" % (match[1], match[2], host)
     else:
         made = _party(value, host, hide)
