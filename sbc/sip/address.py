@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import TOKEN, quote, unquote
+from sbc.sip.grammar import TOKEN, TOKEN_RULE, URI_RULE, quote, unquote
 from sbc.sip.params import Params, parse_params
 
 __all__ = ["NameAddr", "parse_name_addr", "tag_of"]
 
-# Any printing byte but `"<>`: what the URI means is `parse_uri`'s affair.
-_URI: Final = rb"[!#-;=?-~\x80-\xff]++"
+# What the URI means is `parse_uri`'s affair.
 # An unquoted display name may be of any bytes but `"<>`: RFC 4475 §3.1.2.15 allows to infer the
 # quotes, and commas, brackets and Latin-1 are everyday. No space is needed before `<` (§3.1.1.6).
 _NAME_ADDR: Final = re.compile(
-    rb'(?:("(?:[^"\\]++|\\.)*+")[ \t]*+|([^"<>]*+))<(' + _URI + rb")>[ \t]*+(?:;(.++))?+",
+    rb'(?:("(?:[^"\\]++|\\.)*+")[ \t]*+|([^"<>]*+))<(%b)>[ \t]*+(?:;(.++))?+' % URI_RULE,
     re.DOTALL,
 )
 # Without <>, what follows a `;` belongs to the header, and `,` or `?` must not be (§20.10).
@@ -26,7 +25,7 @@ _ADDR_SPEC: Final = re.compile(
 )
 # What From and To nearly always are; a subset of the above.
 _USUAL: Final = re.compile(
-    rb'(?:"[^"\\]*+" ?+|[^"<>]*+)<' + _URI + rb">(?:;tag=([A-Za-z0-9.!%*_+`'~-]++))?+"
+    rb'(?:"[^"\\]*+" ?+|[^"<>]*+)<%b>(?:;tag=(%b))?+' % (URI_RULE, TOKEN_RULE)
 )
 
 

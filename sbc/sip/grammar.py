@@ -1,7 +1,7 @@
 """The lexical rules that every SIP header shares (RFC 3261 §25.1), and the limits of the parser.
 
-Sets of bytes are tested with `value.translate(None, SET) == b""`: linear, and faster than a regex.
-The few regexes use possessive quantifiers, so that none of them can ever backtrack.
+Sets of bytes are tested with `value.translate(None, SET) == b""`. Regexes, here and in the modules
+of the headers, use possessive quantifiers only, so that none of them can ever backtrack.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 from sbc.errors import ParseError
 
 __all__ = [
+    "HOST_RULE",
     "MAX_COMMENT_DEPTH",
     "MAX_HEADERS",
     "MAX_LINE_BYTES",
@@ -19,6 +20,8 @@ __all__ = [
     "MAX_PARAMS",
     "QUOTED_STRING",
     "TOKEN",
+    "TOKEN_RULE",
+    "URI_RULE",
     "VISIBLE",
     "decimal",
     "is_ipv6",
@@ -40,24 +43,28 @@ MAX_COMMENT_DEPTH: Final = 8
 
 _ALPHANUM: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 TOKEN: Final = _ALPHANUM + b"-.!%*_+`'~"
+TOKEN_RULE: Final = rb"[A-Za-z0-9.!%*_+`'~-]++"
 VISIBLE: Final = bytes(range(0x21, 0x7F))
+# RFC 3261 has no "_" in a hostname; Windows and Docker hosts have, and nothing depends on it.
+HOST_RULE: Final = rb"[A-Za-z0-9._-]++"
+# Printing bytes but `"<>`: what is taken for a URI can always be written back in <>.
+URI_RULE: Final = rb"[!#-;=?-~\x80-\xff]++"
 _IPV6: Final = b"0123456789abcdefABCDEF:."
+
+_QUOTED: Final = rb'"(?:[^"\\]++|\\.)*+"'
 
 # One member of a list: no separator outside quoted strings and <>. A `"` or `<` that is never
 # closed ends the match early, which the caller sees as something that is no separator.
 _MEMBER: Final = {
     separator: re.compile(
-        rb'(?:[^"<'
-        + separator
-        + rb']++|"(?:[^"\\]++|\\.)*+"|<[^<>"]*+(?:"(?:[^"\\]++|\\.)*+"[^<>"]*+)*+>)*+',
-        re.DOTALL,
+        rb'(?:[^"<%b]++|%b|<[^<>"]*+(?:%b[^<>"]*+)*+>)*+' % (separator, _QUOTED, _QUOTED), re.DOTALL
     )
     for separator in (b",", b";")
 }
-QUOTED_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+QUOTED_STRING: Final = re.compile(_QUOTED, re.DOTALL)
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _NEEDS_ESCAPE: Final = re.compile(rb'[\\"]')
-_COMMENT_PART: Final = re.compile(rb'[^()"\\]++|\\.|"(?:[^"\\]++|\\.)*+"|[()]', re.DOTALL)
+_COMMENT_PART: Final = re.compile(rb'[^()"\\]++|\\.|%b|[()]' % _QUOTED, re.DOTALL)
 
 
 def is_token(value: bytes) -> bool:

@@ -6,11 +6,12 @@ import re
 from typing import Final
 
 from sbc.errors import ParseError
+from sbc.sip.grammar import TOKEN_RULE
 
 __all__ = ["CANONICAL", "SINGLE"]
 
 # HCOLON allows white space before the colon.
-_NAME: Final = re.compile(rb"([A-Za-z0-9.!%*_+`'~-]++)[ \t]*+")
+_NAME: Final = re.compile(rb"(%b)[ \t]*+" % TOKEN_RULE)
 
 _COMPACT: Final = {
     b"a": b"accept-contact",  # RFC 3841

@@ -1,8 +1,8 @@
 """Messages: the bytes as they came, and typed views of what is asked for.
 
 A header field stays the pieces that its line was cut into, so that the line can be given back byte
-for byte. What a dialog or a transaction cannot do without (Via, CSeq,
-Call-ID, tags) has been read and checked by the parser; everything else is read on first access.
+for byte. What a dialog or a transaction cannot do without (Via, CSeq, Call-ID, tags) has been read
+and checked by the parser; everything else is read on first access.
 """
 
 from __future__ import annotations

@@ -75,8 +75,11 @@ class ReplyBase:
 
     destination: tuple[str, int]
     """Where a response goes over an unreliable transport: the address that the request came from,
-    at the port of RFC 3581, else of sent-by (§18.2.2). Never `maddr`, which would let a peer aim
-    our answers at anybody."""
+    at the port of RFC 3581, else of sent-by.
+
+    Deviates from RFC 3261 §18.2.2: `maddr` is not believed; it would let a peer aim our answers
+    at anybody.
+    """
 
     def __init__(self, request: Request, source: tuple[str, int]) -> None:
         top = request.raw(b"via")

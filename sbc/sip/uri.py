@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import is_ipv6
+from sbc.sip.grammar import HOST_RULE, URI_RULE, is_ipv6
 from sbc.sip.params import Params, parse_params
 
 __all__ = [
@@ -21,16 +21,14 @@ __all__ = [
     "unescape",
 ]
 
-# RFC 3261 has no "_" in a hostname; Windows and Docker hosts have, and nothing depends on it.
 # The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so it is what stands before the `@`. A
 # second `@`, which would let two elements disagree about the host, matches nothing.
 _SIP: Final = re.compile(
     rb"([sS][iI][pP][sS]?+):(?:([!#-9;=?A-~\x80-\xff]++)(?::([!#-;=?A-~\x80-\xff]*+))?+@)?+"
-    rb"([A-Za-z0-9._-]++|\[[^]]*+\])(?::([0-9]++))?+"
-    rb"(?:;([!#-;=A-~\x80-\xff]++))?+(?:\?([!#-;=?A-~\x80-\xff]++))?+"
+    rb"(%b|\[[^]]*+\])(?::([0-9]++))?+"
+    rb"(?:;([!#-;=A-~\x80-\xff]++))?+(?:\?([!#-;=?A-~\x80-\xff]++))?+" % HOST_RULE
 )
-# Never `"<>`: what is taken for a URI can always be written back in <>.
-_OTHER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):([!#-;=?-~\x80-\xff]++)")
+_OTHER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):(%b)" % URI_RULE)
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9.!*+_~$&/:'()-]")
 # §19.1.4: present in one URI only, these make two URIs different.
@@ -143,7 +141,7 @@ def parse_uri(value: bytes) -> Uri:
     if tail:
         params = parse_params(tail, "URI")
         if b"%" in tail:  # RFC 4475 §3.1.1.3: `;%6C%72` is `;lr`
-            params = {unescape(name).lower(): text for name, text in params.items()}
+            params = _unescaped(params)
     return SipUri(scheme.lower(), user or b"", password or b"", host, port, params, headers or b"")
 
 
@@ -152,6 +150,13 @@ def unescape(value: bytes) -> bytes:
     if b"%" not in value:
         return value
     return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), value)
+
+
+def _unescaped(params: Params) -> Params:
+    plain = {unescape(name).lower(): text for name, text in params.items()}
+    if len(plain) != len(params):
+        raise ParseError("URI", "expected each parameter once, got one twice by its escapes")
+    return plain
 
 
 def _other(value: bytes) -> Uri:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import TOKEN
+from sbc.sip.grammar import HOST_RULE, TOKEN, TOKEN_RULE
 from sbc.sip.params import parse_params
 from sbc.sip.uri import parse_ipv6, parse_port
 
@@ -15,14 +15,16 @@ __all__ = ["Via", "parse_via"]
 
 # White space may stand around each `/`, `:` and `;` (§25.1 SLASH, COLON, SEMI).
 _VIA: Final = re.compile(
-    rb"[sS][iI][pP][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+([A-Za-z0-9.!%*_+`'~-]++)[ \t]++"
-    rb"([A-Za-z0-9._-]++|\[[^]]*+\])[ \t]*+(?::[ \t]*+([0-9]++)[ \t]*+)?+(?:;[ \t]*+(.++))?+",
+    rb"[sS][iI][pP][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+(%b)[ \t]++"
+    rb"(%b|\[[^]]*+\])[ \t]*+(?::[ \t]*+([0-9]++)[ \t]*+)?+(?:;[ \t]*+(.++))?+"
+    % (TOKEN_RULE, HOST_RULE),
     re.DOTALL,
 )
 # What nearly every Via of a user agent or proxy is: a subset, read without making a dictionary.
 _USUAL: Final = re.compile(
-    rb"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._-]++)(?::([1-9][0-9]{0,3}+))?+"
-    rb";branch=([A-Za-z0-9.!%*_+`'~-]++)(;rport(?:=([1-5][0-9]{4}|[1-9][0-9]{0,3}+))?+)?+(?:;received=([0-9.]++))?+"
+    rb"SIP/2\.0/([A-Z]++) (%b)(?::([1-9][0-9]{0,3}+))?+;branch=(%b)"
+    rb"(;rport(?:=([1-5][0-9]{4}|[1-9][0-9]{0,3}+))?+)?+(?:;received=([0-9.]++))?+"
+    % (HOST_RULE, TOKEN_RULE)
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbc.errors import ParseError
@@ -47,6 +47,7 @@ def test_lists():
             split_list(value, b",", "x")
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         lambda host, port, branch, tail: b"SIP/2.0/UDP %b%b;branch=%b%b"

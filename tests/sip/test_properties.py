@@ -6,7 +6,7 @@ import string
 from contextlib import suppress
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sbc.errors import ParseError
@@ -87,6 +87,7 @@ def check(data: bytes) -> None:
         assert answer.raw(b"to").startswith(message.raw(b"to")[:-2])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 @example(b"\r\n\r\n")
 @example(b"\r\n\r\n\r\n\r\nx")
@@ -98,6 +99,7 @@ def test_any_bytes(data: bytes):
 
 
 @pytest.mark.slow
+@settings(deadline=None, max_examples=400)
 @given(mutated_messages())
 def test_mutated_torture_messages(data: bytes):
     check(data)
@@ -111,6 +113,7 @@ def test_mutated_torture_messages(data: bytes):
             check(frame)
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=12).map(b"".join))
 def test_any_value(value: bytes):
     for read in (
@@ -158,6 +161,7 @@ NAME_ADDRS = st.builds(
 VALUES = ascii_text(LETTERS + string.punctuation + "é ", max_size=30).map(bytes.strip)
 
 
+@settings(deadline=None)
 @given(URIS)
 def test_uris_come_back(uri: SipUri):
     again = parse_uri(bytes(uri))
@@ -166,16 +170,19 @@ def test_uris_come_back(uri: SipUri):
     assert (again.params, again.host, again.user) == (uri.params, uri.host, uri.user)
 
 
+@settings(deadline=None)
 @given(NAME_ADDRS)
 def test_name_addrs_come_back(value: NameAddr):
     assert parse_name_addr(bytes(value)) == value
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=20))
 def test_quoting_comes_back(text: bytes):
     assert unquote(quote(text)) == text
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from([b"INVITE", b"FOO"]) | TOKENS,
     URIS.map(bytes),
@@ -202,6 +209,7 @@ def test_requests_come_back(
     assert StreamFramer().feed(data) == [data]
 
 
+@settings(deadline=None)
 @given(st.integers(100, 699), VALUES, st.binary(max_size=20))
 def test_responses_come_back(status: int, reason: bytes, body: bytes):
     head = b"v: SIP/2.0/UDP a\r\nf: <sip:a@b>\r\nt: <sip:b@c>;tag=2\r\ni: x\r\nCSeq: 1 BYE\r\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sbc.sip.grammar import MAX_MESSAGE_BYTES
@@ -27,6 +27,7 @@ def test_several_in_one_piece():
     assert StreamFramer().feed(ONE + TWO + THREE + ONE[:9]) == [ONE, TWO, THREE]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([ONE, TWO, THREE, b"\r\n\r\n", b"\r\n"]), max_size=6), st.data())
 def test_any_split_gives_the_same_frames(parts: list[bytes], data: st.DataObject):
     stream = b"".join(parts) + ONE  # a message at the end settles what the last CRLFs are
@@ -101,6 +102,7 @@ def test_the_fault_cannot_be_answered(data: bytes):
     assert caught.value.reply_to is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_give_frames_or_one_error(data: bytes):
     framer = StreamFramer()

@@ -36,8 +36,9 @@ def test_ipv6():
     "value",
     [b"", b"sip", b"sip:", b":a", b"1a:b", b"sip:a b", b"sip:a@", b"sip:@a", b"sip:a@b@c",
      b"sip:a@b:", b"sip:a@b:0", b"sip:a@b:99999", b"sip:a@b:5o", b"sip:a@b;", b"sip:a@b;;c",
-     b"sip:a@b;=c", b"sip:a@b;c;C", b'sip:"a"@b', b"sip:<a>@b", b"sip:a@[1", b"sip:a@[]",
-     b"sip:a@b/c", b"sip:a@b;c=d@e", b"sip:a@b?", b"tel:", b"tel:;a", b"x:a b", b"x:", b"x:<",
+     b"sip:a@b;=c", b"sip:a@b;c;C", b"sip:a@b;lr;%6Cr", b'sip:"a"@b', b"sip:<a>@b", b"sip:a@[1",
+     b"sip:a@[]", b"sip:a@b/c", b"sip:a@b;c=d@e", b"sip:a@b?", b"tel:", b"tel:;a", b"x:a b",
+     b"x:", b"x:<",
      b"sip:\xe9", b"sip:a@b;c=\xe9", b"sip:a\x00@b"],
 )  # fmt: skip
 def test_malformed(value: bytes):
