@@ -95,7 +95,7 @@ def add(name: str, config: str, dry_run: bool, **options: object) -> None:
     """Add trunk NAME, with a --realm and at least one --peer or --source.
 
     \b
-      sbc trunk add carrier --realm outside --peer 198.51.100.7 --calls 200 --cps 20
+      sbc trunk add carrier --realm outside --peer 198.51.100.7 --calls 200
     """
 
     def apply(data: dict[str, Any], source: Source) -> None:

@@ -35,7 +35,7 @@ class Edited:
     def diff(self) -> list[str]:
         """The change as a unified diff, line by line, "" at the ends cut off."""
         return [
-            line.rstrip("\n")
+            line.rstrip("\r\n")
             for line in difflib.unified_diff(
                 self.old.splitlines(keepends=True),
                 self.new.splitlines(keepends=True),
@@ -54,7 +54,8 @@ def edit(path: str, change: Change, *, dry_run: bool = False) -> Edited:
     """
     with locked(path):
         old = read_text(path)
-        source = parse(old, path)
+        crlf = "\r\n" in old
+        source = parse(old.replace("\r\n", "\n"), path)
         if source.problems:
             raise ConfigError(source.problems)
         if source.data is not None and not isinstance(source.data, dict):
@@ -62,6 +63,7 @@ def edit(path: str, change: Change, *, dry_run: bool = False) -> Edited:
         data = deepcopy(source.data) if source.data is not None else {}
         change(data, source)
         new = rewrite(source, data)
+        new = new.replace("\n", "\r\n") if crlf else new
         checked = check_text(new, path)
         if checked.settings is None:
             raise ConfigError(checked.errors)

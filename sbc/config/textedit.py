@@ -47,7 +47,7 @@ def rewrite(source: Source, data: object) -> str:
         text = _round_trip(source, data)
     except Exception as error:  # a library, on a text that nobody writes
         raise _by_hand(source) from error
-    if not _holds(text, data):
+    if not _holds(text, data) or not _comments(source.text) <= _comments(text):
         raise _by_hand(source)
     return text
 
@@ -123,12 +123,19 @@ class _Differ:
     def _block_mapping(
         self, node: MappingNode, new: dict[str, Any], top: bool = False
     ) -> Iterator[tuple[int, int, str]]:
-        known: set[str] = set()
+        known = {key.value for key, _ in node.value}
+        entries = node.value
+        start = entries[0][0].start_mark.index
+        if entries[0][0].value not in new and not self._is_alone(start):
+            kept = next((i for i, (key, _) in enumerate(entries) if key.value in new), None)
+            if kept is None:
+                raise _Unusual
+            entries = entries[kept:]  # `- from: pbx`: the next key takes the place behind the dash
+            yield start, entries[0][0].start_mark.index, ""
         at = 0
-        for key, value in node.value:
+        for key, value in entries:
             if key.start_mark.column != node.value[0][0].start_mark.column:
                 raise _Unusual
-            known.add(key.value)
             at = self._line_end(self._end(value))
             if key.value in new:
                 yield from self._value(key, value, new[key.value])
@@ -271,6 +278,10 @@ class _Differ:
             raise _Unusual
         return at + 1 if at >= 0 else len(self._text)
 
+    def _is_alone(self, index: int) -> bool:
+        """Whether only spaces precede `index` in its line."""
+        return not self._text[self._text.rfind("\n", 0, index) + 1 : index].strip(" ")
+
     def _own_line(self, index: int, before: str) -> int:
         """The start of the line of `index`, if only `before` precedes it there."""
         start = self._text.rfind("\n", 0, index) + 1
@@ -318,6 +329,11 @@ def _holds(text: str, data: object) -> bool:
     except ConfigError:
         return False
     return _key(source.data) == _key(data)
+
+
+def _comments(text: str) -> set[str]:
+    """What looks like the comments of a text."""
+    return {match[1].strip() for match in re.finditer(r"(?m)(?:^|[ \t])(#.*)$", text)}
 
 
 def _same(node: Node, new: object) -> bool:

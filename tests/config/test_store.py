@@ -86,6 +86,18 @@ def test_a_link_stays_a_link(path, tmp_path):
     assert "calls: 300" in path.read_text()
 
 
+def test_line_ends_of_another_system_stay(path):
+    path.write_bytes(GOOD.replace("\n", "\r\n").encode())
+
+    def change(data, source):
+        data["log"] = {"level": "debug"}
+
+    edit(str(path), change)
+    text = path.read_bytes().decode()
+    assert text.endswith("\r\n\r\nlog:\r\n  level: debug\r\n")
+    assert text.count("\n") == text.count("\r\n")
+
+
 def test_a_byte_order_mark_stays(path):
     path.write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     edit(str(path), calls(300))

@@ -151,6 +151,10 @@ def drop(*path):
             put("routes", 0, "to", ["carrier", "pbx"]),
             ["-   to: carrier   # default", "+   to: [carrier, pbx]   # default"],
         ),
+        (
+            drop("routes", 0, "from"),
+            ["- - from: pbx", "-   to: carrier   # default", "+ - to: carrier   # default"],
+        ),
         (drop("routes", 0), ["- - from: pbx", "-   to: carrier   # default"]),
         (
             put("routes", []),
@@ -322,6 +326,11 @@ def test_whatever_changes_the_values_arrive_and_comments_outside_stay(data):
     new = parse(text, "sbc.yaml").data
     for _ in range(data.draw(st.integers(1, 3))):
         step(new, data.draw)
-    result = rewrite(parse(text, "sbc.yaml"), new)
+    try:
+        result = rewrite(parse(text, "sbc.yaml"), new)
+    except ConfigError as error:
+        if "change it with an editor" in str(error):  # rather than lose a comment
+            return
+        raise
     assert parse(result, "sbc.yaml").data == new
     assert all(comment in result for comment in comments)
