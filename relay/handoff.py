@@ -363,13 +363,16 @@ def block_message(block: Block) -> Message:
 
 def block_from(message: Message, descriptors: list[int]) -> Block:
     """The reverse of `block_message`, with sockets that are now ours."""
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    for one in sockets:
+        one.setblocking(False)  # they are; the objects do not know it
     return Block(
         id=message["id"],
         realm=message["realm"],
         address=message["address"],
         ports=tuple(message["ports"]),
         row=message["row"],
-        sockets=[socket.socket(fileno=descriptor) for descriptor in descriptors],
+        sockets=sockets,
     )
 
 

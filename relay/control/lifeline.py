@@ -49,6 +49,8 @@ EXIT_SETTINGS: Final = 2
 _UCRED: Final = struct.Struct("3i")
 _ADOPTION_WAIT_S: Final = 2.0
 _MAX_PATH_BYTES: Final = 107
+_MAX_CALLERS: Final = 8
+"""Would-be parents that have connected and said nothing yet."""
 
 
 class Event(IntEnum):
@@ -166,7 +168,7 @@ class Child:
             end, _ = self._listener.accept()
         except OSError:
             return
-        if _peer(end)[1] not in (os.getuid(), 0):
+        if _peer(end)[1] not in (os.getuid(), 0) or len(self._callers) >= _MAX_CALLERS:
             end.close()
             return
         line = Line(end)

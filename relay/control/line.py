@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ MAX_DESCRIPTORS = 64
 """In one message. The kernel's own limit is 253 (SCM_MAX_FD)."""
 
 _MESSAGE_BYTES = 65_536
+_CROWDED_PAUSE_S = 0.001
 _INT_BYTES = array.array("i").itemsize
 _CONTROL_BYTES = socket.CMSG_SPACE(MAX_DESCRIPTORS * _INT_BYTES)
 
@@ -40,7 +42,7 @@ class Loan(Protocol):
     """Descriptors that exist in this process only while a message is being sent."""
 
     def fetch(self) -> list[int]:
-        """The descriptors, now ours to close. Raises OSError."""
+        """The descriptors, now ours to close. May raise what the caller of `send` expects."""
 
 
 class Line:
@@ -82,8 +84,8 @@ class Line:
             message: JSON-able, under 64 kB.
             descriptors: ≤ 64 that stay the caller's and must stay open until sent, or a loan.
 
-        Raises OSError if a loan cannot be fetched or the kernel refuses the descriptors
-        (EMFILE, ETOOMANYREFS); what goes to a closed other end is lost.
+        Raises OSError if the kernel refuses, and what the loan raises; what goes to a closed
+        other end is lost.
         """
         data = json.dumps(message, separators=(",", ":")).encode()
         self._queue.append((data, descriptors))
@@ -144,6 +146,13 @@ class Line:
             return False
         except ConnectionError:
             self._closed_to_us = True
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS:
+                raise
+            # Too many descriptors of this user are in flight: the other end has yet to take ours.
+            # The line stays writable, so the pause is what keeps the loop from spinning.
+            time.sleep(_CROWDED_PAUSE_S)
+            return False
         finally:
             for descriptor in borrowed:
                 os.close(descriptor)
@@ -173,7 +182,7 @@ def _decode(data: bytes, descriptors: list[int], flags: int) -> Message:
     """The message, with `"truncated": True` where descriptors were lost for want of room."""
     try:
         message = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         for descriptor in descriptors:
