@@ -36,7 +36,17 @@ class AcceptedInvite:
         now: when it was sent first.
     """
 
-    __slots__ = ("__weakref__", "_cell", "_hop", "_interval_s", "_layer", "cseq", "data", "user")
+    __slots__ = (
+        "__weakref__",
+        "_cell",
+        "_hop",
+        "_interval_s",
+        "_layer",
+        "_left_s",
+        "cseq",
+        "data",
+        "user",
+    )
 
     def __init__(
         self,
@@ -54,8 +64,9 @@ class AcceptedInvite:
         self.user: User | None = user
         self._cell = Cell(self)
         self._interval_s = layer.values.t1_s
+        # What will be left of 64*T1 when the timer that is armed fires.
+        self._left_s = layer.values.give_up_s - self._interval_s
         layer.arm_user(self._cell, AcceptTimer.RETRANSMIT, self._interval_s, now)
-        layer.arm_user(self._cell, AcceptTimer.GIVE_UP, layer.values.give_up_s, now)
 
     @property
     def waiting(self) -> bool:
@@ -72,7 +83,11 @@ class AcceptedInvite:
             return user
         self._layer.transmit(self._hop, self.data)
         self._interval_s = min(2 * self._interval_s, self._layer.values.t2_s)
-        self._layer.arm_user(self._cell, AcceptTimer.RETRANSMIT, self._interval_s, now)
+        if self._left_s > self._interval_s:
+            self._left_s -= self._interval_s
+            self._layer.arm_user(self._cell, AcceptTimer.RETRANSMIT, self._interval_s, now)
+        else:
+            self._layer.arm_user(self._cell, AcceptTimer.GIVE_UP, self._left_s, now)
         return None
 
     def acked(self) -> None:

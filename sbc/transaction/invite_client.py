@@ -63,14 +63,15 @@ def _start(txn: InviteClient, event: Input) -> Sequence[Action]:
     if txn.hop.reliable:
         return Send(txn.data), arms.b
     txn.interval_s = arms.values.t1_s
-    return Send(txn.data), arms.a, arms.b
+    return Send(txn.data), arms.a  # B follows the last A: most calls never need it
 
 
 def _retransmit(txn: InviteClient, event: Timer) -> Sequence[Action]:
     txn.interval_s *= 2
-    if txn.interval_s >= txn.arms.values.give_up_s:
-        return (Send(txn.data),)  # timer B comes first
-    return Send(txn.data), Arm(Timer.A, txn.interval_s)
+    values = txn.arms.values
+    if txn.interval_s < values.give_up_s:
+        return Send(txn.data), Arm(Timer.A, txn.interval_s)
+    return Send(txn.data), Arm(Timer.B, values.t1_s)  # the seventh, 63*T1 after the first
 
 
 def _proceed(txn: InviteClient, response: Response) -> Sequence[Action]:

@@ -87,6 +87,7 @@ class ClientTransaction:
         "hop",
         "interval_s",
         "key",
+        "left_s",
         "method",
         "request",
         "state",
@@ -108,6 +109,8 @@ class ClientTransaction:
         self.state = _IDLE
         self.interval_s = 0.0
         """The last interval of timer A or E."""
+        self.left_s = 0.0
+        """What will be left of timer F when the timer E that is armed fires."""
         self.cell = Cell(self)
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:

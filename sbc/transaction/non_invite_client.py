@@ -47,16 +47,26 @@ def _start(txn: NonInviteClient, event: Input) -> Sequence[Action]:
     if txn.hop.reliable:
         return Send(txn.data), arms.f
     txn.interval_s = arms.values.t1_s
-    return Send(txn.data), arms.e, arms.f
+    txn.left_s = arms.values.give_up_s - txn.interval_s
+    return Send(txn.data), arms.e  # F follows the last E: most requests never need it
 
 
 def _retransmit(txn: NonInviteClient, event: Timer) -> Sequence[Action]:
     txn.interval_s = min(2 * txn.interval_s, txn.arms.values.t2_s)
-    return Send(txn.data), Arm(Timer.E, txn.interval_s)
+    return Send(txn.data), _next(txn)
 
 
 def _retransmit_slowly(txn: NonInviteClient, event: Timer) -> Sequence[Action]:
-    return Send(txn.data), Arm(Timer.E, txn.arms.values.t2_s)
+    txn.interval_s = txn.arms.values.t2_s
+    return Send(txn.data), _next(txn)
+
+
+def _next(txn: NonInviteClient) -> Arm:
+    left_s = txn.left_s
+    if left_s <= txn.interval_s:
+        return Arm(Timer.F, left_s)
+    txn.left_s = left_s - txn.interval_s
+    return Arm(Timer.E, txn.interval_s)
 
 
 def _complete(txn: NonInviteClient, response: Response) -> Sequence[Action]:

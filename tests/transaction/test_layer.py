@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from sbc.transaction.layer import TimedOut
 from sbc.transaction.timers import Cell
-from tests.transaction.build import UDP_HOP, Bench, client_request, theirs
+from tests.transaction.build import TCP_HOP, UDP_HOP, Bench, client_request, theirs
 
 
 class Mine(IntEnum):
@@ -27,7 +27,7 @@ def test_user_timers_come_back_with_their_owners() -> None:
 def test_transactions_and_users_share_a_tick() -> None:
     bench = Bench()
     bench.layer.arm_user(Cell("mine"), Mine.SOON, 32.0, 0.0)
-    txn = bench.layer.request(client_request(), UDP_HOP, "user", 0.0)
+    txn = bench.layer.request(client_request(), TCP_HOP, "user", 0.0)
     bench.now = 40.0  # a stalled loop: all at once, in any order
     bench.tick()
     assert len(bench.heard) == 2

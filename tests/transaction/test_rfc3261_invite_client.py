@@ -192,3 +192,15 @@ def test_a_branch_in_use_and_an_ack_are_refused() -> None:
         bench.layer.request(client_request(), UDP_HOP, "user", 0.0)
     with pytest.raises(LocalProtocolError):
         bench.layer.request(client_request(b"ACK", b"z9hG4bKtwo"), UDP_HOP, "user", 0.0)
+
+
+@pytest.mark.parametrize("method", [b"INVITE", b"BYE"])
+def test_with_a_tick_of_20_ms_it_is_given_up_no_earlier_and_little_later(method) -> None:
+    bench = Bench()
+    bench.layer.request(client_request(method), UDP_HOP, "user", 0.013)
+    for tick in range(1, 1700):
+        bench.now = tick * 0.02
+        bench.tick()
+    ((gave_up, _, _),) = bench.heard
+    assert 32.0 <= gave_up - 0.013 <= 32.25
+    assert len(bench.layer) == 0
