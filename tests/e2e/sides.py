@@ -9,10 +9,12 @@ from tests.support.border import Shape
 from tests.support.capture import Side
 from tests.support.sipp import Sipp
 
-__all__ = ["INSIDE", "OUTSIDE", "SCENARIOS", "Pair", "sides"]
+__all__ = ["INSIDE", "OUTSIDE", "SCENARIOS", "TORTURER", "Pair", "sides"]
 
 INSIDE, OUTSIDE = "insidemark", "outsidemark"
 """What stands in everything that must not cross: SIPp, telephones and baresip all bear it."""
+TORTURER = "127.0.1.28"
+"""Sends what no parser likes; what comes back to it may be as odd."""
 SCENARIOS = Path(__file__).parent / "scenarios"
 
 _AGENTS = (rb"baresip", rb"SIPp")

@@ -24,7 +24,7 @@ STEPS = (
 )
 
 WRONG = (
-    ("trunk add pbx --realm nowhere --peer 127.0.1.12", "nowhere"),
+    ("trunk add third --realm nowhere --peer 127.0.1.12", "nowhere"),
     ("trunk add third --realm inside --peer sip.example.com", "sip.example.com"),
     ("trunk set carrier --calls many", "many"),
     ("route add --from pbx --to nobody", "nobody"),
@@ -51,16 +51,15 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, "XDG_RUNTIME_DIR": str(folder), "XDG_STATE_HOME": str(folder)}
 
 
-@pytest.fixture
-def configured(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which commands have written a configuration."""
-    for step in (*STEPS[:1], f"config set run_dir {tmp_path}/run", *STEPS[1:]):
-        done = _sbc(tmp_path, step)
+    folder = tmp_path_factory.mktemp("commands")
+    own = (f"config set run_dir {folder}/run", f"config set state_dir {folder}/state")
+    for step in (STEPS[0], *own, *STEPS[1:]):
+        done = _sbc(folder, step)
         assert done.returncode == 0, f"sbc {step}: {done.stdout}{done.stderr}"
-        if step.startswith("config set run_dir"):
-            done = _sbc(tmp_path, f"config set state_dir {tmp_path}/state")
-            assert done.returncode == 0, done.stderr
-    return tmp_path
+    return folder
 
 
 def test_commands_alone_lead_to_a_call_with_audio_both_ways(configured: Path) -> None:
@@ -93,12 +92,14 @@ def test_wrong_value_changes_nothing_and_says_what_was_expected(
     assert "expected" in told or "already" in told or "there is no" in told, told
 
 
-def test_bad_configuration_starts_nothing_and_tells_every_error(configured: Path) -> None:
-    config = configured / "sbc.yaml"
-    text = config.read_text().replace("calls: 200", "calls: many").replace("cps: 20", "cps: none")
-    config.write_text(text)
+def test_bad_configuration_starts_nothing_and_tells_every_error(
+    configured: Path, tmp_path: Path
+) -> None:
+    text = (configured / "sbc.yaml").read_text()
+    bad = text.replace("calls: 200", "calls: many").replace("cps: 20", "cps: none")
+    (tmp_path / "sbc.yaml").write_text(bad)
 
-    done = _sbc(configured, "run")
+    done = _sbc(tmp_path, "run")
 
     assert done.returncode == 2
     told = done.stdout + done.stderr
