@@ -13,16 +13,20 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
 __all__ = ["ROW_BYTES", "Counted", "FlowTable", "Row"]
 
 _ROW: Final = struct.Struct("<QQ16sQQQQqQQQQQQQ")
+ROW_BYTES: Final = _ROW.size
+_EMPTY: Final = bytes(ROW_BYTES)
+_STATE: Final = struct.Struct("<QQ")
+_PEER: Final = struct.Struct("<16sQ")
+_PEER_AT: Final = 16
 _COUNTERS: Final = struct.Struct("<QQqQQQQQQQ")
 _COUNTERS_AT: Final = 48
-ROW_BYTES: Final = _ROW.size
 
 
 Counted: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -31,7 +35,7 @@ Counted: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
 
 @dataclass(slots=True)
 class Row:
-    """One direction's state as it is kept."""
+    """One direction's state as it was kept; its fields are those of the row, in their order."""
 
     generation: int = 0
     """How many calls the port has had. Never goes back."""
@@ -62,18 +66,6 @@ class Row:
         address = IPv6Address(self.source_host)
         return str(address.ipv4_mapped or address), self.source_port
 
-    @source.setter
-    def source(self, source: tuple[str, int] | None) -> None:
-        if source is None:
-            self.source_host, self.source_port = bytes(16), 0
-            return
-        address = ip_address(source[0].partition("%")[0])
-        if isinstance(address, IPv4Address):
-            self.source_host = bytes(10) + b"\xff\xff" + address.packed
-        else:
-            self.source_host = address.packed
-        self.source_port = source[1]
-
 
 class FlowTable:
     """All rows of one slot.
@@ -99,9 +91,20 @@ class FlowTable:
         """The row as it is."""
         return Row(*_ROW.unpack_from(self._memory, row * ROW_BYTES))
 
-    def write(self, row: int, value: Row) -> None:
-        """Replace a row."""
-        _ROW.pack_into(self._memory, row * ROW_BYTES, *astuple(value))
+    def begin(self, row: int, generation: int, *, in_use: bool) -> None:
+        """A port's new life: a call takes it, or the call has ended."""
+        start = row * ROW_BYTES
+        self._memory[start : start + ROW_BYTES] = _EMPTY
+        _STATE.pack_into(self._memory, start, generation, in_use)
+
+    def latch(self, row: int, source: tuple[str, int]) -> None:
+        """The peer of the row's port is known."""
+        address = ip_address(source[0].partition("%")[0])
+        if isinstance(address, IPv4Address):
+            packed = bytes(10) + b"\xff\xff" + address.packed
+        else:
+            packed = address.packed
+        _PEER.pack_into(self._memory, row * ROW_BYTES + _PEER_AT, packed, source[1])
 
     def count(self, row: int, counted: Counted) -> None:
         """Bring a row's counters up to date; the peer in it stays."""

@@ -107,7 +107,7 @@ class Service:
             self._sockets[pair.rtcp_key] = sockets[2 * index + 1]
             self.ports.add(pair, now, used=bool(before.in_use))
             if before.in_use:
-                self._write_row(pair_row, Row(generation=before.generation))
+                self._begin_row(pair, in_use=False)
         self._asked.pop(realm, None)
         self._ask_for_more(realm, now)
 
@@ -330,7 +330,7 @@ class Service:
         for lane in opened:
             if lane.direction.component == Component.RTP:
                 self.ports.take(lane.pair)
-                self._write_row(lane.pair.row, Row(generation=lane.pair.generation, in_use=1))
+                self._begin_row(lane.pair, in_use=True)
         return opened
 
     def _close(self, lanes: list[Lane], now: float) -> None:
@@ -340,7 +340,7 @@ class Service:
         for lane in lanes:
             lane.opposite = None
             if lane.direction.component == Component.RTP:
-                self._write_row(lane.pair.row, Row(generation=lane.pair.generation))
+                self._begin_row(lane.pair, in_use=False)
                 self.ports.release(lane.pair, now)
 
     def _book(self, call: Call, places: set[tuple[int, Side, Component]], now: float) -> None:
@@ -398,9 +398,8 @@ class Service:
             end = END_NAMES[direction.side]
             event = LatchedEvent(lane.call, direction.stream, end, source[0], source[1])
             self._notify(Event.LATCHED, event.to_body())
-            row = Row(generation=lane.pair.generation, in_use=1)
-            row.source = source
-            self._write_row(lane.pair.row, row)
+            if 0 <= lane.pair.row < len(self._table):
+                self._table.latch(lane.pair.row, source)
 
     def _tell(self, event: Event, body: object) -> None:
         """Notify, now or when signalling is back."""
@@ -430,9 +429,9 @@ class Service:
     def _row(self, row: int) -> Row:
         return self._table.read(row) if 0 <= row < len(self._table) else Row()
 
-    def _write_row(self, row: int, value: Row) -> None:
-        if 0 <= row < len(self._table):
-            self._table.write(row, value)
+    def _begin_row(self, pair: Pair, *, in_use: bool) -> None:
+        if 0 <= pair.row < len(self._table):
+            self._table.begin(pair.row, pair.generation, in_use=in_use)
 
 
 def _signal(lane: Lane, direction: Direction, now: float) -> Lane:

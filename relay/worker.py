@@ -148,6 +148,8 @@ class Worker:
                 self._drain(now)
         if now >= self._next_line:
             self._line(now)
+            if server is not None:
+                server.between(now)
         if server is not None and server.busy:
             return now
         return self._next_sweep if self.service.calls else self._next_line
@@ -268,6 +270,7 @@ class Worker:
             self.service.ports.counts(now),
             counters,
             self.loop.longest_pass_s * 1000.0,
+            self.loop.longest_pass_cpu_s * 1000.0,
         ).to_body()
 
     def _ping(self, connection: Connection, body: object, now: float) -> object:

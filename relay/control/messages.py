@@ -505,7 +505,9 @@ class WorkerStats:
     counters: Mapping[str, int] = field(default_factory=dict)
     """Since the start: packets, octets, drops by reason, punts, latches, requests, …"""
     longest_pass_ms: float = 0.0
-    """The longest pass of the loop since the start, the tick's sleep not counted."""
+    """The longest pass of the loop since the start, wall time, the tick's sleep not counted."""
+    longest_pass_cpu_ms: float = 0.0
+    """The same in CPU time."""
 
     def to_body(self) -> list[object]:
         return [
@@ -518,6 +520,7 @@ class WorkerStats:
             self.ports,
             self.counters,
             self.longest_pass_ms,
+            self.longest_pass_cpu_ms,
         ]
 
     @classmethod
@@ -533,6 +536,7 @@ class WorkerStats:
                 fields.real(0.0, float("inf")),
                 fields.counter_groups(),
                 fields.counters(),
+                fields.real(0.0, float("inf"), 0.0),
                 fields.real(0.0, float("inf"), 0.0),
             )
 

@@ -8,6 +8,7 @@ nobody else anything.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import select
@@ -35,9 +36,12 @@ _log = logging.getLogger(__name__)
 
 _RECEIVE_BYTES: Final = 65536
 _MAX_UNSENT: Final = 8 << 20
-_MAX_PENDING: Final = 20_000
-"""Requests of one connection that wait; beyond it is not read until they are worked off."""
+_CHOKED_BYTES: Final = 1 << 20
+"""Answers that a connection has not read: beyond, no more of its requests are carried out."""
+_MAX_PENDING: Final = 4096
+"""Requests of one connection that wait: beyond, it is not read until they are worked off."""
 _MAX_CONNECTIONS: Final = 64
+_ACCEPT_AGAIN_S: Final = 1.0
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
@@ -89,11 +93,18 @@ class Connection:
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    @property
+    def choked(self) -> bool:
+        """It asks more than it reads."""
+        return len(self._unsent) > _CHOKED_BYTES
+
     def ready(self, now: float) -> None:
         """Send what waits and take in what has come, one receive of it."""
         if self._unsent:
             self.flush()
-        if self.closed or len(self.pending) >= _MAX_PENDING:
+            if self.pending:
+                self._server.wake(self)
+        if self.closed or self.choked or len(self.pending) >= _MAX_PENDING:
             return
         try:
             data = self._socket.recv(_RECEIVE_BYTES)
@@ -147,7 +158,7 @@ class Connection:
 
     def wait(self) -> None:
         """Settle what the loop shall wait for."""
-        reading = len(self.pending) < _MAX_PENDING and not len(self._unsent) > _MAX_UNSENT // 2
+        reading = len(self.pending) < _MAX_PENDING and not self.choked
         events = (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if self._unsent else 0)
         if events != self._events and not self.closed:
             self._events = events
@@ -181,51 +192,63 @@ class Server:
         self._listener = listener
         self._answer = answer
         self._busy: deque[Connection] = deque()
+        self._touched: set[Connection] = set()
+        self._accept_again = 0.0
         loop.watch(listener.fileno(), self._accept)
 
     def close(self) -> None:
         """End all connections."""
-        self.loop.unwatch(self._listener.fileno())
+        if not self._accept_again:
+            self.loop.unwatch(self._listener.fileno())
         for connection in list(self.connections):
             connection.flush()
             connection.close()
 
     @property
     def busy(self) -> bool:
-        """Requests are waiting."""
-        return bool(self._busy)
+        """Requests are waiting, or notifications to be sent."""
+        return bool(self._busy or self._touched)
 
     def work(self, now: float, budget_s: float) -> None:
         """Carry requests out, in turn for each connection, for about so long; then flush."""
         end = time.monotonic() + budget_s
-        touched: set[Connection] = set()
+        touched = self._touched
         while self._busy:
             connection = self._busy.popleft()
             touched.add(connection)
-            for _ in range(min(len(connection.pending), 8)):
-                self._carry_out(connection, connection.pending.popleft(), now)
-                if not connection.pending:
+            for _ in range(8):
+                if not connection.pending or connection.choked:
                     break
-            if connection.pending:
+                self._carry_out(connection, connection.pending.popleft(), now)
+            if connection.pending and not connection.choked:
                 self._busy.append(connection)
             if time.monotonic() > end:
                 break
-        for connection in touched:
+        while touched:
+            connection = touched.pop()
             connection.flush()
+            if connection.pending:
+                self.wake(connection)
+
+    def between(self, now: float) -> None:
+        """Listen again after a shortage of descriptors; called a few times a second."""
+        if self._accept_again and now >= self._accept_again:
+            self._accept_again = 0.0
+            self.loop.watch(self._listener.fileno(), self._accept)
 
     def notify(self, notification: Notification, role: str = "signalling") -> bool:
-        """Tell every connection of this role. Returns whether there was one."""
+        """Tell every connection of this role, at the next `work`. Returns whether there was one."""
         told = False
         for connection in list(self.connections):
             if connection.role == role:
                 connection.send(notification)
-                connection.flush()
-                told = told or not connection.closed
+                self._touched.add(connection)
+                told = True
         return told
 
     def wake(self, connection: Connection) -> None:
         """This connection has requests waiting."""
-        if connection not in self._busy:
+        if not connection.choked and connection not in self._busy:
             self._busy.append(connection)
 
     def forget(self, connection: Connection) -> None:
@@ -234,6 +257,7 @@ class Server:
         self.connections.remove(connection)
         if connection in self._busy:
             self._busy.remove(connection)
+        self._touched.discard(connection)
 
     def _carry_out(self, connection: Connection, request: Request, now: float) -> None:
         self.requests += 1
@@ -251,8 +275,12 @@ class Server:
     def _accept(self, now: float) -> None:
         try:
             end, _ = self._listener.accept()
-        except OSError:
-            return  # gone again, or out of descriptors: the queue stays, the next pass tries again
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                # The connection stays in the queue, and the listener ready for ever.
+                self.loop.unwatch(self._listener.fileno())
+                self._accept_again = now + _ACCEPT_AGAIN_S
+            return
         end.setblocking(False)
         if not _is_ours(end) or len(self.connections) >= _MAX_CONNECTIONS:
             end.close()

@@ -10,9 +10,8 @@ from relay.flow_table import ROW_BYTES, FlowTable, Row
 def test_rows_outlive_the_worker():
     fd = os.memfd_create("test")
     table = FlowTable(fd, 8)
-    row = Row(generation=3, in_use=1, packets=7, lost=-2, ssrc=9)
-    row.source = ("192.0.2.1", 4000)
-    table.write(5, row)
+    table.begin(5, 3, in_use=True)
+    table.latch(5, ("192.0.2.1", 4000))
     table.count(5, (8, 1000, -3, 250, 1, 2, 9, 70_000, 4, 6))
     table.close()
     again = FlowTable(fd, 8)
@@ -26,10 +25,15 @@ def test_rows_outlive_the_worker():
     os.close(fd)
 
 
-def test_ipv6_and_unlatched_sources():
-    row = Row()
-    assert row.source is None
-    row.source = ("2001:db8::1", 5)
-    assert row.source == ("2001:db8::1", 5)
-    row.source = None
-    assert row == Row()
+def test_a_row_begins_empty():
+    fd = os.memfd_create("test")
+    table = FlowTable(fd, 2)
+    assert table.read(1).source is None
+    table.latch(1, ("2001:db8::1", 5))
+    assert table.read(1).source == ("2001:db8::1", 5)
+    table.latch(1, ("fe80::1%lo", 5))
+    assert table.read(1).source == ("fe80::1", 5)
+    table.begin(1, 4, in_use=False)
+    assert table.read(1) == Row(generation=4)
+    table.close()
+    os.close(fd)

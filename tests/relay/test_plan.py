@@ -46,7 +46,7 @@ def test_what_one_end_may_not_receive_the_other_ends_direction_holds():
 @pytest.mark.parametrize(
     ("remote", "signalled"),
     [
-        (("0.0.0.0", 4000), None),
+        (("0.0.0.0", 4000), None),  # noqa: S104
         (("198.51.100.1", 0), None),
         (("224.0.0.1", 4000), None),
         (("255.255.255.255", 4000), None),

@@ -101,31 +101,31 @@ junk = st.recursive(
 )
 
 
+def refusal(read, body):
+    """The code of a refusal, or None."""
+    try:
+        read(body)
+    except ControlError as error:
+        return error.code
+    return None
+
+
 @given(st.sampled_from(KINDS), junk)
 def test_any_body_is_a_value_or_a_bad_request(kind, body):
-    try:
-        kind.from_body(body)
-    except ControlError as error:
-        assert error.code == ErrorCode.BAD_REQUEST
+    assert refusal(kind.from_body, body) in (None, ErrorCode.BAD_REQUEST)
 
 
 @given(st.sampled_from(EXAMPLES), st.data())
 def test_one_wrong_field_is_a_value_or_a_bad_request(value, data):
     body = value.to_body()
     body[data.draw(st.integers(0, len(body) - 1))] = data.draw(junk)
-    try:
-        type(value).from_body(body)
-    except ControlError as error:
-        assert error.code == ErrorCode.BAD_REQUEST
+    assert refusal(type(value).from_body, body) in (None, ErrorCode.BAD_REQUEST)
 
 
 @given(junk)
 def test_addresses_and_calls_are_checked(body):
     for read in (messages.addresses_from_body, messages.call_from_body):
-        try:
-            read(body)
-        except ControlError as error:
-            assert error.code == ErrorCode.BAD_REQUEST
+        assert refusal(read, body) in (None, ErrorCode.BAD_REQUEST)
 
 
 def test_numbers_are_never_reused():
