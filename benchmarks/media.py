@@ -28,6 +28,7 @@ from benchmarks.rtp_load import LoadPlan
 from relay.control.client import Client
 from relay.control.messages import End, Plan, Stream
 from relay.settings import MediaSettings, RelaySettings
+from tests.support.turn import turn
 
 HOSTS = ("127.0.1.10", "127.0.2.10")
 """Where the generator's ends sit: inside and outside."""
@@ -368,4 +369,5 @@ def _median(runs: list[dict[str, Any]], key: str) -> float | None:
 
 
 if __name__ == "__main__":
-    main()
+    with turn():
+        main()

@@ -21,6 +21,7 @@ from benchmarks.added_delay import added_delay
 from tests.support.border import Border, Shape, until
 from tests.support.capture import Capture
 from tests.support.sipp import Sipp, SippFigures
+from tests.support.turn import turn
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 CALLER, CALLED = ("127.0.1.10", 5060), ("127.0.2.10", 5060)
@@ -84,13 +85,15 @@ def _border(options: argparse.Namespace) -> Iterator[Border]:
             "log": {"level": "warning"},
         },
     )
-    with tempfile.TemporaryDirectory(prefix="sbc-bench-") as folder:
-        with Border(Path(folder), shape) as border:
-            own = set(_signalling(border))
-            for pid in border.processes():
-                machine.pin(pid, options.signalling_core if pid in own else options.other_core)
-            time.sleep(1.0)
-            yield border
+    with (
+        tempfile.TemporaryDirectory(prefix="sbc-bench-") as folder,
+        Border(Path(folder), shape) as border,
+    ):
+        own = set(_signalling(border))
+        for pid in border.processes():
+            machine.pin(pid, options.signalling_core if pid in own else options.other_core)
+        time.sleep(1.0)
+        yield border
 
 
 def _signalling(border: Border) -> list[int]:
@@ -347,4 +350,5 @@ def _held_page(steps: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with turn():
+        main()

@@ -12,6 +12,7 @@ from tests.e2e.sides import INSIDE, OUTSIDE, Pair
 from tests.support import requirements
 from tests.support.border import Border, Shape
 from tests.support.capture import Capture
+from tests.support.turn import turn
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Capture]:
     """All packets of the run, from the first end-to-end test on."""
-    with Capture(tmp_path_factory.mktemp("capture") / "all.pcap") as capture:
+    with turn(), Capture(tmp_path_factory.mktemp("capture") / "all.pcap") as capture:
         yield capture
 
 
