@@ -1,7 +1,8 @@
-"""`sbc config get | set | unset | show`."""
+"""`sbc config get | set | unset | show | keys`."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from typing import Any
@@ -10,8 +11,9 @@ import click
 from ruamel.yaml import YAML
 
 from sbc.cli.options import config_option, fail, json_option
-from sbc.cli.show import change
+from sbc.cli.show import change, colours
 from sbc.config.grammar import unknown_key
+from sbc.config.keys import keys
 from sbc.config.paths import default_at, find, is_key, parse_path, parse_value, set_at, unset_at
 from sbc.config.source import Source, read, spell
 from sbc.config.written import everything, written
@@ -110,6 +112,28 @@ def show(path: str | None, config: str, with_defaults: bool, as_json: bool) -> N
     if not there:
         fail(f"{config}: {spell(where)}: is not set")
     _print(value, as_json)
+
+
+@config.command("keys")
+@click.argument("word", required=False)
+@json_option
+def keys_(word: str | None, as_json: bool) -> None:
+    """List every key that a configuration may have, or those with WORD in them.
+
+    For each: what it takes, its default, and what it means.
+    """
+    found = [one for one in keys() if word is None or word in one.path]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+        return
+    for one in found:
+        default = "required" if one.default is None else f"default: {one.default}"
+        line = click.style(one.path, bold=True) + (f"  ({default})" if default[-2:] != ": " else "")
+        click.echo(line, color=colours())
+        for text in filter(None, (one.expected, one.text)):
+            click.echo(f"    {text}")
+    if not found:
+        fail(f'no key has "{word}" in it')
 
 
 def _print(value: object, as_json: bool) -> None:

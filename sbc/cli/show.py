@@ -12,7 +12,7 @@ from sbc.cli.options import USAGE, fail
 from sbc.config.edit import Change, edit
 from sbc.config.problems import ConfigError
 
-__all__ = ["change", "table"]
+__all__ = ["change", "colours", "table"]
 
 
 def change(path: str, what: Change, dry_run: bool) -> None:
@@ -26,7 +26,7 @@ def change(path: str, what: Change, dry_run: bool) -> None:
         last = "" if "nothing was changed" in str(error) else f"{path}: nothing was changed"
         fail("\n".join(filter(None, (str(error), last))), USAGE)
     for line in edited.diff:
-        click.echo(_coloured(line), color=_colours())
+        click.echo(_coloured(line), color=colours())
     for note in edited.notes:
         click.echo(str(note), err=True)
     if edited.new == edited.old:
@@ -51,5 +51,6 @@ def _coloured(line: str) -> str:
     return line if colour is None else click.style(line, fg=colour)
 
 
-def _colours() -> bool:
+def colours() -> bool:
+    """Whether standard output shows colours, and they are wanted (no-color.org)."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ

@@ -41,6 +41,7 @@ from sbc.config.scalars import (
 )
 
 __all__ = [
+    "MODELS",
     "Access",
     "Border",
     "Limits",
@@ -121,7 +122,7 @@ class Listener(_Section):
     """One address on which SIP is spoken."""
 
     bind: Bind
-    """`udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT`; 5060 without a port."""
+    """The local address and port; 5060 where no port is given."""
     advertise: Annotated[tuple[str, int] | None, Rule(_advertise, "an address")] = None
     """What peers are told to send to: the public address of a 1:1 NAT. Default: as bound."""
 
@@ -150,7 +151,9 @@ class TrunkPeer(_Section):
     """An address that calls are sent to."""
 
     address: Address
+    """Where it is."""
     port: Port = 5060
+    """On which port it hears SIP."""
     priority: Order = 0
     """Lower is tried first."""
     weight: Order = 1
@@ -235,6 +238,7 @@ class Relay(_Section):
     workers: Annotated[int, Rule(_workers, "auto or a number")] = 0
     """Worker processes; auto: one for each processor."""
     fast_path: Annotated[str, _one_of("auto", *FAST_PATHS)] = "auto"
+    """What carries the packets; auto: the fastest that this machine can run."""
     grace: Seconds = 15.0
     """How long workers go on without the processes above them."""
     quarantine: Seconds = 5.0
@@ -247,7 +251,9 @@ class Log(_Section):
     """What the processes say on standard error."""
 
     level: Annotated[str, _one_of("debug", "info", "warning", "error")] = "info"
+    """The least that is worth a line."""
     as_json: Annotated[Switch, Field(alias="json")] = False
+    """One JSON object a line, for programs."""
 
 
 class Border(_Section):
@@ -266,7 +272,7 @@ class Border(_Section):
     log: Log = Log()
 
 
-_MODELS: Final[dict[tuple[str, ...], type[_Section]]] = {
+MODELS: Final[dict[tuple[str, ...], type[_Section]]] = {
     (): Border,
     ("realms", "*"): Realm,
     ("realms", "*", "listen", "*"): Listener,
@@ -284,7 +290,7 @@ _MODELS: Final[dict[tuple[str, ...], type[_Section]]] = {
 
 def model_at(path: tuple[str | int, ...]) -> type[BaseModel] | None:
     """The model of the mapping at `path`, None if no mapping of ours belongs there."""
-    for pattern, model in _MODELS.items():
+    for pattern, model in MODELS.items():
         if len(pattern) == len(path) and all(
             one in ("*", part) for one, part in zip(pattern, path, strict=True)
         ):

@@ -24,6 +24,7 @@ HELP_COMMANDS = [
     ["config", "set"],
     ["config", "unset"],
     ["config", "show"],
+    ["config", "keys"],
     ["trunk"],
     ["trunk", "add"],
     ["trunk", "set"],
@@ -416,6 +417,30 @@ def test_what_is_shown_with_all_defaults_is_a_configuration_too(border):
     assert [one.peers for one in after.policies.trunks] == [
         one.peers for one in before.policies.trunks
     ]
+
+
+def test_every_key_is_listed_with_its_default_and_meaning():
+    out, _ = sbc("config", "keys", "limits")
+    assert (
+        out
+        == """\
+trunks.NAME.limits.calls
+    a whole number above 0
+    Concurrent calls.
+trunks.NAME.limits.cps
+    a number above 0
+    New calls in a second; as many may come at once.
+trunks.NAME.limits.status  (default: 503)
+    a SIP failure code from 400 to 699
+    The answer over the limit, without Retry-After.
+"""
+    )
+    every = {one["path"]: one for one in json.loads(sbc("config", "keys", "--json")[0])}
+    assert all(one["text"] and one["expected"] for one in every.values())
+    assert every["trunks.NAME.realm"]["default"] is None
+    assert every["relay.workers"]["default"] == "auto"
+    assert every["routes[N].to"]["expected"].endswith(", or a list of them")
+    assert sbc("config", "keys", "nothing", code=1)[1] == 'no key has "nothing" in it\n'
 
 
 def test_shorthand_becomes_an_object_where_a_key_below_it_is_set(border):

@@ -95,3 +95,19 @@ def test_the_index_agrees_with_a_search_of_all_networks(nets, number):
     expected = str(max(holding)[1]) if holding else None
     assert name(access.identify("r", str(address))) == expected
     assert name(access.identify("r", str(address))) == expected  # remembered
+
+
+def test_networks_of_both_families_live_side_by_side():
+    both = trunk("both", "r", sources=["192.0.2.0/24", "2001:db8::/32"])
+    access = Access(settings([both]))
+    assert name(access.identify("r", "192.0.2.200")) == "both"
+    assert name(access.identify("r", "2001:db8:5::1")) == "both"
+    assert access.identify("r", "2001:db9::1") is None
+    assert access.identify("r", "198.51.100.1") is None
+
+
+def test_a_trunk_of_a_million_addresses_is_remembered_within_bounds():
+    access = Access(settings([trunk("wide", "r", sources=["10.0.0.0/8"])]))
+    for number in range(10_000):
+        assert name(access.identify("r", f"10.0.{number >> 8}.{number & 255}")) == "wide"
+    assert len(access._known["r"]) <= 8192
