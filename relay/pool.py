@@ -22,8 +22,7 @@ from typing import Final
 
 from relay.adoption import adopt_workers, end_all
 from relay.control import lifeline
-from relay.control.line import Line, LineError, Message
-from relay.control.process import start as start_process
+from relay.control.line import LineError, Message
 from relay.control.run_directory import (
     RELAY_LOCK,
     RELAY_SOCKET,
@@ -176,17 +175,17 @@ class Pool:
         """Whatever is due: the grace time, late workers, free slots, a spare, the end."""
         if self._child is not None and self._child.deadline is not None:
             self._parent_said()
+        for worker in self._workers:
+            if worker.kill_at is not None and now >= worker.kill_at:
+                _log.error("worker.stuck pid=%d", worker.process.pid)
+                worker.kill_at = None
+                worker.process.signal(signal.SIGKILL)
         if self._state is _State.DRAINING:
             if not self._workers:
                 self._state = _State.ENDED
             elif self._kill_at is not None and now >= self._kill_at:
                 self._kill_all()
             return
-        for worker in self._workers:
-            if worker.kill_at is not None and now >= worker.kill_at:
-                _log.error("worker.stuck pid=%d", worker.process.pid)
-                worker.kill_at = None
-                worker.process.signal(signal.SIGKILL)
         self._fill_slots(now)
         self._spawn_missing(now)
         if self._state is _State.STARTING and all(_served(slot) for slot in self._slots):
@@ -230,27 +229,13 @@ class Pool:
         wanted = free + (self._state is _State.RUNNING)
         for _ in range(wanted - spares):
             try:
-                self._spawn(now)
+                worker = WorkerProcess.start(self._worker_arguments, now)
             except OSError as error:
                 _log.error("worker.start: %s", shortage(error))
                 self._next_spawn = now + _LONGEST_PAUSE_S
                 return
-
-    def _spawn(self, now: float) -> None:
-        line, theirs = Line.pair()
-        try:
-            process = start_process(
-                [*self._worker_arguments, "--fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-            )
-        except OSError:
-            line.close()
-            raise
-        finally:
-            theirs.close()
-        worker = WorkerProcess(process, line, now)
-        self._workers.append(worker)
-        self._watch_worker(worker)
+            self._workers.append(worker)
+            self._watch_worker(worker)
 
     def _watch_worker(self, worker: WorkerProcess) -> None:
         self._watch.add(worker.process.fileno(), lambda: self._worker_ended(worker))

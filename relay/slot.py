@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from relay import handoff
 from relay.control.line import Line
 from relay.control.process import Process
+from relay.control.process import start as start_process
 from relay.port_blocks import ParkedBlock
 from relay.settings import RelaySettings
 
@@ -34,6 +36,25 @@ class WorkerProcess:
     """When its time is up: to take its slot, or to end."""
     complaint: str = ""
     """The last that it said was wrong."""
+
+    @classmethod
+    def start(cls, arguments: Sequence[str], now: float) -> WorkerProcess:
+        """A new one, which does its imports and waits. Raises OSError.
+
+        Args:
+            arguments: the interpreter's, without those that name the descriptors.
+            now: monotonic seconds.
+        """
+        line, theirs = Line.pair()
+        try:
+            fd = theirs.fileno()
+            process = start_process([*arguments, "--fd", str(fd)], pass_fds=[fd])
+        except OSError:
+            line.close()
+            raise
+        finally:
+            theirs.close()
+        return cls(process, line, now)
 
     def close(self) -> None:
         """Forget it; it has ended."""
