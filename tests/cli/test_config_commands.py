@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sbc.cli.app import app
+from sbc.cli.app import _COMMANDS, app
 from sbc.config.load import load
 
 HELP_COMMANDS = [
@@ -534,3 +534,9 @@ def test_a_file_that_may_not_be_written_is_one_line(border):
     border.chmod(0o444)
     _, err = sbc("config", "set", "log.level", "debug", code=2)
     assert err == "sbc.yaml: cannot be written: Permission denied; nothing was changed\n"
+
+
+@pytest.mark.parametrize("name", list(_COMMANDS))
+def test_every_command_of_the_help_is_there(name):
+    out, _ = sbc(name, "--help")
+    assert out.startswith(f"Usage: sbc {name} ")
