@@ -26,7 +26,6 @@ from sbc.sip.grammar import (
     VISIBLE,
     decimal,
     is_token,
-    split_list,
     unfold,
 )
 from sbc.sip.headers import CANONICAL, SINGLE
@@ -219,8 +218,6 @@ def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> N
     message.cseq_method = words[1]
     message.from_tag = tag_of(from_, "From")
     message.to_tag = tag_of(to, "To")
-    if via.find(b",") >= 0:
-        via = split_list(via, b",", "Via")[0]
     message.via = parse_via(via)
 
 

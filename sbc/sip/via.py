@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import HOST_RULE, TOKEN, TOKEN_RULE
+from sbc.sip.grammar import HOST_RULE, TOKEN, TOKEN_RULE, split_list
 from sbc.sip.params import parse_params
 from sbc.sip.uri import parse_ipv6, parse_port
 
@@ -48,7 +48,7 @@ class Via:
 
 
 def parse_via(value: bytes) -> Via:
-    """Read one Via value, unfolded and already cut out of its comma list.
+    """Read a Via value, unfolded; the first of a comma list.
 
     Raises:
         ParseError: not SIP/2.0, no or a malformed sent-by, malformed parameters.
@@ -69,6 +69,8 @@ def parse_via(value: bytes) -> Via:
 
 
 def _unusual(value: bytes) -> Via:
+    if b"," in value:
+        value = split_list(value, b",", "Via")[0]
     match = _VIA.fullmatch(value)
     if match is None:
         raise ParseError("Via", f"expected SIP/2.0/transport sent-by, got {value[:64]!r}")
