@@ -1,33 +1,44 @@
-# Both commands make their own environment in .venv and need nothing but Python 3.11 or later.
+# Every command makes its own environment in .venv and needs nothing but Python 3.11 or later.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 CONFIG ?= examples/demo.yaml
 
-.PHONY: run test lint types check clean help
+.PHONY: help run call test lint docs clean
 
-help:            ## This list
+help:                 ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 run: $(VENV)/.ready   ## Run a border between two demo trunks on loopback (CONFIG=file for another)
 	$(BIN)/sbc run --config $(CONFIG)
 
-test: $(VENV)/.ready  ## Lint, types, all tests (SBC_REQUIRE=e2e,netns makes a missing tool a failure)
+call: $(VENV)/.ready  ## Place a test call through the border that `make run` has started
+	$(BIN)/sbc call --config $(CONFIG)
+
+test: lint            ## Lint, types, all tests (SBC_REQUIRE=e2e,netns makes a missing tool a failure)
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.ready  ## Lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(TESTS)
 
-clean:           ## Remove the environment and caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+docs: $(VENV)/.ready  ## Write the generated pages of docs/ anew
+	$(BIN)/python docs/draw_state_machines.py
+	$(BIN)/python docs/list_configuration.py
+
+clean:                ## Remove the environment and caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.ready: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (Debian: apt install python3)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "missing: Python 3.11 or later, found $$($(PYTHON) -V)"; exit 1; }
+	@echo "making $(VENV), once; it may take a minute"
 	@if command -v uv >/dev/null; then \
-	    uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(BIN)/python -e '.[dev]'; \
+	    uv venv -q --allow-existing --python $(PYTHON) $(VENV) && \
+	    uv pip install -q --python $(BIN)/python -e '.[dev]'; \
 	else \
-	    $(PYTHON) -m venv $(VENV) 2>/dev/null || { echo "missing: the venv module (Debian: apt install python3-venv)"; exit 1; }; \
-	    $(BIN)/pip install -q -e '.[dev]'; \
-	fi
+	    $(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { echo "missing: the venv module (Debian: apt install python3-venv)"; exit 1; }; \
+	    $(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'; \
+	fi || { echo "missing: packages that pyproject.toml names (is a package index in reach?)"; exit 1; }
 	@touch $@
