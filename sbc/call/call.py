@@ -260,6 +260,7 @@ class Call:
         body = fork.negotiation_a.local
         a.answer(response.status, fork, self._crossing(response, a), body, now)
         self.record.answered(response.status, self.core.wall(now))
+        self.exchange.settled()
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
 
     def _try_next(self, message: object, now: float) -> None:
@@ -282,9 +283,6 @@ class Call:
             b.cancel(head, now)
         else:  # only where a fault of ours came between its answer and the caller's
             b.bye(now, head)
-
-    def _connect(self, message: object, now: float) -> None:
-        self.exchange.connected()
 
     def _bye_to_a(self, message: object, now: float) -> None:
         self.a.bye(now, self._reason(message, self.a))
@@ -333,7 +331,6 @@ class Call:
         try:
             key = f"{self.id}.{self.record.attempts}" if self.record.attempts else self.id
             self.exchange.anchor(a, target.trunk, key)
-            self.record.had_media = True
         except (PortsExhausted, RelayUnavailable) as error:
             out = isinstance(error, PortsExhausted)
             cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE
@@ -408,6 +405,7 @@ class Call:
             self.core.say(20, "call.ended", self.id, **self.record.summary())
             if self.trunk_b is not None:
                 self.core.policies.ended((self.a.trunk, self.trunk_b))
+            self.record.had_media = self.exchange.planned
             if self.exchange.release():
                 self._arm(Clock.RECORD, _RECORD_WAIT_S, now)
             else:
@@ -480,7 +478,6 @@ _EFFECTS: Final[Mapping[Effect, _Step]] = {
     Effect.TRY_NEXT: Call._try_next,
     Effect.REFUSE: Call._refuse,
     Effect.ABANDON: Call._abandon,
-    Effect.CONNECT: Call._connect,
     Effect.BYE_TO_A: Call._bye_to_a,
     Effect.BYE_TO_B: Call._bye_to_b,
     Effect.BYE_TO_BOTH: Call._bye_to_both,

@@ -1,7 +1,8 @@
 """What both sides of a call say about media, and the relay's part in it.
 
-The caller's offer goes on to each target in our words, the answers come back in our words, and
-each step that changes anything is followed by a new plan for the relay.
+The caller's offer goes on to each target in our words, with ports that we hold ahead; the answers
+come back in our words. The relay is told with the first answer, and again with each that changes
+anything: a call that nobody answers costs it nothing.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class Exchange:
         return None if self._media is None else self._media.lease.slot
 
     @property
+    def planned(self) -> bool:
+        """Whether a worker has a plan of this call."""
+        return self._media is not None and self._media.revision > 0
+
+    @property
     def key(self) -> str | None:
         """The worker's key for the media, None where there are none."""
         return None if self._media is None else self._media.key
@@ -83,11 +89,9 @@ class Exchange:
             if self._media.realm_b == trunk_b.realm:
                 return
             self.release()
-        assert self._owner is not None  # noqa: S101 (nothing is anchored after `close`)
         streams = [(media.index, media.kind) for media in self._facts if media.anchored]
         lease = self._core.leases.take(a.trunk.realm, trunk_b.realm, len(streams))
         self._media = CallMedia(key, lease, streams, a.trunk, trunk_b)
-        self._core.plans[key] = self._owner
         self._media.described("a", self._facts, behind_nat(a.trunk, a.nat), a.hop.host)
 
     def offer_to(self, b: BLeg) -> bytes:
@@ -95,9 +99,7 @@ class Exchange:
         if self._offer is None:
             raise LocalProtocolError("an offer after the answer")
         b.negotiation = Negotiation(session_id(b.token), self._address(b))
-        body = b.negotiation.send_offer(self._offer, self._anchors(b))
-        self._apply()
-        return body
+        return b.negotiation.send_offer(self._offer, self._anchors(b))
 
     def answer(self, a: ALeg, b: BLeg, fork: Fork, response: Response) -> bytes:
         """The target's answer in our words, for the caller.
@@ -106,19 +108,23 @@ class Exchange:
             ProtocolError: not a description, or none that answers our offer.
         """
         session = parse(response.body)
-        if fork.negotiation_b.receive_answer(session) and self._media is not None:
-            facts = describe(session)
-            self._media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
-            self.codecs = _codecs(facts)
-            self._apply()
-        return fork.negotiation_a.send_answer(session, self._anchors(a))
-
-    def connected(self) -> None:
-        """The call is answered and acknowledged: from here on silence is a fault."""
-        self._offer, self._facts = None, []
+        new = fork.negotiation_b.receive_answer(session)
+        body = fork.negotiation_a.send_answer(session, self._anchors(a))
         if self._media is not None:
-            self._media.connected()
-            self._apply()
+            if new:
+                facts = describe(session)
+                self._media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
+                self.codecs = _codecs(facts)
+            if response.status >= 200:
+                self._media.connected()  # from here on silence is a fault
+                new = True
+            if new:
+                self._apply(self._media)
+        return body
+
+    def settled(self) -> None:
+        """The call is answered: no other target will be offered anything."""
+        self._offer, self._facts = None, []
 
     def release(self) -> bool:
         """Let the media go; whether a worker will tell what they were."""
@@ -126,7 +132,9 @@ class Exchange:
         if media is None:
             return False
         core = self._core
-        core.leases.give_back(media.lease)
+        core.leases.give_back(media.lease, unused=media.revision == 0)
+        if media.revision == 0:
+            return False
         if media.lease.slot not in core.leases.slots:
             core.plans.pop(media.key, None)
             return False
@@ -152,9 +160,10 @@ class Exchange:
         """What stands in our `o=` line on this leg."""
         return self._core.media_addresses[leg.trunk.realm]
 
-    def _apply(self) -> None:
-        if self._media is not None:
-            self._core.relay.apply(self._media.lease.slot, self._media.plan())
+    def _apply(self, media: CallMedia) -> None:
+        if self._owner is not None:
+            self._core.plans[media.key] = self._owner
+            self._core.relay.apply(media.lease.slot, media.plan())
 
 
 def _codecs(facts: list[MediaFacts]) -> list[str]:

@@ -29,6 +29,8 @@ class Lease:
     """The ports of one call: the worker that owns them, and a pair for each stream and side."""
 
     slot: int
+    realm_a: str
+    realm_b: str
     a: list[LocalPort]
     b: list[LocalPort]
 
@@ -115,6 +117,8 @@ class Leases:
             if len(a.ports) >= short and len(b.ports) >= streams:
                 lease = Lease(
                     slot,
+                    realm_a,
+                    realm_b,
                     [a.ports.popleft() for _ in range(streams)],
                     [b.ports.popleft() for _ in range(streams)],
                 )
@@ -126,10 +130,19 @@ class Leases:
             self._starved(slot, realm_b, b, streams)
         raise PortsExhausted(f"no free media port left in realm {realm_a} or {realm_b}")
 
-    def give_back(self, lease: Lease) -> None:
-        """A call ended; the worker has its ports back by the removal of the plan."""
-        if lease.slot in self._calls:
-            self._calls[lease.slot] -= 1
+    def give_back(self, lease: Lease, *, unused: bool) -> None:
+        """A call ended. Ports of a plan are the worker's again, once the plan is removed.
+
+        Args:
+            unused: no plan ever named them: they go to the end of our own stock.
+        """
+        if lease.slot not in self._calls:
+            return
+        self._calls[lease.slot] -= 1
+        if unused:
+            stocks = self._stocks[lease.slot]
+            stocks[lease.realm_a].ports.extend(lease.a)
+            stocks[lease.realm_b].ports.extend(lease.b)
 
     def wanted(self) -> list[LeaseRequest]:
         """What to ask the workers for now; each request is returned once."""

@@ -77,12 +77,10 @@ class Effect(IntEnum):
     ABANDON = 5
     """A final failure to the caller; CANCEL to the target, which waits for a provisional
     response in its transaction."""
-    CONNECT = 6
-    """The caller's ACK: start what runs in a connected call."""
-    BYE_TO_A = 7
-    BYE_TO_B = 8
+    BYE_TO_A = 6
+    BYE_TO_B = 7
     """Also where the target's 2xx crossed our CANCEL (RFC 3261 §9.1)."""
-    BYE_TO_BOTH = 9
+    BYE_TO_BOTH = 8
 
 
 @dataclass(slots=True)
@@ -116,7 +114,7 @@ TABLE: Final[Mapping[tuple[State, Input], tuple[Effect, State]]] = {
     (_S.CANCELLING, _I.SUCCESS): (_E.BYE_TO_B, _S.ENDED),
     (_S.CANCELLING, _I.RETRY): (_E.NOTHING, _S.ENDED),
     (_S.CANCELLING, _I.REFUSED): (_E.NOTHING, _S.ENDED),
-    (_S.ANSWERED, _I.ACK): (_E.CONNECT, _S.UP),
+    (_S.ANSWERED, _I.ACK): (_E.NOTHING, _S.UP),
     (_S.ANSWERED, _I.NO_ACK): (_E.BYE_TO_BOTH, _S.ENDED),
     (_S.ANSWERED, _I.BYE_A): (_E.BYE_TO_B, _S.ENDED),
     (_S.ANSWERED, _I.BYE_B): (_E.NOTHING, _S.ENDING),

@@ -75,7 +75,7 @@ async def _serve(server: Server, settings: Settings, child: lifeline.Child, read
         await nursery.start(admin.serve, os.path.join(settings.run_dir, "sbc.sock"), Face(server))
         _say_ready(server, settings, child, ready_fd)
         nursery.start_soon(_watch_parent, child, server, nursery.cancel_scope)
-        await _wait_for_signal(server, nursery.cancel_scope)
+        await _wait_for_signal(server, child, nursery.cancel_scope)
 
 
 def _say_ready(server: Server, settings: Settings, child: lifeline.Child, ready_fd: int) -> None:
@@ -103,7 +103,7 @@ async def _watch_parent(child: lifeline.Child, server: Server, scope: trio.Cance
                 return
 
 
-async def _wait_for_signal(server: Server, scope: trio.CancelScope) -> None:
+async def _wait_for_signal(server: Server, child: lifeline.Child, scope: trio.CancelScope) -> None:
     """SIGTERM and SIGINT: drain, then end; a second one ends at once. SIGHUP: reopen the CDRs."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
@@ -114,7 +114,7 @@ async def _wait_for_signal(server: Server, scope: trio.CancelScope) -> None:
                 elif stopping:
                     break
                 else:
-                    stopping = True
+                    stopping = child.final = True
                     nursery.start_soon(_drain, server, scope)
             nursery.cancel_scope.cancel()
     scope.cancel()

@@ -14,20 +14,29 @@ from sbc.sip.message import Request
 from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
 
 
-def test_the_first_plan_leaves_with_the_invite_and_the_second_with_the_answer() -> None:
+def test_the_invite_leaves_with_ports_in_hand_and_the_plan_with_the_answer() -> None:
     lab = Lab()
     invite = lab.called()
+    assert lab.plans == []
+    lab.answer(invite, 180)
+    assert lab.plans == []
+    lab.answer(invite, 200, body=SDP_B)
     ((slot, plan),) = lab.plans
     (stream,) = plan.streams
     assert (slot, plan.revision, stream.kind) == (0, 1, "audio")
-    assert stream.a.remote == ("10.0.0.2", 6000)
-    assert stream.b.remote is None
     assert b"m=audio %d RTP/AVP" % stream.b.port in invite.body
-    lab.answer(invite, 200, body=SDP_B)
-    (stream,) = lab.plans[-1][1].streams
+    assert stream.a.remote == ("10.0.0.2", 6000)
     assert stream.b.remote == ("10.1.0.2", 6000)
     assert stream.b.remote_rtcp == ("10.1.0.2", 6001)
-    assert not stream.a.expects
+
+
+def test_a_call_without_an_answer_costs_the_relay_nothing_and_gives_its_ports_back() -> None:
+    lab = Lab()
+    before = lab.border.core.leases.in_hand()
+    lab.answer(lab.called(), 486)
+    assert (lab.plans, lab.removed) == ([], [])
+    assert lab.border.core.leases.in_hand() == before
+    assert lab.record.media_complete
 
 
 def test_silence_is_a_fault_only_once_the_call_is_up_and_only_where_media_are_due() -> None:
@@ -54,21 +63,21 @@ def test_early_media_of_a_fork_moves_the_plan_to_it() -> None:
     other = SDP_B.replace(b"m=audio 6000", b"m=audio 7000")
     lab.answer(invite, 183, tag="two", body=other)
     assert [plan.streams[0].b.remote for _, plan in lab.plans] == [
-        None,
         ("10.1.0.2", 6000),
         ("10.1.0.2", 7000),
     ]
-    assert [plan.revision for _, plan in lab.plans] == [1, 2, 3]
+    assert [plan.revision for _, plan in lab.plans] == [1, 2]
+    assert not any(plan.streams[0].a.expects for _, plan in lab.plans)
 
 
 def test_a_caller_behind_nat_is_known_by_its_via() -> None:
     lab = Lab()
     lab.give(lab.invite().replace(b"UDP 10.0.0.2:5060", b"UDP 192.168.1.7:5060"))
+    invite = lab.take_one(CARRIER[0])
+    lab.answer(invite, 200, body=SDP_B)
     end = lab.plans[-1][1].streams[0].a
     assert end.nat
     assert end.sip_source == "10.0.0.2"
-    invite = lab.take_one(CARRIER[0])
-    lab.answer(invite, 200, body=SDP_B)
     lab.take()
     lab.give(lab.in_dialog(b"BYE", invite, 1, source=CARRIER), CARRIER)
     # No ACK yet, so no BYE yet; but it would go where the INVITE came from.
@@ -79,7 +88,7 @@ def test_a_caller_behind_nat_is_known_by_its_via() -> None:
 @pytest.mark.parametrize(("nat", "expected"), [(Nat.NEVER, False), (Nat.ALWAYS, True)])
 def test_the_trunks_word_on_nat_holds(nat: Nat, expected: bool) -> None:
     lab = Lab(settings({"pbx": {"nat": nat, "latch": Latch.ANY}}))
-    lab.called()
+    lab.answer(lab.called(), 183, body=SDP_B)
     end = lab.plans[-1][1].streams[0].a
     assert end.nat is expected
     assert end.latch_any
@@ -102,7 +111,8 @@ def test_a_lost_worker_ends_its_calls_on_both_legs() -> None:
 
 def test_a_refused_plan_ends_the_call() -> None:
     lab = Lab()
-    lab.called()
+    lab.answer(lab.called(), 183, body=SDP_B)
+    lab.take()
     lab.border.relay_refused(lab.plans[-1][1].call, "unknown port", lab.now)
     assert 503 in statuses(lab.take())
     lab.answer_removals()
@@ -144,7 +154,8 @@ def test_a_worker_that_never_tells_its_figures_does_not_hold_the_record() -> Non
 def test_calls_go_to_the_worker_with_the_fewest() -> None:
     lab = Lab(workers=2)
     for number in range(4):
-        lab.called(call=f"call-{number}")
+        lab.answer(lab.called(call=f"call-{number}"), 183, body=SDP_B)
+        lab.take()
     assert sorted(slot for slot, _ in lab.plans) == [0, 0, 1, 1]
 
 
