@@ -24,6 +24,7 @@ from sbc.errors import TransportError
 from sbc.runtime.cdr_file import CdrFile
 from sbc.runtime.identity import identifier_key
 from sbc.runtime.journal import Journal
+from sbc.runtime.overload import CHECK_S, Overload
 from sbc.runtime.relay_client import RelayClient
 from sbc.runtime.stopwatch import Stopwatch
 from sbc.settings import Settings
@@ -39,8 +40,6 @@ _log = logging.getLogger(__name__)
 _DRAIN: Final = 64
 """Datagrams in one pass: some 10 ms of work at most, so that nothing else waits longer."""
 _TICK_S: Final = 0.02
-_OVERLOAD_LAG_S: Final = 0.1
-_OVERLOAD_FILL: Final = 0.5
 _COLLECT_S: Final = 5.0
 _QUIET: Final = 50
 """Calls and transactions."""
@@ -89,8 +88,7 @@ class Server:
         self._tcp = TcpTransport(
             settings.transport, _Streams(self), trusted=self._is_trunk, clock=clock
         )
-        self._emptied_at: dict[int, float] = {}
-        """Listener → when a drain last took everything that was there."""
+        self._overload = Overload()
 
     # Life
 
@@ -203,7 +201,7 @@ class Server:
             for data, (host, port) in batch:
                 border.receive(data, Hop(realm, index, UDP, host, port), now)
             if len(batch) < _DRAIN:
-                self._emptied_at[index] = now
+                self._overload.emptied(index, now)
             self._report_unreachable(index, realm, listener.errors(), now)
             self.flush()
             self.stopwatch.stop()
@@ -216,8 +214,9 @@ class Server:
             now = self.clock()
             self.border.tick(now)
             if now >= next_check:
-                next_check = now + _OVERLOAD_LAG_S / 2
-                self.border.overloaded = self._is_overloaded(now)
+                next_check = now + CHECK_S
+                queues = [(index, *one.pressure()) for index, one in self._udp.items()]
+                self.border.overloaded = self._overload.judge(queues, now)
                 for index, listener in self._udp.items():
                     errors = listener.errors()
                     self._report_unreachable(index, listener.settings.realm, errors, now)
@@ -264,16 +263,6 @@ class Server:
             if branch is not None and not failure.quoted.startswith(b"SIP/2.0"):
                 hop = Hop(realm, index, UDP, failure.host, failure.port)
                 self.border.unreachable(hop, branch[1], now)
-
-    def _is_overloaded(self, now: float) -> bool:
-        for index, listener in self._udp.items():
-            pressure = listener.pressure()
-            emptied = self._emptied_at.get(index, now)
-            if pressure.fill > _OVERLOAD_FILL:
-                return True
-            if pressure.fill > 0 and now - emptied > _OVERLOAD_LAG_S:
-                return True
-        return False
 
     def _is_trunk(self, host: str) -> bool:
         realms = {listener.realm for listener in self.settings.transport.listeners}
