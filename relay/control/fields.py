@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from sys import intern
 from typing import Final
 
-__all__ = ["BadField", "Fields"]
+from relay.control.refusals import ControlError, ErrorCode
+
+__all__ = ["BadField", "Fields", "pair", "reading"]
 
 _REQUIRED: Final = object()
 _MAX_TEXT: Final = 1024
@@ -167,3 +169,39 @@ class Fields:
     def _bad(self, expected: str, value: object) -> BadField:
         shown = repr(value) if isinstance(value, int | float | str) else type(value).__name__
         return BadField(f"field {self._next - 1}: expected {expected}, got {shown[:60]}")
+
+
+def reading(name: str, body: object) -> _Reading:
+    """Opens a body for reading: `with reading("plan", body) as fields`.
+
+    Raises ControlError(BAD_REQUEST), which names the message, for whatever is wrong in it.
+    """
+    return _Reading(name, body)
+
+
+def pair(body: object) -> tuple[str, int]:
+    """[text, number ≥ 0]. Raises ControlError(BAD_REQUEST)."""
+    with reading("pair", body) as fields:
+        return fields.text(), fields.number(0, 1 << 63)
+
+
+class _Reading:
+    """Turns a field's fault into the protocol's error."""
+
+    __slots__ = ("_body", "_name")
+
+    def __init__(self, name: str, body: object) -> None:
+        self._name = name
+        self._body = body
+
+    def __enter__(self) -> Fields:
+        if not isinstance(self._body, list | tuple):
+            raise ControlError(
+                ErrorCode.BAD_REQUEST,
+                f"{self._name}: expected a list, got {type(self._body).__name__}",
+            )
+        return Fields(self._body)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BadField):
+            raise ControlError(ErrorCode.BAD_REQUEST, f"{self._name}: {error}") from error

@@ -13,9 +13,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, TypeAlias
+from typing import Final
 
-from relay.control.fields import BadField, Fields
+from relay.control.fields import pair, reading
+from relay.control.refusals import ControlError, ErrorCode
+from relay.control.reports import (
+    Address,
+    CallList,
+    CallStats,
+    DirectionStats,
+    ListCalls,
+    StreamStats,
+    WorkerStats,
+)
 
 __all__ = [
     "VERSION",
@@ -50,8 +60,6 @@ VERSION: Final = 1
 MAX_STREAMS: Final = 64
 MAX_LEASE: Final = 1024
 
-Address: TypeAlias = tuple[str, int]
-
 
 class Method(IntEnum):
     """Requests that a worker answers. HELLO comes first on each connection."""
@@ -80,7 +88,7 @@ class Event(IntEnum):
     """Notifications, sent to each connection whose HELLO said `role="signalling"`."""
 
     RUNNING = 1
-    """Welcome: the worker has begun to serve (sent after HELLO to those that came early)."""
+    """Reserved: a worker answers HELLO only once it runs, which says the same."""
     LATCHED = 2
     """LatchedEvent: the peer of one end has been learnt and is locked (RTP only)."""
     MEDIA_TIMEOUT = 3
@@ -89,43 +97,6 @@ class Event(IntEnum):
     """PortsEvent: a realm has run out of ports, or has some again."""
     DRAINING = 5
     """None: the worker takes no new calls and ends when the last one does."""
-
-
-class ErrorCode(IntEnum):
-    """Why a request was not carried out."""
-
-    BAD_REQUEST = 1
-    """The body is not what the method wants; the text says where."""
-    UNKNOWN_METHOD = 2
-    VERSION = 3
-    """The HELLO was of another protocol version, or there was none."""
-    SUPERSEDED = 4
-    """A plan with a higher revision is in force, or another one with the same."""
-    UNKNOWN_CALL = 5
-    UNKNOWN_PORT = 6
-    """The plan names a port that this worker has not leased to this session."""
-    PORT_IN_USE = 7
-    """The plan names a port of another call, or one port twice."""
-    PORTS_EXHAUSTED = 8
-    """Not one port of the realm is to be had."""
-    UNKNOWN_REALM = 9
-    DRAINING = 10
-    INTERNAL = 11
-    """Our fault; the call that it was about is unharmed."""
-
-
-class ControlError(Exception):
-    """A request that the relay refused.
-
-    Args:
-        code: the machine's reason.
-        text: the reader's: what was expected and what came.
-    """
-
-    def __init__(self, code: ErrorCode, text: str) -> None:
-        super().__init__(f"{code.name}: {text}")
-        self.code = code
-        self.text = text
 
 
 @dataclass(slots=True)
@@ -146,7 +117,7 @@ class Hello:
     @classmethod
     def from_body(cls, body: object) -> Hello:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("hello", body) as fields:
+        with reading("hello", body) as fields:
             return cls(
                 fields.number(0, 1 << 31),
                 fields.text("query"),
@@ -174,7 +145,7 @@ class Welcome:
     @classmethod
     def from_body(cls, body: object) -> Welcome:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("welcome", body) as fields:
+        with reading("welcome", body) as fields:
             return cls(
                 fields.number(0, 1 << 31),
                 fields.number(0, 1 << 31),
@@ -199,7 +170,7 @@ class Lease:
     @classmethod
     def from_body(cls, body: object) -> Lease:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("lease", body) as fields:
+        with reading("lease", body) as fields:
             return cls(fields.text(), fields.number(1, MAX_LEASE))
 
 
@@ -261,7 +232,7 @@ class End:
     @classmethod
     def from_body(cls, body: object) -> End:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("end", body) as fields:
+        with reading("end", body) as fields:
             return cls(
                 fields.text(),
                 fields.text(),
@@ -297,7 +268,7 @@ class Stream:
     @classmethod
     def from_body(cls, body: object) -> Stream:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("stream", body) as fields:
+        with reading("stream", body) as fields:
             return cls(
                 fields.number(0, 1 << 16),
                 fields.text(),
@@ -329,215 +300,12 @@ class Plan:
     @classmethod
     def from_body(cls, body: object) -> Plan:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("plan", body) as fields:
+        with reading("plan", body) as fields:
             return cls(
                 fields.text(),
                 fields.number(0, 1 << 63),
                 [Stream.from_body(one) for one in fields.items(MAX_STREAMS)],
                 fields.real(0.0, 86400.0, 60.0),
-            )
-
-
-@dataclass(slots=True)
-class DirectionStats:
-    """What came *from* the peer of one end, and what became of it."""
-
-    packets: int = 0
-    """RTP packets from where the peer is believed to be, forwarded or not."""
-    octets: int = 0
-    """Their UDP payload, bytes."""
-    lost: int = 0
-    """RFC 3550 §A.3, all SSRCs; duplicates make it smaller, below 0 even."""
-    jitter_ms: float = 0.0
-    """RFC 3550 §A.8, of the current SSRC. The drain tick (≤ 1 ms) is in it."""
-    max_gap_ms: float = 0.0
-    """The longest silence between two packets."""
-    rtcp_packets: int = 0
-    """RTCP datagrams forwarded."""
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    """Reason → packets, reasons with a count only (`relay.forward.base.DropReason`)."""
-    first_s: float | None = None
-    """Seconds since the first packet; None: there was none."""
-    last_s: float | None = None
-    ssrc: int | None = None
-    """The current one."""
-    latched: Address | None = None
-    """The RTP source that is believed; None: not latched."""
-    payload_types: Sequence[int] = ()
-    """Those seen."""
-
-    def to_body(self) -> list[object]:
-        return [
-            self.packets,
-            self.octets,
-            self.lost,
-            self.jitter_ms,
-            self.max_gap_ms,
-            self.rtcp_packets,
-            self.dropped,
-            self.first_s,
-            self.last_s,
-            self.ssrc,
-            self.latched,
-            self.payload_types,
-        ]
-
-    @classmethod
-    def from_body(cls, body: object) -> DirectionStats:
-        """Raises ControlError(BAD_REQUEST)."""
-        with _reading("direction", body) as fields:
-            return cls(
-                fields.number(0, 1 << 63),
-                fields.number(0, 1 << 63),
-                fields.number(-(1 << 63), 1 << 63),
-                fields.real(0.0, float("inf"), 0.0),
-                fields.real(0.0, float("inf"), 0.0),
-                fields.number(0, 1 << 63, 0),
-                fields.counters(),
-                fields.real_or_none(),
-                fields.real_or_none(),
-                fields.number_or_none(1 << 32),
-                fields.address(None),
-                fields.numbers(),
-            )
-
-
-@dataclass(slots=True)
-class StreamStats:
-    """Both directions of one stream."""
-
-    index: int
-    kind: str
-    a: DirectionStats
-    b: DirectionStats
-
-    def to_body(self) -> list[object]:
-        return [self.index, self.kind, self.a.to_body(), self.b.to_body()]
-
-    @classmethod
-    def from_body(cls, body: object) -> StreamStats:
-        """Raises ControlError(BAD_REQUEST)."""
-        with _reading("stream", body) as fields:
-            return cls(
-                fields.number(0, 1 << 16),
-                fields.text(),
-                DirectionStats.from_body(fields.any()),
-                DirectionStats.from_body(fields.any()),
-            )
-
-
-@dataclass(slots=True)
-class CallStats:
-    """All streams of one call, also those that an earlier revision of its plan had."""
-
-    call: str
-    revision: int
-    streams: Sequence[StreamStats] = ()
-
-    def to_body(self) -> list[object]:
-        return [self.call, self.revision, [stream.to_body() for stream in self.streams]]
-
-    @classmethod
-    def from_body(cls, body: object) -> CallStats:
-        """Raises ControlError(BAD_REQUEST)."""
-        with _reading("call", body) as fields:
-            return cls(
-                fields.text(),
-                fields.number(0, 1 << 63),
-                [StreamStats.from_body(one) for one in fields.items(1 << 16)],
-            )
-
-
-@dataclass(slots=True)
-class ListCalls:
-    """A slice of the calls, in the order of their start."""
-
-    after: int = 0
-    """`last` of the slice before; 0: from the start."""
-    limit: int = 500
-
-    def to_body(self) -> list[object]:
-        return [self.after, self.limit]
-
-    @classmethod
-    def from_body(cls, body: object) -> ListCalls:
-        """Raises ControlError(BAD_REQUEST)."""
-        with _reading("list", body) as fields:
-            return cls(fields.number(0, 1 << 63, 0), fields.number(1, 1000, 500))
-
-
-@dataclass(slots=True)
-class CallList:
-    """Keys and revisions of one slice."""
-
-    calls: Sequence[tuple[str, int]] = ()
-    last: int = 0
-    """Number of the last of them."""
-    more: bool = False
-    """Ask again, after `last`."""
-
-    def to_body(self) -> list[object]:
-        return [list(self.calls), self.last, self.more]
-
-    @classmethod
-    def from_body(cls, body: object) -> CallList:
-        """Raises ControlError(BAD_REQUEST)."""
-        with _reading("calls", body) as fields:
-            return cls(
-                [_pair(one) for one in fields.items(1 << 16)],
-                fields.number(0, 1 << 63),
-                fields.flag(False),
-            )
-
-
-@dataclass(slots=True)
-class WorkerStats:
-    """One worker as a whole."""
-
-    slot: int
-    pid: int
-    fast_path: str
-    calls: int
-    uptime_s: float
-    cpu_s: float
-    ports: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Realm → {"free", "leased", "in_use", "quarantined"}, in RTP/RTCP pairs."""
-    counters: Mapping[str, int] = field(default_factory=dict)
-    """Since the start: packets, octets, drops by reason, punts, latches, requests, …"""
-    longest_pass_ms: float = 0.0
-    """The longest pass of the loop since the start, wall time, the tick's sleep not counted."""
-    longest_pass_cpu_ms: float = 0.0
-    """The same in CPU time."""
-
-    def to_body(self) -> list[object]:
-        return [
-            self.slot,
-            self.pid,
-            self.fast_path,
-            self.calls,
-            self.uptime_s,
-            self.cpu_s,
-            self.ports,
-            self.counters,
-            self.longest_pass_ms,
-            self.longest_pass_cpu_ms,
-        ]
-
-    @classmethod
-    def from_body(cls, body: object) -> WorkerStats:
-        """Raises ControlError(BAD_REQUEST)."""
-        with _reading("worker", body) as fields:
-            return cls(
-                fields.number(0, 1 << 31),
-                fields.number(0, 1 << 31),
-                fields.text(),
-                fields.number(0, 1 << 31),
-                fields.real(0.0, float("inf")),
-                fields.real(0.0, float("inf")),
-                fields.counter_groups(),
-                fields.counters(),
-                fields.real(0.0, float("inf"), 0.0),
-                fields.real(0.0, float("inf"), 0.0),
             )
 
 
@@ -559,7 +327,7 @@ class LatchedEvent:
     @classmethod
     def from_body(cls, body: object) -> LatchedEvent:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("latched", body) as fields:
+        with reading("latched", body) as fields:
             return cls(
                 fields.text(),
                 fields.number(0, 1 << 16),
@@ -583,7 +351,7 @@ class MediaTimeoutEvent:
     @classmethod
     def from_body(cls, body: object) -> MediaTimeoutEvent:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("timeout", body) as fields:
+        with reading("timeout", body) as fields:
             return cls(fields.text(), fields.number(0, 1 << 16), fields.text())
 
 
@@ -600,7 +368,7 @@ class PortsEvent:
     @classmethod
     def from_body(cls, body: object) -> PortsEvent:
         """Raises ControlError(BAD_REQUEST)."""
-        with _reading("ports", body) as fields:
+        with reading("ports", body) as fields:
             return cls(fields.text(), fields.flag())
 
 
@@ -611,42 +379,11 @@ def addresses_body(addresses: Sequence[Address]) -> list[object]:
 
 def addresses_from_body(body: object) -> list[Address]:
     """The reverse. Raises ControlError(BAD_REQUEST)."""
-    with _reading("addresses", [body]) as fields:
-        return [_pair(one) for one in fields.items(1 << 16)]
+    with reading("addresses", [body]) as fields:
+        return [pair(one) for one in fields.items(1 << 16)]
 
 
 def call_from_body(body: object) -> str:
     """Body of REMOVE and QUERY: the call's key. Raises ControlError(BAD_REQUEST)."""
-    with _reading("call", [body]) as fields:
+    with reading("call", [body]) as fields:
         return fields.text()
-
-
-def _pair(body: object) -> tuple[str, int]:
-    with _reading("pair", body) as fields:
-        return fields.text(), fields.number(0, 1 << 63)
-
-
-class _Reading:
-    """Turns a field's fault into the protocol's error."""
-
-    __slots__ = ("_body", "_name")
-
-    def __init__(self, name: str, body: object) -> None:
-        self._name = name
-        self._body = body
-
-    def __enter__(self) -> Fields:
-        if not isinstance(self._body, list | tuple):
-            raise ControlError(
-                ErrorCode.BAD_REQUEST,
-                f"{self._name}: expected a list, got {type(self._body).__name__}",
-            )
-        return Fields(self._body)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, BadField):
-            raise ControlError(ErrorCode.BAD_REQUEST, f"{self._name}: {error}") from error
-
-
-def _reading(name: str, body: object) -> _Reading:
-    return _Reading(name, body)
