@@ -25,6 +25,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Capture]:
     """All packets of the run, from the first end-to-end test on."""
     with turn(), Capture(tmp_path_factory.mktemp("capture") / "all.pcap") as capture:
         yield capture
+        missed = capture.stop()
+        assert missed == 0, f"{missed} packets of the run were never searched"
 
 
 @pytest.fixture(autouse=True)
