@@ -99,6 +99,8 @@ class Lane:
         self.rtcp_packets = before.rtcp_packets
         self.heard = before.heard
         self.drops = before.all_drops(fast) or None
+        self.accounted = before.accounted
+        self.accounted_drops = before.accounted_drops
 
 
 @dataclass(slots=True, eq=False)
@@ -113,7 +115,6 @@ class Call:
     media_timeout_s: float = 60.0
     lanes: list[Lane] = field(default_factory=list)
     """Four for each stream: a and b RTP, a and b RTCP."""
-    kinds: dict[int, str] = field(default_factory=dict)
     ended: list[StreamStats] | None = None
     """Streams that an earlier revision had."""
 

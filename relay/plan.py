@@ -49,6 +49,7 @@ class Direction:
     """What comes from the peer of one end to one of our ports."""
 
     stream: int
+    kind: str
     side: Side
     component: Component
     realm: str
@@ -106,6 +107,7 @@ def _rtp(stream: Stream, side: Side, end: End, other: End) -> Direction:
     unit, rate = _rates(stream.kind, end)
     return Direction(
         stream.index,
+        stream.kind,
         side,
         Component.RTP,
         end.realm,
@@ -127,6 +129,7 @@ def _rtcp(stream: Stream, side: Side, end: End, other: End) -> Direction:
     _, rate = _rates(stream.kind, end)
     return Direction(
         stream.index,
+        stream.kind,
         side,
         Component.RTCP,
         end.realm,

@@ -1,12 +1,10 @@
-"""What a worker does for signalling: ports, plans, calls and their ends.
+"""What a worker does for signalling: plans put in force and changed, calls reported and ended.
 
-No sockets of its own and no loop: `relay.worker` drives it, with the time as an argument.
+No loop of its own: `relay.worker` drives it, with the time as an argument.
 """
 
 from __future__ import annotations
 
-import logging
-import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -21,53 +19,44 @@ from relay.control.messages import (
     LatchedEvent,
     MediaTimeoutEvent,
     Plan,
-    PortsEvent,
     StreamStats,
 )
-from relay.flow_table import FlowTable, Row
+from relay.flow_table import FlowTable
 from relay.forward.base import DropReason, Forwarder
 from relay.plan import Component, Direction, Side, directions
-from relay.ports import Key, Pair, Ports
+from relay.port_desk import PortDesk
+from relay.ports import Key, Pair
 from relay.slowpath import SlowPath
 
 __all__ = ["Service"]
 
-_log = logging.getLogger(__name__)
-
-_LOW: Final = 64
-"""Spare pairs of a realm below which another block is asked for: two blocks."""
-_ASK_AGAIN_S: Final = 10.0
 _MAX_ENDED: Final = 64
 _MAX_UNTOLD: Final = 10_000
 
 
 class Service:
-    """Calls, ports and flows of one worker.
+    """Calls and flows of one worker.
 
     Args:
         forwarder: the fast path.
+        desk: its ports.
         table: the flow table.
         secret: 16 to 32 random bytes.
-        quarantine_s, window_s: as in RelaySettings.
-        realms: all that the settings name.
+        window_s: the learn window, as in RelaySettings.
         notify: tells signalling; returns whether anybody was there to hear it.
-        need: asks the supervisor for another block of a realm.
     """
 
     def __init__(
         self,
         forwarder: Forwarder,
+        desk: PortDesk,
         table: FlowTable,
         secret: bytes,
-        *,
-        quarantine_s: float,
         window_s: float,
-        realms: frozenset[str],
         notify: Callable[[Event, object], bool],
-        need: Callable[[str], None],
     ) -> None:
         self.calls: dict[str, Call] = {}
-        self.ports = Ports(quarantine_s)
+        self.desk = desk
         self.slowpath = SlowPath(forwarder, secret, self._latched)
         self.draining = False
         self.totals = {"packets": 0, "octets": 0, "rtcp_packets": 0, "latched": 0, "timeouts": 0}
@@ -75,67 +64,20 @@ class Service:
         self._forwarder = forwarder
         self._table = table
         self._window_s: Final = window_s
-        self._realms: Final = realms
         self._notify = notify
-        self._need = need
         self._number = 0
-        self._sockets: dict[Key, socket.socket] = {}
-        self._asked: dict[str, float] = {}
-        self._exhausted: set[str] = set()
-        self._told_exhausted: set[str] = set()
+        self._dropped_calls: deque[Call] = deque()
         self._untold: deque[tuple[Event, object]] = deque(maxlen=_MAX_UNTOLD)
         self._sweep: Iterator[Call] = iter(())
         self._swept = 0.0
 
-    # ports
-
-    def add_block(
-        self,
-        realm: str,
-        address: str,
-        ports: tuple[int, ...],
-        row: int,
-        sockets: list[socket.socket],
-        now: float,
-    ) -> None:
-        """Take ports that the supervisor has bound: sockets RTP, RTCP, RTP, … in their order."""
-        for index, port in enumerate(ports):
-            pair_row = row + 2 * index
-            before = self._row(pair_row)
-            pair = Pair(realm, (address, port), (address, port + 1), pair_row, before.generation)
-            self._sockets[pair.key] = sockets[2 * index]
-            self._sockets[pair.rtcp_key] = sockets[2 * index + 1]
-            self.ports.add(pair, now, used=bool(before.in_use))
-            if before.in_use:
-                self._begin_row(pair, in_use=False)
-        self._asked.pop(realm, None)
-        self._ask_for_more(realm, now)
-
-    def no_more_ports(self, realm: str) -> None:
-        """The supervisor has no further block for this realm."""
-        self._exhausted.add(realm)
+    # what signalling asks
 
     def lease(self, realm: str, count: int, session: str, now: float) -> list[Key]:
         """RTP ports for plans to come. Raises ControlError."""
         if self.draining:
             raise ControlError(ErrorCode.DRAINING, "this worker takes no new calls")
-        if realm not in self._realms:
-            raise ControlError(ErrorCode.UNKNOWN_REALM, f"expected a realm with media: {realm}")
-        pairs = self.ports.lease(realm, count, session, now)
-        self._ask_for_more(realm, now)
-        if not pairs:
-            if realm not in self._told_exhausted:
-                self._told_exhausted.add(realm)
-                self._notify(Event.PORTS, PortsEvent(realm, True).to_body())
-            raise ControlError(ErrorCode.PORTS_EXHAUSTED, f"no media port is free in {realm}")
-        return [pair.key for pair in pairs]
-
-    def give_back(self, keys: list[Key], session: str) -> None:
-        """Leased ports that no plan took."""
-        for key in keys:
-            self.ports.give_back(key, session)
-
-    # calls
+        return self.desk.lease(realm, count, session, now)
 
     def apply(self, plan: Plan, session: str, now: float) -> int:
         """Put a plan in force; returns its revision. Raises ControlError, having done nothing then.
@@ -158,7 +100,6 @@ class Service:
         call.session = session
         call.revision = plan.revision
         call.media_timeout_s = plan.media_timeout_s
-        call.kinds.update((stream.index, stream.kind) for stream in plan.streams)
         self.calls[call.key] = call
         return call.revision
 
@@ -192,13 +133,26 @@ class Service:
     def begin_session(self, session: str, now: float) -> int:
         """A signalling process that knows of no call has come: drop what others have left.
 
-        Returns how many calls that were.
+        Returns how many calls that were. Nobody knows them from now on; `bury` ends their media.
         """
-        left = [call.key for call in self.calls.values() if call.session != session]
-        for key in left:
-            self.remove(key, now)
-        self.ports.drop_leases(session, now)
+        left = [call for call in self.calls.values() if call.session != session]
+        for call in left:
+            del self.calls[call.key]
+        self._dropped_calls.extend(left)
+        self.desk.drop_leases(session, now)
         return len(left)
+
+    @property
+    def burying(self) -> bool:
+        """There are dropped calls whose media has not ended yet."""
+        return bool(self._dropped_calls)
+
+    def bury(self, now: float, most: int = 20) -> None:
+        """End the media of some calls that were dropped: thousands at once would be a stall."""
+        for _ in range(min(most, len(self._dropped_calls))):
+            call = self._dropped_calls.popleft()
+            self._close(call.lanes, now)
+            call.lanes = []
 
     def tell_again(self) -> None:
         """Somebody listens now: say what nobody heard."""
@@ -216,10 +170,10 @@ class Service:
                 if now - self._swept < 1.0:
                     return
                 self._swept = now
-                self._look_after_ports(now)
+                self.desk.look_after(now)
                 self._sweep = iter(list(self.calls.values()))
                 return
-            if call.lanes:
+            if self.calls.get(call.key) is call:
                 self._look_after(call, now)
 
     def _look_after(self, call: Call, now: float) -> None:
@@ -241,25 +195,6 @@ class Service:
                     event = MediaTimeoutEvent(call.key, direction.stream, END_NAMES[side])
                     self._tell(Event.MEDIA_TIMEOUT, event.to_body())
 
-    def _look_after_ports(self, now: float) -> None:
-        for realm in list(self._told_exhausted):
-            if self.ports.spare(realm, now):
-                self._told_exhausted.discard(realm)
-                self._notify(Event.PORTS, PortsEvent(realm, False).to_body())
-        for realm in self._realms:
-            self._ask_for_more(realm, now)
-        self._exhausted = {
-            realm for realm in self._exhausted if now - self._asked.get(realm, 0.0) < _ASK_AGAIN_S
-        }
-
-    def _ask_for_more(self, realm: str, now: float) -> None:
-        """Ask for another block while there is less than a quarter in reserve."""
-        if self.ports.spare(realm, now) >= max(_LOW, self.ports.total(realm) // 4):
-            return
-        if realm not in self._exhausted and now - self._asked.get(realm, -_ASK_AGAIN_S) > 1.0:
-            self._asked[realm] = now
-            self._need(realm)
-
     # lanes
 
     def _pairs_for(self, call: Call, wanted: list[Direction], session: str) -> dict[Key, Pair]:
@@ -278,7 +213,7 @@ class Service:
                     ErrorCode.PORT_IN_USE,
                     f"{direction.key[0]} port {direction.key[1]} has another place in this call",
                 )
-            pair = self.ports.leased(direction.realm, direction.key, session)
+            pair = self.desk.ports.leased(direction.realm, direction.key, session)
             pairs[pair.key] = pairs[pair.rtcp_key] = pair
         return pairs
 
@@ -292,6 +227,7 @@ class Service:
         for lane in opened:
             before = present.get(lane.direction.place)
             if before is not None:
+                self._account(before)
                 lane.succeed(before, self._forwarder.counters(before.direction.key))
         gone = [
             lane
@@ -322,15 +258,14 @@ class Service:
         try:
             for direction in wanted:
                 lane = Lane(call.key, direction, pairs[direction.key], self._window_s, now)
-                self.slowpath.open(lane, self._sockets[direction.key])
+                self.slowpath.open(lane, self.desk.rx[direction.key])
                 opened.append(lane)
         except OSError as error:
             self._forwarder.close([lane.direction.key for lane in opened])
             raise ControlError(ErrorCode.INTERNAL, f"a port cannot be polled: {error}") from error
         for lane in opened:
             if lane.direction.component == Component.RTP:
-                self.ports.take(lane.pair)
-                self._begin_row(lane.pair, in_use=True)
+                self.desk.take(lane.pair)
         return opened
 
     def _close(self, lanes: list[Lane], now: float) -> None:
@@ -340,8 +275,7 @@ class Service:
         for lane in lanes:
             lane.opposite = None
             if lane.direction.component == Component.RTP:
-                self._begin_row(lane.pair, in_use=False)
-                self.ports.release(lane.pair, now)
+                self.desk.release(lane.pair, now)
 
     def _book(self, call: Call, places: set[tuple[int, Side, Component]], now: float) -> None:
         """Keep the statistics of streams that a new plan no longer has."""
@@ -359,7 +293,7 @@ class Service:
             found.append(
                 StreamStats(
                     stream,
-                    call.kinds.get(stream, ""),
+                    a.direction.kind,
                     direction_stats(a, a_rtcp, self._dropped(a), now),
                     direction_stats(b, b_rtcp, self._dropped(b), now),
                 )
@@ -425,13 +359,6 @@ class Service:
                     rtcp.rtcp_packets,
                 ),
             )
-
-    def _row(self, row: int) -> Row:
-        return self._table.read(row) if 0 <= row < len(self._table) else Row()
-
-    def _begin_row(self, pair: Pair, *, in_use: bool) -> None:
-        if 0 <= pair.row < len(self._table):
-            self._table.begin(pair.row, pair.generation, in_use=in_use)
 
 
 def _signal(lane: Lane, direction: Direction, now: float) -> Lane:

@@ -37,6 +37,7 @@ from relay.flow_table import FlowTable
 from relay.forward.python import PythonForwarder
 from relay.handoff import EXIT_SETTINGS, Block, Drain, Exhausted, Start, WorkerPort
 from relay.loop import Loop
+from relay.port_desk import PortDesk
 from relay.service import Service
 
 __all__ = ["Worker", "main"]
@@ -71,15 +72,16 @@ class Worker:
         self._blocks = 0
         self.loop = Loop(self._between)
         self.forwarder = PythonForwarder(self.loop)
+        table = FlowTable(start.table, start.rows)
+        realms = frozenset(one.realm for one in settings.media)
+        self.desk = PortDesk(table, settings.quarantine_s, realms, self._notify, port.need)
         self.service = Service(
             self.forwarder,
-            FlowTable(start.table, start.rows),
+            self.desk,
+            table,
             secrets.token_bytes(32),
-            quarantine_s=settings.quarantine_s,
-            window_s=settings.learn_window_s,
-            realms=frozenset(one.realm for one in settings.media),
-            notify=self._notify,
-            need=port.need,
+            settings.learn_window_s,
+            self._notify,
         )
         self._server: Server | None = None
         self._methods = {
@@ -141,6 +143,8 @@ class Worker:
         if server is not None and server.busy:
             server.work(now, _CONTROL_BUDGET_S)
         self.forwarder.between(now)
+        if self.service.burying:
+            self.service.bury(now)
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_EVERY_S
             self.service.sweep(now, len(self.service.calls) // _SWEEPS_A_SECOND + 2)
@@ -150,7 +154,7 @@ class Worker:
             self._line(now)
             if server is not None:
                 server.between(now)
-        if server is not None and server.busy:
+        if self.service.burying or (server is not None and server.busy):
             return now
         return self._next_sweep if self.service.calls else self._next_line
 
@@ -162,7 +166,7 @@ class Worker:
             match message:
                 case Block():
                     self._blocks += 1
-                    self.service.add_block(
+                    self.desk.add_block(
                         message.realm,
                         message.address,
                         message.ports,
@@ -171,7 +175,7 @@ class Worker:
                         now,
                     )
                 case Exhausted():
-                    self.service.no_more_ports(message.realm)
+                    self.desk.no_more_ports(message.realm)
                 case Drain():
                     self._begin_drain(now + message.deadline_s)
 
@@ -231,7 +235,7 @@ class Worker:
         return addresses_body(leased)
 
     def _give_back(self, connection: Connection, body: object, now: float) -> object:
-        self.service.give_back(addresses_from_body(body), _owner(connection))
+        self.desk.give_back(addresses_from_body(body), _owner(connection))
         return None
 
     def _apply(self, connection: Connection, body: object, now: float) -> object:
@@ -267,7 +271,7 @@ class Worker:
             len(self.service.calls),
             now - self._began,
             time.process_time(),
-            self.service.ports.counts(now),
+            self.desk.ports.counts(now),
             counters,
             self.loop.longest_pass_s * 1000.0,
             self.loop.longest_pass_cpu_s * 1000.0,

@@ -247,8 +247,9 @@ class _Port:
 
     def receive_peer(self, now: float) -> None:
         """One packet from the connected socket: the kernel has checked its source."""
+        receive = self._receive  # `self._receive(…)` would be looked up as a method: the slow way
         try:
-            size = self._receive(self._buffer)
+            size = receive(self._buffer)
         except OSError:
             return  # an ICMP error of an earlier send: this call has cleared it
         self._match(size, now)
@@ -262,7 +263,8 @@ class _Port:
         if first & 0xC0 != 0x80 or 192 <= second <= 223:
             self._punt_own(size, now)
             return
-        self._packet(second, sequence, timestamp, ssrc, size, now)
+        count = self._packet
+        count(second, sequence, timestamp, ssrc, size, now)
         cost = size if size > self._unit else self._unit
         if cost > self._credit and not self._regrant(cost, now):
             self._drop(DropReason.POLICED)

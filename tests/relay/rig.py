@@ -18,6 +18,7 @@ from relay.control.messages import DirectionStats, End, Event, Plan, Stream
 from relay.flow_table import FlowTable
 from relay.forward.base import Forwarder
 from relay.loop import Loop
+from relay.port_desk import PortDesk
 from relay.service import Service
 
 OURS = {"inside": "127.0.5.1", "outside": "127.0.5.2"}
@@ -112,23 +113,17 @@ class Rig:
         self.sockets: list[socket.socket] = []
         self._memfd = os.memfd_create("test-flows")
         self.table = FlowTable(self._memfd, 4 * pairs)
+        self.desk = PortDesk(
+            self.table, quarantine_s, frozenset(self.ours), self._notify, self.needs.append
+        )
         self.service = Service(
-            self.forwarder,
-            self.table,
-            bytes(32),
-            quarantine_s=quarantine_s,
-            window_s=window_s,
-            realms=frozenset(self.ours),
-            notify=self._notify,
-            need=self.needs.append,
+            self.forwarder, self.desk, self.table, bytes(32), window_s, self._notify
         )
         self.peers: list[Peer] = []
         for index, (realm, address) in enumerate(self.ours.items()):
             ports, sockets = bind_pairs(address, pairs)
             self.sockets += sockets
-            self.service.add_block(
-                realm, address, ports, 2 * pairs * index, sockets, time.monotonic()
-            )
+            self.desk.add_block(realm, address, ports, 2 * pairs * index, sockets, time.monotonic())
 
     def _notify(self, event: Event, body: object) -> bool:
         self.events.append((event, body))

@@ -64,7 +64,7 @@ def test_a_port_that_is_not_leased_changes_nothing(rig):
         rig.apply(Plan("call", 1, [Stream(0, "audio", a, strange)]))
     assert rig.service.calls == {}
     assert len(rig.forwarder) == 0
-    assert rig.service.ports.counts(0.0)["inside"]["leased"] == 1
+    assert rig.desk.ports.counts(0.0)["inside"]["leased"] == 1
     assert rig.apply(Plan("call", 1, [Stream(0, "audio", a, b)])) == 1
 
 
@@ -101,7 +101,9 @@ def test_a_later_plan_may_bring_another_port_and_the_books_go_on(rig):
     assert [source for _, source in talk.b.all()] == [talk.to_b] * 3
     assert len(talk.a.received()) == 3
     assert (rig.stats(side="a").packets, rig.stats(side="b").packets) == (6, 6)
-    assert rig.service.ports.counts(time.monotonic())["outside"]["in_use"] == 1
+    sweep(rig, time.monotonic())
+    assert rig.service.totals["packets"] == 12
+    assert rig.desk.ports.counts(time.monotonic())["outside"]["in_use"] == 1
     assert len(rig.service.query("call", 0.0).streams) == 1
 
 
@@ -144,7 +146,7 @@ def test_when_ports_are_there_again_signalling_hears_it(rig):
     leased = rig.service.lease("inside", 100, SESSION, 0.0)
     with refused(ErrorCode.PORTS_EXHAUSTED):
         rig.service.lease("inside", 1, SESSION, 0.1)
-    rig.service.give_back(leased, SESSION)
+    rig.desk.give_back(leased, SESSION)
     rig.service.sweep(time.monotonic(), 10)
     assert rig.events[-1] == (Event.PORTS, ["inside", False])
 
@@ -152,14 +154,14 @@ def test_when_ports_are_there_again_signalling_hears_it(rig):
 def test_another_block_is_asked_for_once_and_not_of_who_has_none(rig):
     now = time.monotonic()
     rig.needs.clear()
-    rig.service.no_more_ports("outside")
+    rig.desk.no_more_ports("outside")
     for _ in range(3):
         rig.service.lease("inside", 1, SESSION, now + 5)
         rig.service.lease("outside", 1, SESSION, now + 5)
     assert rig.needs == ["inside"]
     ports, sockets = bind_pairs("127.0.5.1", 8)
     rig.sockets += sockets
-    rig.service.add_block("inside", "127.0.5.9", ports, 16, sockets, now + 5)
+    rig.desk.add_block("inside", "127.0.5.9", ports, 16, sockets, now + 5)
     assert rig.needs == ["inside", "inside"]
 
 
@@ -169,8 +171,10 @@ def test_a_fresh_session_drops_what_others_left(rig):
     assert rig.service.begin_session(SESSION, 0.0) == 0
     assert rig.service.begin_session("new", time.monotonic()) == 1
     assert rig.service.calls == {}
+    assert rig.service.burying
+    rig.service.bury(time.monotonic())
     assert len(rig.forwarder) == 0
-    counts = rig.service.ports.counts(time.monotonic())
+    counts = rig.desk.ports.counts(time.monotonic())
     assert counts["inside"] == {"free": 8, "leased": 0, "in_use": 0, "quarantined": 0}
     assert talk.revision == 1
 
@@ -297,12 +301,12 @@ def test_a_port_that_was_in_use_when_a_worker_died_rests(rig):
     rig.table.begin(20, 9, in_use=True)
     ports, sockets = bind_pairs("127.0.5.1", 1)
     rig.sockets += sockets
-    rig.service.ports._quarantine_s = 5.0
+    rig.desk.ports._quarantine_s = 5.0
     now = time.monotonic()
-    before = rig.service.ports.spare("inside", now)
-    rig.service.add_block("inside", "127.0.5.9", ports, 20, sockets, now)
-    assert rig.service.ports.spare("inside", now) == before
-    assert rig.service.ports.spare("inside", now + 5.1) == before + 1
+    before = rig.desk.ports.spare("inside", now)
+    rig.desk.add_block("inside", "127.0.5.9", ports, 20, sockets, now)
+    assert rig.desk.ports.spare("inside", now) == before
+    assert rig.desk.ports.spare("inside", now + 5.1) == before + 1
     assert rig.table.read(20) == Row(generation=9)
 
 

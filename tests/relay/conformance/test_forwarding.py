@@ -204,7 +204,7 @@ def test_what_came_to_a_port_before_its_call_is_discarded(rig):
     key, stranger = rig.lease("inside"), rig.peer("127.0.6.3")
     for number in range(20):
         stranger.send(rtp(number), key)
-    rig.service.give_back([key], "test")
+    rig.desk.give_back([key], "test")
     for _ in range(16):
         talk = Talk(rig)
         if talk.to_a == key:
