@@ -128,6 +128,9 @@ class BLeg(Leg):
         self.redirect()
         self._acknowledge(response)
         self.owner.target_responded(self, response, now)
+        # What a late fork needs of the INVITE is its lines; the rest is a kilobyte a held call.
+        self.invite.data = self.invite.head = self.invite.body = b""
+        self.forks.clear()
 
     def _acknowledge(self, response: Response) -> None:
         ack = self._in_dialog(ACK).data

@@ -337,9 +337,9 @@ class Call:
             self.record.close(cause, "border", str(error))
             self.refusal = 503
             return False
-        trusted = a.trunk.trusted and target.trunk.trusted
+        ours, theirs = a.trunk, target.trunk
         self.names = crossing_names(
-            trusted, set(a.trunk.pass_headers) & set(target.trunk.pass_headers)
+            ours.trusted, ours.pass_headers, theirs.trusted, theirs.pass_headers
         )
         self._send_invite(target, ways, now)
         return True

@@ -31,8 +31,9 @@ class CallMedia:
     """
 
     __slots__ = (
+        "_a_sends",
         "_answered",
-        "_sending",
+        "_b_sends",
         "_streams",
         "key",
         "lease",
@@ -55,7 +56,7 @@ class CallMedia:
         self.timeout_s = min(trunk_a.media_timeout_s, trunk_b.media_timeout_s)
         self._answered = False
         self.realm_b = trunk_b.realm
-        self._sending = {"a": [True] * len(streams), "b": [True] * len(streams)}
+        self._a_sends = self._b_sends = (True,) * len(streams)
         self._streams = [
             Stream(index, kind, _end(trunk_a, port_a), _end(trunk_b, port_b))
             for (index, kind), port_a, port_b in zip(streams, lease.a, lease.b, strict=True)
@@ -73,16 +74,20 @@ class CallMedia:
 
         Args:
             side: `a` or `b`.
-            facts: its m-lines.
+            facts: its m-lines, as many as the offer has.
             nat: whether its media may come from elsewhere than it says.
             sip_source: the address that its signalling came from.
         """
-        for position, stream in enumerate(self._streams):
-            if stream.index < len(facts):
-                end, media = getattr(stream, side), facts[stream.index]
-                end.nat, end.sip_source = nat, sip_source
-                _describe(end, media)
-                self._sending[side][position] = media.sends
+        mine = [facts[stream.index] for stream in self._streams]
+        sends = tuple([media.sends for media in mine])
+        if side == "a":
+            self._a_sends = sends
+        else:
+            self._b_sends = sends
+        for stream, media in zip(self._streams, mine, strict=True):
+            end = stream.a if side == "a" else stream.b
+            end.nat, end.sip_source = nat, sip_source
+            _describe(end, media)
 
     def connected(self) -> None:
         """The call is answered: from here on silence is a fault."""
@@ -91,7 +96,7 @@ class CallMedia:
     def plan(self) -> Plan:
         """The plan as it stands, under a revision of its own."""
         self.revision += 1
-        sending = zip(self._streams, self._sending["a"], self._sending["b"], strict=True)
+        sending = zip(self._streams, self._a_sends, self._b_sends, strict=True)
         for stream, a_sends, b_sends in sending:
             a, b = stream.a, stream.b
             known = self._answered and a.remote is not None and b.remote is not None

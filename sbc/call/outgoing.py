@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from policies.facts import Target
@@ -37,15 +37,18 @@ _ALWAYS: Final = frozenset(
 _TRUSTED: Final = frozenset((b"p-asserted-identity", b"privacy"))  # RFC 3325
 
 
-def crossing_names(trusted: bool, passed: Iterable[str]) -> frozenset[bytes]:
+@lru_cache(maxsize=1024)  # one set for all calls between two trunks
+def crossing_names(
+    trusted_a: bool, passed_a: tuple[str, ...], trusted_b: bool, passed_b: tuple[str, ...]
+) -> frozenset[bytes]:
     """The header names that may cross between two trunks.
 
     Args:
-        trusted: both sides are within the trust domain of RFC 3325.
-        passed: what both trunks' `pass:` lists name.
+        trusted_a, trusted_b: whether each side is within the trust domain of RFC 3325.
+        passed_a, passed_b: each trunk's `pass:` list: what crosses to and from it.
     """
-    names = _ALWAYS | _TRUSTED if trusted else _ALWAYS
-    return names | {name.lower().encode() for name in passed}
+    names = _ALWAYS | _TRUSTED if trusted_a and trusted_b else _ALWAYS
+    return names | {name.lower().encode() for name in passed_a + passed_b}
 
 
 def ways_to(target: Target, ends: LocalEnds) -> list[tuple[LocalEnd, Hop]]:
