@@ -56,6 +56,11 @@ class BLeg(Leg):
         """Our From-tag."""
         return self.token + b".0"
 
+    @property
+    def is_calling(self) -> bool:
+        """Whether the INVITE still awaits its final response."""
+        return self.txn is not None and self.txn.request is not None and self.txn.user is self
+
     def call(self, invite: ClientRequest, now: float) -> None:
         """Send the INVITE."""
         self.invite = invite
@@ -117,7 +122,8 @@ class BLeg(Leg):
             return
         try:
             dialog = Dialog.from_response(self.invite, response)
-        except ParseError:  # without a Contact that can be read nobody can be acknowledged
+            dialog.next_hop_uri()
+        except ParseError:  # without Contact and routes that can be read there is no way to ACK
             self.core.counters["unreadable_2xx"] += 1
             self.on_timeout(now)
             return

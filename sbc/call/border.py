@@ -41,6 +41,7 @@ from sbc.transaction.hop import Hop
 from sbc.transaction.layer import (
     Absorbed,
     Cancel,
+    New,
     Notice,
     ServerTransaction,
     StrayAck,
@@ -171,11 +172,23 @@ class Border:
                 leg.acked(request, now)
             return
         txn = received.transaction
+        try:
+            self._dispatch(request, received, txn, now)
+        except Exception:
+            self._crashed(request, now)
+            reply = ReplyBase(request, txn.hop.address)  # nobody else will answer it
+            core.layer.respond(txn, 500, reply.build(500, to_tag=core.mint.token() + b".0"), now)
+
+    def _dispatch(
+        self, request: Request, received: New | Cancel, txn: ServerTransaction, now: float
+    ) -> None:
+        """A request that is nobody's retransmission."""
+        core = self.core
         if isinstance(received, Cancel):
             self._cancel(request, txn, received.of, now)
         elif request.to_tag:
             self._in_dialog(request, txn, now)
-        elif first:
+        elif request.method == INVITE:
             self._invite(request, txn, now)
         else:
             reply = _reply_to(request, txn)
@@ -366,7 +379,10 @@ class Border:
             return
         try:
             call.end(Ending(Cause.CRASHED, "border", "internal error", 500), now)
+            ends = call.waits
         except Exception:
+            ends = False
+        if not ends:
             call.abort(now)
 
     def _call_of(self, subject: object) -> Call | None:
@@ -374,13 +390,15 @@ class Border:
             return subject
         if isinstance(subject, Request | Response):
             tag = subject.to_tag if isinstance(subject, Request) else subject.from_tag
-            subject = self.core.dialogs.get(tag) or next(
-                (one for one in self.calls.values() if one.a.call_id == subject.call_id),
-                None,
-            )
+            subject = self.core.dialogs.get(tag) or self._call_made_by(subject)
         if isinstance(subject, ALeg | BLeg):
             subject = subject.owner
         return subject if isinstance(subject, Call) else None
+
+    def _call_made_by(self, message: Request | Response) -> Call | None:
+        """The newest call if this message has made it: what crashed was its beginning."""
+        call = next(reversed(self.calls.values()), None)
+        return call if call is not None and call.a.call_id == message.call_id else None
 
 
 def _notify_one(user: User, notice: Notice, now: float) -> None:

@@ -7,6 +7,7 @@ asks the relay to carry its media.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final
 
@@ -195,6 +196,8 @@ class Call:
 
     def on_timer(self, timer: int, now: float) -> None:
         """One of the call's own timers."""
+        if self.clock is None or self.clock.owner is not None:
+            return  # what came due together with it has stopped it, or armed another
         self.clock = None
         if timer == Clock.NO_ANSWER:
             self.end(Ending(Cause.NO_ANSWER, "border", "no answer in time", 480), now)
@@ -301,6 +304,9 @@ class Call:
         self, status: int, reason: str, cause: Cause, response: Response | None, now: float
     ) -> None:
         """One target is done with; the next one, or the caller's final answer."""
+        if self.record.ended:  # it was given up before; the clock now is the record's
+            self.handle(Input.REFUSED, response, now)
+            return
         self._disarm()
         self.refusal = _caller_status(status)
         if self.state in (State.CALLING, State.RINGING):
@@ -430,12 +436,25 @@ class Call:
             self.clock.cancel()
             self.clock = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether the call is over, or something is still to come that will end it."""
+        if self.state is State.ENDING:
+            return self.a.accepted is not None
+        if self.state is State.CANCELLING:
+            return self.b is not None and self.b.is_calling
+        return self.state is State.ENDED and (self.record.written or self.clock is not None)
+
     def abort(self, now: float) -> None:
-        """After a fault in ending it properly: leave nothing of the call."""
+        """After a fault in ending it properly: leave nothing of the call but its record."""
+        for leg in (self.a, self.b):
+            if leg is not None:
+                with suppress(Exception):  # the second fault: what can still be said is said
+                    leg.bye(now)
+        self._refuse_caller(500, b"", now)
+        self._end(State.ENDED, now)
         self._disarm()
-        self.exchange.release()
-        self.state, self.record.written = State.ENDED, True
-        self._forget_when_done()
+        self.media_ended(None, now)
 
     # Small parts
 

@@ -8,6 +8,7 @@ from policies.facts import CallFacts
 from policies.settings import TrunkSettings
 from sbc.call.answers import Refusal, unsupported
 from sbc.call.cdr import Cause
+from sbc.dialog.route_set import route
 from sbc.errors import ParseError
 from sbc.ids import Mint
 from sbc.sip.message import Request
@@ -61,6 +62,8 @@ def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | 
         hops, contact = request.max_forwards, request.contact
         missing = unsupported(request)
         looped = _has_been_here(request, trunk, mint)
+        if contact is not None:
+            route(contact.uri, request.values(b"record-route"))  # by which our BYE will go
     except ParseError as error:
         return Refusal(error.status, Cause.BAD_REQUEST, str(error))
     if isinstance(request.target, OtherUri):

@@ -126,6 +126,7 @@ class Leg:
             dialog is not None
             and request.call_id == dialog.call_id
             and request.from_tag == dialog.remote_tag
+            and request.to_tag == dialog.local_tag  # not that of another fork, which is over
         )
 
     def receive(self, request: Request, txn: ServerTransaction, now: float) -> None:
@@ -215,11 +216,16 @@ class Leg:
     ) -> None:
         """A re-INVITE: one that repeats what was agreed is accepted, any other changes nothing."""
         negotiation = self.negotiation
+        try:
+            contact = request.contact
+        except ParseError:
+            self._respond(txn, reply, 400, b"", now)
+            return
         if self.accepted is not None or negotiation is None:
             self._respond(txn, reply, 491, b"", now)
         elif self._repeats(request, negotiation):
-            if self.dialog is not None and request.contact is not None:
-                self.dialog.refresh_target(request.contact.uri)
+            if self.dialog is not None and contact is not None and contact.uri != b"*":
+                self.dialog.refresh_target(contact.uri)
                 self.redirect()
             head = self.end.contact(self.token) + ALLOW + CONTENT_TYPE_SDP
             data = reply.build(200, head=head, body=negotiation.local)

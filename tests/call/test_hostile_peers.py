@@ -1,0 +1,152 @@
+"""What a trunk's peer can send to make a call hang, leak, or end another one; and our own faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sbc.call.a_leg import ALeg
+from sbc.call.cdr import Cause
+from sbc.call.leg import Leg
+from sbc.sip.message import Request
+from tests.call.lab import BACKUP, CARRIER, PBX, SDP_A, SDP_B, Lab, statuses
+
+
+def cancel(lab: Lab, invite: bytes) -> None:
+    head, _, _ = invite.partition(b"\r\nContact:")
+    head = head.replace(b"INVITE sip:", b"CANCEL sip:").replace(b"1 INVITE", b"1 CANCEL")
+    lab.give(head + b"\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n")
+
+
+ROUTES = (b"Record-Route: <tel:123>\r\n", b"Record-Route: garbage<<\r\n", b"Record-Route: ,<\r\n")
+
+
+class TestRoutesThatCannotBeRead:
+    """RFC 3261 §12.1: what a dialog's requests would need is looked at before it is made."""
+
+    @pytest.mark.parametrize("line", ROUTES)
+    def test_of_the_caller_are_400(self, line: bytes) -> None:
+        lab = Lab()
+        lab.give(lab.invite(extra=line))
+        assert statuses(lab.take(PBX[0])) == [400]
+        assert lab.record.cause is Cause.BAD_REQUEST
+        assert lab.border.core.counters["crashed"] == 0
+        lab.assert_nothing_left()
+
+    @pytest.mark.parametrize("line", ROUTES[:2])
+    def test_of_the_target_leave_it(self, line: bytes) -> None:
+        lab = Lab()
+        lab.answer(lab.called(), 200, body=SDP_B, extra=line)
+        assert lab.take_one(BACKUP[0]).method == b"INVITE"
+        assert lab.border.core.counters["crashed"] == 0
+        lab.assert_nothing_left()
+
+    def test_a_contact_in_a_re_invite_is_400(self) -> None:
+        lab = Lab()
+        success, _ = lab.connected()
+        again = lab.in_dialog(b"INVITE", success, 2, body=SDP_A)
+        lab.give(again.replace(b"Contact: <sip:", b"Contact: <<sip:"))
+        assert statuses(lab.take(PBX[0])) == [400]
+        assert len(lab.border.calls) == 1
+
+
+def test_the_records_clock_outlives_the_targets_last_word() -> None:
+    """The 487 of a call that was given up must not stop the wait for the relay's figures."""
+    lab = Lab()
+    request = lab.invite()
+    lab.give(request)
+    lab.take(PBX[0])
+    invite = lab.take_one(CARRIER[0])
+    lab.answer(invite, 183, body=SDP_B)
+    cancel(lab, request)
+    lab.answer(invite, 487)
+    lab.removed.clear()  # the worker never tells
+    lab.wait(5.0)
+    assert lab.record.cause is Cause.CANCELLED
+    assert lab.border.calls == {}
+
+
+def test_a_bye_to_a_fork_that_lost_does_not_end_the_one_that_won() -> None:
+    """RFC 3261 §13.2.2.4: the other early dialogs are over with the 2xx."""
+    lab = Lab()
+    invite = lab.called()
+    lab.answer(invite, 180, tag="fork-1")
+    lost = lab.take_one(PBX[0])
+    lab.answer(invite, 200, tag="fork-2", body=SDP_B)
+    lab.take(CARRIER[0])
+    success = lab.take_one(PBX[0])
+    lab.give(lab.in_dialog(b"ACK", success, 1))
+    lab.give(lab.in_dialog(b"BYE", lost, 2))
+    assert statuses(lab.take(PBX[0])) == [481]
+    assert lab.take(CARRIER[0]) == []
+    lab.give(lab.in_dialog(b"BYE", success, 3))
+    assert lab.take_one(CARRIER[0]).method == b"BYE"
+
+
+class TestOurOwnFaults:
+    """The one boundary: a fault ends one call, which leaves a record and nothing else."""
+
+    def fail(self, *_: Any, **__: Any) -> None:
+        raise RuntimeError("a fault of ours")
+
+    def check(self, lab: Lab) -> None:
+        lab.answer_removals()
+        assert lab.record.cause is Cause.CRASHED
+        lab.take()
+        lab.assert_nothing_left()
+        assert lab.border.core.counters["crashed"] == 1
+        assert lab.border.core.leases._calls == {0: 0}
+
+    def test_while_the_first_target_is_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sbc.call.call.ways_to", self.fail)
+        lab = Lab()
+        lab.give(lab.invite())
+        assert statuses(lab.take(PBX[0])) == [100, 500]
+        self.check(lab)
+
+    def test_before_there_is_a_call(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sbc.call.border.facts_of", self.fail)
+        lab = Lab()
+        lab.give(lab.invite())
+        assert statuses(lab.take(PBX[0])) == [500]
+        lab.wait(40.0)
+        lab.assert_nothing_left()
+
+    def test_while_the_caller_is_answered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        lab = Lab()
+        invite = lab.called()
+        monkeypatch.setattr(ALeg, "redirect", self.fail)
+        lab.answer(invite, 200, body=SDP_B)
+        assert statuses(lab.take(PBX[0])) == [500]
+        assert b"BYE" in {one.method for one in lab.take(CARRIER[0]) if isinstance(one, Request)}
+        self.check(lab)
+
+    def test_while_both_sides_are_told_of_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        lab = Lab()
+        lab.connected()
+        real, seen = Leg.bye, []
+
+        def bye(leg: Leg, now: float, reason: bytes = b"") -> None:
+            seen.append(leg.side)
+            if leg.side == "a":
+                raise RuntimeError("a fault of ours")
+            real(leg, now, reason)
+
+        monkeypatch.setattr(Leg, "bye", bye)
+        call = next(iter(lab.border.calls))
+        lab.border.hangup(call, lab.now)
+        assert lab.take_one(CARRIER[0]).method == b"BYE"
+        lab.answer_removals()
+        assert lab.record.cause is Cause.OPERATOR
+        lab.assert_nothing_left()
+
+    def test_another_call_of_the_same_call_id_is_not_taken_for_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lab = Lab()
+        lab.connected(call="one")
+        lab.connected(call="two")
+        monkeypatch.setattr("sbc.call.border.facts_of", self.fail)
+        lab.give(lab.invite(call="one"))
+        assert len(lab.border.calls) == 2
