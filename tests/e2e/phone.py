@@ -29,6 +29,22 @@ _COMPACT = {
 }
 
 
+_SPOKEN = (
+    "Organization: {mark}",
+    "Call-Info: <http://{mark}.example/photo>;purpose=icon",
+    'Warning: 399 {mark}.example "{mark}"',
+    "P-Charging-Vector: icid-value={mark};icid-generated-at={host}",
+    "P-Preferred-Identity: <sip:alice@{mark}.example>",
+    "Reply-To: <sip:alice@{mark}.example>",
+    "In-Reply-To: {mark}@{host}",
+    "Supported: timer, {mark}",
+    "Accept: application/sdp, application/x-{mark}",
+    "Geolocation: <cid:{mark}@{mark}.example>",
+    "X-Secret: {mark}",
+)
+"""Lines of every message: none of them may cross."""
+
+
 @dataclass(slots=True)
 class Message:
     """One SIP message, split but not judged."""
@@ -99,8 +115,9 @@ def sdp(
 ) -> bytes:
     """An offer or answer with one G.711 stream and `mark` in all that must not cross."""
     number = {"PCMU": 0, "PCMA": 8}[codec]
+    net = "IP6" if ":" in host else "IP4"
     return (
-        f"v=0\r\no={mark} 77 {version} IN IP4 {host}\r\ns={mark}\r\ni={mark}\r\nc=IN IP4 {host}\r\n"
+        f"v=0\r\no={mark} 77 {version} IN {net} {host}\r\ns={mark}\r\ni={mark}\r\nc=IN {net} {host}\r\n"
         f"t=0 0\r\nm=audio {port} RTP/AVP {number} 101\r\na=rtpmap:{number} {codec}/8000\r\n"
         f"a=rtpmap:101 telephone-event/8000\r\na=candidate:1 1 UDP 1 {host} {port} typ host\r\n"
         f"a=ssrc:7 cname:{mark}\r\na=x-from:{mark}.example\r\n{more}"
@@ -117,9 +134,12 @@ class Phone:
     """
 
     def __init__(self, address: tuple[str, int], mark: str, border: tuple[str, int]) -> None:
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.bind(address)
-        self.address: tuple[str, int] = self.sock.getsockname()
+        self.address: tuple[str, int] = self.sock.getsockname()[:2]
+        self.host = _in_uri(address[0])
+        """Ours, as it stands in a URI."""
         self.mark = mark
         self.border = border
         self.inbox: list[Message] = []
@@ -185,7 +205,7 @@ class Phone:
     def options(self, timeout_s: float = 3.0) -> Message:
         """Asks the border whether it lives; its answer."""
         call_id = f"{self.mark}-options-{self.serial()}"
-        uri = f"sip:{self.border[0]}:{self.border[1]}"
+        uri = f"sip:{_in_uri(self.border[0])}:{self.border[1]}"
         self.send(_request(self, "OPTIONS", uri, call_id=call_id))
         return self.expect(lambda one: one.status >= 200, timeout_s, call_id=call_id)
 
@@ -193,8 +213,9 @@ class Phone:
         """Sends an INVITE through the border; the caller's side of the call."""
         call = Call(self, f"{self.mark}-{self.serial()}@{self.mark}.example")
         call.local_tag = f"{self.mark}-{self.serial()}"
-        call.target = f"sip:{number}@{self.border[0]}:{self.border[1]}"
-        call.to = f"<sip:{number}@{self.border[0]}>"
+        border = _in_uri(self.border[0])
+        call.target = f"sip:{number}@{border}:{self.border[1]}"
+        call.to = f"<sip:{number}@{border}>"
         call.from_ = f'"Alice" <sip:alice@{self.mark}.example>;tag={call.local_tag}'
         offer = sdp(self.address[0], 41_000, self.mark) if body is None else body
         call.request("INVITE", offer, **parts)
@@ -276,15 +297,15 @@ class Call:
         request = to or self.invite
         assert request is not None, "there is nothing to answer"
         phone = self.phone
-        lines = [f"SIP/2.0 {status} Because"]
+        lines = [f"SIP/2.0 {status} Because of {phone.mark}"]
         lines += [f"Via: {value}" for value in request.every("via")]
         lines += [f"From: {request.first('from')}"]
         own = "" if ";tag=" in request.first("to") else f";tag={tag or self.local_tag}"
         lines += [f"To: {request.first('to')}{own}", f"Call-ID: {self.call_id}"]
-        lines += [f"CSeq: {request.cseq}", f"Server: {phone.mark}-agent", f"X-Secret: {phone.mark}"]
+        lines += [f"CSeq: {request.cseq}", f"Server: {phone.mark}-agent", *_spoken(phone)]
         if request.method == "INVITE":
-            host, port = phone.address
-            lines += [f"Contact: {contact or f'<sip:{phone.mark}-called@{host}:{port}>'}"]
+            own = f"<sip:{phone.mark}-called@{phone.host}:{phone.address[1]}>"
+            lines += [f"Contact: {contact or own}"]
         if body:
             lines += ["Content-Type: application/sdp"]
         lines += [f"{headers}Content-Length: {len(body)}", "", ""]
@@ -345,7 +366,7 @@ def _request(
     max_forwards: int | None = 70,
     via_host: str | None = None,
 ) -> bytes:
-    host, port = phone.address
+    host, port = phone.host, phone.address[1]
     mark = phone.mark
     branch = branch or f"z9hG4bK-{mark}-{phone.serial()}"
     lines = [
@@ -356,7 +377,7 @@ def _request(
         f"Call-ID: {call_id}",
         f"CSeq: {cseq} {method}",
         f"User-Agent: {mark}-agent/3.0",
-        f"X-Secret: {mark}",
+        *_spoken(phone),
     ]
     if max_forwards is not None:
         lines.append(f"Max-Forwards: {max_forwards}")
@@ -366,6 +387,10 @@ def _request(
         lines.append("Content-Type: application/sdp")
     lines += [f"{headers}Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode() + body
+
+
+def _spoken(phone: Phone) -> list[str]:
+    return [line.format(mark=phone.mark, host=phone.host) for line in _SPOKEN]
 
 
 def _is(
@@ -381,8 +406,12 @@ def _is(
 
 
 def _next_hop(uri: str, default: tuple[str, int]) -> tuple[str, int]:
-    found = re.search(r"@?([0-9.]+)(?::(\d+))?(?:;|$)", uri)
-    return (found[1], int(found[2] or 5060)) if found else default
+    found = re.search(r"(?:@|^sip:)([0-9.]+|\[[0-9a-f:]+\])(?::(\d+))?(?:;|$)", uri)
+    return (found[1].strip("[]"), int(found[2] or 5060)) if found else default
+
+
+def _in_uri(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _main(arguments: Iterable[str] | None = None) -> None:

@@ -23,6 +23,7 @@ __all__ = ["Border", "Shape", "cpu_seconds", "descendants", "pss_kb", "until"]
 
 SBC = Path(sys.executable).parent / "sbc"
 _MARK = "SBC_TESTED_IN"
+_FAULTS = ("Traceback (most recent call last)", "call.crashed", "Warning: ", "Exception ignored")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,9 @@ class Border:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        if kind is None:
+            faults = self.faults()
+            assert not faults, "the border met faults of its own:\n" + "\n".join(faults)
 
     @property
     def run_dir(self) -> str:
@@ -260,6 +264,13 @@ class Border:
             for path in sorted((self.folder / "state").rglob("*cdr*"))
             for line in path.read_text().splitlines()
         ]
+
+    def faults(self) -> list[str]:
+        """What its log says of faults of its own: no peer and no death may bring one out."""
+        if not self.log.exists():
+            return []
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if any(sign in line for sign in _FAULTS)]
 
     def log_text(self, limit: int = 6000) -> str:
         return self.log.read_text(errors="replace")[-limit:] if self.log.exists() else ""
