@@ -16,6 +16,7 @@ from typing import IO, Final
 __all__ = ["Journal", "start_logging"]
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_LEVEL_NAMES: Final = {level: name for name, level in _LEVELS.items()}
 
 
 def start_logging(level: str, as_json: bool, stream: IO[str] = sys.stderr) -> None:
@@ -44,12 +45,16 @@ class Journal:
     def write(self, entries: list[tuple[int, str, str, dict[str, object]]]) -> None:
         """Write the entries that are loud enough, in one call. Raises nothing."""
         now = time.time()
-        line = _json_line if self._as_json else _plain_line
-        lines = [
-            line(now, level, event, {"call": call, **fields} if call else fields)
+        wanted = [
+            (level, event, {"call": call, **fields} if call else fields)
             for level, event, call, fields in entries
             if level >= self._level
         ]
+        if self._as_json:
+            lines = [_json_line(now, *one) for one in wanted]
+        else:
+            stamp = _stamp(now)  # one for all: it costs as much as the rest of a line
+            lines = [_plain_line(stamp, *one) for one in wanted]
         if lines:
             try:
                 self._stream.write("\n".join(lines) + "\n")
@@ -58,25 +63,34 @@ class Journal:
                 pass
 
 
-def _plain_line(now: float, level: int, event: str, fields: dict[str, object]) -> str:
-    stamp = time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
-    pairs = " ".join(f"{key}={_plain(value)}" for key, value in fields.items() if value is not None)
-    return f"{stamp} {logging.getLevelName(level).lower():<7} {event} {pairs}"
+def _stamp(now: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+
+
+def _plain_line(stamp: str, level: int, event: str, fields: dict[str, object]) -> str:
+    pairs = [f" {key}={_plain(value)}" for key, value in fields.items() if value is not None]
+    return f"{stamp} {_name(level):<7} {event}{''.join(pairs)}"
 
 
 def _plain(value: object) -> str:
     text = str(value)
+    if text.isidentifier():  # no need to look any closer: most values are one word
+        return text
     return json.dumps(text) if " " in text or '"' in text or not text.isprintable() else text
 
 
 def _json_line(now: float, level: int, event: str, fields: dict[str, object]) -> str:
-    head = {"time": round(now, 3), "level": logging.getLevelName(level).lower(), "event": event}
+    head = {"time": round(now, 3), "level": _name(level), "event": event}
     return json.dumps(head | fields, default=str)
+
+
+def _name(level: int) -> str:
+    return _LEVEL_NAMES.get(level) or logging.getLevelName(level).lower()
 
 
 class _PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = _plain_line(record.created, record.levelno, record.getMessage(), {})
+        line = _plain_line(_stamp(record.created), record.levelno, record.getMessage(), {})
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
