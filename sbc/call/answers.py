@@ -10,6 +10,7 @@ from sbc.call.cdr import Cause
 from sbc.call.local import ALLOW
 from sbc.sip.message import Request
 from sbc.sip.status import BYE, METHODS, OPTIONS
+from sbc.sip.uri import OtherUri
 
 __all__ = ["Refusal", "by_policy", "outside_dialog", "unsupported"]
 
@@ -56,6 +57,8 @@ def outside_dialog(request: Request, draining: bool) -> tuple[int, bytes]:
     if method not in METHODS:
         return 501, ALLOW
     if method == OPTIONS:
+        if isinstance(request.target, OtherUri):
+            return 416, b""
         missing = unsupported(request)
         if missing:
             return 420, missing

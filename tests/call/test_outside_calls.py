@@ -42,6 +42,12 @@ def test_each_method_gets_its_answer(method: bytes, status: int) -> None:
     assert statuses(lab.take()) == [status]
 
 
+def test_options_to_a_uri_that_we_cannot_read_is_416() -> None:
+    lab = Lab()
+    lab.give(request(b"OPTIONS", uri=b"soap.beep://10.0.0.1"))
+    assert statuses(lab.take()) == [416]
+
+
 def test_options_tells_the_truth() -> None:
     lab = Lab()
     lab.give(request(b"OPTIONS"))
