@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import secrets
 import signal
 import time
@@ -290,6 +291,8 @@ def _owner(connection: Connection) -> str:
 
 def main(handoff_fd: int, lifeline_fd: int) -> int:
     """A worker process, all imports done. Returns the exit code."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     port = WorkerPort(handoff_fd, lifeline_fd)
     start = port.wait_for_start()
     if start is None:

@@ -45,7 +45,11 @@ class Client:
         if isinstance(path, str):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.settimeout(timeout_s)
-            self._socket.connect(path)
+            try:
+                self._socket.connect(path)
+            except OSError:
+                self._socket.close()
+                raise
         else:
             self._socket = path
             self._socket.settimeout(timeout_s)

@@ -83,6 +83,10 @@ class Fields:
             raise self._bad("a string", value)
         return value
 
+    def word(self) -> str:
+        """A string that many messages have: kept once."""
+        return intern(self.text())
+
     def text_or_none(self, default: object = _REQUIRED) -> str | None:
         """A string or None."""
         value = self.any(default)

@@ -234,8 +234,8 @@ class End:
         """Raises ControlError(BAD_REQUEST)."""
         with reading("end", body) as fields:
             return cls(
-                fields.text(),
-                fields.text(),
+                fields.word(),
+                fields.word(),
                 fields.number(1, 65534),
                 fields.address(None),
                 fields.address(None),
@@ -271,7 +271,7 @@ class Stream:
         with reading("stream", body) as fields:
             return cls(
                 fields.number(0, 1 << 16),
-                fields.text(),
+                fields.word(),
                 End.from_body(fields.any()),
                 End.from_body(fields.any()),
             )
