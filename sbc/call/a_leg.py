@@ -124,12 +124,13 @@ class ALeg(Leg):
             self.txn.user = None
         self.invite = self.reply = self.txn = None
 
-    def receive(self, request: Request, txn: ServerTransaction, now: float) -> None:
+    def receive(
+        self, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
         """As every leg, and before the answer: a BYE in an early dialog gives the call up."""
         if self.dialog is not None:
-            super().receive(request, txn, now)
+            super().receive(request, reply, txn, now)
             return
-        reply = ReplyBase(request, txn.hop.address)
         if request.method != BYE:
             # Too early for anything else that we do (RFC 3261 §14.2 for a second INVITE).
             status = 500 if request.method == INVITE else 405

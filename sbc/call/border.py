@@ -235,7 +235,7 @@ class Border:
         if status or leg is None:
             core.layer.respond(txn, status, reply.build(status), now)
         else:
-            leg.receive(request, txn, now)
+            leg.receive(request, reply, txn, now)
 
     def _cancel(
         self, request: Request, txn: ServerTransaction, of: ServerTransaction | None, now: float

@@ -408,7 +408,8 @@ class Call:
         if not self.record.ended:
             self.record.end(self.core.wall(now))
             self._disarm()
-            self.core.say(20, "call.ended", self.id, **self.record.summary())
+            if self.core.verbose:  # the summary is work, too
+                self.core.say(20, "call.ended", self.id, **self.record.summary())
             if self.trunk_b is not None:
                 self.core.policies.ended((self.a.trunk, self.trunk_b))
             self.record.had_media = self.exchange.planned

@@ -20,6 +20,7 @@ from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
 from sbc.ids import Mint
 from sbc.sip.message import Request
+from sbc.sip.serialise import ReplyBase
 from sbc.transaction.layer import TransactionLayer
 from sbc.transaction.machine import ServerTransaction
 
@@ -47,8 +48,10 @@ class Party(Protocol):
     def owns(self, request: Request) -> bool:
         """Whether the request's Call-ID and tags are those of a dialog of this leg."""
 
-    def receive(self, request: Request, txn: ServerTransaction, now: float) -> None:
-        """A request inside the dialog."""
+    def receive(
+        self, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A request inside the dialog, and how it is answered."""
 
     def acked(self, request: Request, now: float) -> None:
         """An ACK inside the dialog."""

@@ -115,11 +115,11 @@ def crossing(
     Returns:
         Lines with CRLF; b"" in the common case that no header has one of the names.
     """
-    present = message.names()
-    if present.isdisjoint(names):
+    present = message.names_among(names)
+    if not present:
         return b""
     lines = []
-    for name in sorted(present & names):
+    for name in sorted(present):
         for value in message.every(name):
             ready = _rewrite(name, value, hide, host)
             if ready:

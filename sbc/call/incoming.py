@@ -62,8 +62,9 @@ def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | 
         hops, contact = request.max_forwards, request.contact
         missing = unsupported(request)
         looped = _has_been_here(request, trunk, mint)
-        if contact is not None:
-            route(contact.uri, request.values(b"record-route"))  # by which our BYE will go
+        routes = request.values(b"record-route")
+        if routes and contact is not None:
+            route(contact.uri, routes)  # by which our BYE will go
     except ParseError as error:
         return Refusal(error.status, Cause.BAD_REQUEST, str(error))
     if isinstance(request.target, OtherUri):

@@ -129,11 +129,12 @@ class Leg:
             and request.to_tag == dialog.local_tag  # not that of another fork, which is over
         )
 
-    def receive(self, request: Request, txn: ServerTransaction, now: float) -> None:
+    def receive(
+        self, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
         """A request inside the dialog, ACK excepted. Answers it, in any state."""
         dialog = self.dialog
         assert dialog is not None  # noqa: S101 (`owns` has seen it)
-        reply = ReplyBase(request, txn.hop.address)
         try:
             dialog.check_request(request)
         except RemoteProtocolError as error:

@@ -23,6 +23,11 @@ AUTO_LIMIT_BYTES: Final = 1300
 """Larger requests go by TCP where the trunk is `auto` (RFC 3261 §18.1.1)."""
 
 _DEFAULT_HOPS: Final = 70  # RFC 3261 §16.6 step 3
+_TRANSPORTS: Final = {
+    TrunkTransport.UDP: (UDP,),
+    TrunkTransport.TCP: (TCP,),
+    TrunkTransport.AUTO: (UDP, TCP),
+}
 _ALWAYS: Final = frozenset(
     (
         b"reason",
@@ -57,13 +62,8 @@ def ways_to(target: Target, ends: LocalEnds) -> list[tuple[LocalEnd, Hop]]:
     For an `auto` trunk UDP is first; the caller takes TCP instead for a large request.
     """
     trunk, peer = target.trunk, target.peer
-    wanted = {
-        TrunkTransport.UDP: (UDP,),
-        TrunkTransport.TCP: (TCP,),
-        TrunkTransport.AUTO: (UDP, TCP),
-    }[trunk.transport]
     found = []
-    for transport in wanted:
+    for transport in _TRANSPORTS[trunk.transport]:
         end = ends.towards(trunk.realm, transport, peer.host)
         if end is not None:
             found.append((end, Hop(trunk.realm, end.index, transport, peer.host, peer.port)))

@@ -77,6 +77,10 @@ class Message:
         """The canonical names present."""
         return frozenset(self._fields)
 
+    def names_among(self, names: frozenset[bytes]) -> frozenset[bytes]:
+        """Which of these canonical names are present."""
+        return names.intersection(self._fields)
+
     def first(self, name: bytes) -> bytes | None:
         """The value of the first line of that name, or None."""
         field = self._fields.get(name)
