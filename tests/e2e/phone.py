@@ -117,8 +117,9 @@ def sdp(
     number = {"PCMU": 0, "PCMA": 8}[codec]
     net = "IP6" if ":" in host else "IP4"
     return (
-        f"v=0\r\no={mark} 77 {version} IN {net} {host}\r\ns={mark}\r\ni={mark}\r\nc=IN {net} {host}\r\n"
-        f"t=0 0\r\nm=audio {port} RTP/AVP {number} 101\r\na=rtpmap:{number} {codec}/8000\r\n"
+        f"v=0\r\no={mark} 77 {version} IN {net} {host}\r\ns={mark}\r\ni={mark}\r\n"
+        f"c=IN {net} {host}\r\nt=0 0\r\n"
+        f"m=audio {port} RTP/AVP {number} 101\r\na=rtpmap:{number} {codec}/8000\r\n"
         f"a=rtpmap:101 telephone-event/8000\r\na=candidate:1 1 UDP 1 {host} {port} typ host\r\n"
         f"a=ssrc:7 cname:{mark}\r\na=x-from:{mark}.example\r\n{more}"
     ).encode()

@@ -98,11 +98,12 @@ def test_what_the_border_sent_is_well_formed_in_the_eyes_of_another_parser(
 
     What ICMP errors quote of it is cut off and says nothing.
     """
-    wrong = f"ip.src in {{{', '.join(BORDERS)}}} && (_ws.malformed || sdp.invalid)"
+    sent = f"ip.src in {{{', '.join(BORDERS)}}} && ip.dst != {TORTURER} && !icmp"
     shown = ("frame.number", "ip.dst", "sip.CSeq", "_ws.expert.message")
     fields = ["-T", "fields", *(word for name in shown for word in ("-e", name))]
+    wrong = ["-Y", f"{sent} && (_ws.malformed || sdp.invalid)"]
     done = subprocess.run(
-        ["tshark", "-r", str(recording.path), *fields, "-Y", f"{wrong} && !icmp && ip.dst != {TORTURER}"],
+        ["tshark", "-r", str(recording.path), *fields, *wrong],
         capture_output=True,
         text=True,
         check=True,

@@ -137,7 +137,7 @@ class Media:
         self._rtp.settimeout(wait_s or 0.0001)
         try:
             data, source = self._rtp.recvfrom(4096)
-            self.sources[source] += 1
+            self.sources[source[:2]] += 1
             self.ssrcs[int.from_bytes(data[8:12])] += 1
             if data[1] & 0x7F == 0:
                 self.samples.extend(_DECODE[code] for code in data[12:])
@@ -148,9 +148,10 @@ class Media:
 
 
 def _pair(host: str) -> tuple[socket.socket, socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in range(20_000, 32_000, 2):
-        first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        second = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        first = socket.socket(family, socket.SOCK_DGRAM)
+        second = socket.socket(family, socket.SOCK_DGRAM)
         try:
             first.bind((host, port))
             second.bind((host, port + 1))

@@ -17,7 +17,7 @@ from typing import Any
 
 from relay.control.client import Client
 from relay.control.messages import WorkerStats
-from sbc.cli.admin_client import AdminClient
+from sbc.cli.admin_client import AdminClient, BorderAway
 
 __all__ = ["Border", "Shape", "cpu_seconds", "descendants", "pss_kb", "until"]
 
@@ -175,7 +175,18 @@ class Border:
     def ready(self) -> bool:
         """Whether it answers SIP on both sides and has a relay worker that runs."""
         hosts = (self.shape.inside, self.shape.outside)
-        return len(self.workers()) >= self.shape.workers and all(_answers(host) for host in hosts)
+        return (
+            len(self.workers()) >= self.shape.workers
+            and all(_answers(host) for host in hosts)
+            and self._is_asked()
+        )
+
+    def _is_asked(self) -> bool:
+        """Whether it takes commands; another border on its addresses would not take them here."""
+        try:
+            return bool(self.status())
+        except BorderAway:
+            return False
 
     def stop(self, wait_s: float = 15) -> None:
         """SIGTERM, as an operator would; what is left after `wait_s` is killed and is an error."""

@@ -1,0 +1,159 @@
+"""Where the other side is, and where we say that we are: TCP, IPv6, two peers, a 1:1 NAT."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.phone import Phone, sdp
+from tests.e2e.sides import INSIDE, OUTSIDE, Pair
+from tests.e2e.tone import Media
+from tests.support.border import Border, Shape, until
+from tests.support.capture import Capture
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+@contextmanager
+def _border(folder: Path, shape: Shape) -> Iterator[Border]:
+    with Border(folder / "border", shape) as running:
+        yield running
+
+
+def test_a_trunk_called_by_tcp_is_called_by_tcp_alone(
+    tmp_path: Path,
+    recording: Capture,
+) -> None:
+    own = Shape(outside_trunk={"transport": "tcp"})
+    pair = Pair(tmp_path, own)
+    with (
+        _border(tmp_path, own) as border,
+        pair.called("uas_call", transport="t1") as called,
+        pair.caller("uac_call", calls=50, rate=25) as caller,
+    ):
+        placed, taken = caller.wait(), called.stop()
+
+        assert (placed.successful, placed.failed) == (50, 0), caller.error_text()
+        assert (taken.successful, taken.failed) == (50, 0), called.error_text()
+        assert len(border.cdrs()) == 50
+
+
+def test_a_called_party_over_tcp_hangs_up(tmp_path: Path, recording: Capture, shape: Shape) -> None:
+    own = Shape(outside_trunk={"transport": "tcp"})
+    pair = Pair(tmp_path, own)
+    with (
+        _border(tmp_path, own),
+        pair.called("uas_hangs_up", transport="t1", pause_ms=200) as called,
+        pair.caller("uac_hung_up", calls=50, rate=25) as caller,
+    ):
+        placed, taken = caller.wait(), called.stop()
+
+        assert (placed.successful, placed.failed) == (50, 0), caller.error_text()
+        assert (taken.successful, taken.failed) == (50, 0), called.error_text()
+
+
+def test_the_second_peer_is_called_where_the_first_is_away(
+    tmp_path: Path, recording: Capture
+) -> None:
+    peers = ["127.0.2.11:5060", "127.0.2.10:5060"]
+    own = Shape(outside_trunk={"peers": peers})
+    with (
+        _border(tmp_path, own) as border,
+        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller,
+        Phone(("127.0.2.10", 5060), OUTSIDE, ("127.0.2.1", 5060)) as called,
+    ):
+        a_leg = caller.invite()
+        b_leg = called.answering(1)
+        b_leg.answer()
+        a_leg.establish()
+        a_leg.request("BYE")
+        b_leg.hung_up()
+        a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+        until(lambda: border.cdrs(), 3, "a record")
+        assert border.cdrs()[-1]["cause"] == "normal"
+
+
+def test_behind_a_one_to_one_nat_peers_are_told_the_public_address(
+    tmp_path: Path, recording: Capture
+) -> None:
+    public = {"sip": "198.51.100.7:5070", "media": "198.51.100.8"}
+    realms: dict[str, Any] = Shape().document(tmp_path)["realms"]
+    realms["outside"] = {
+        "listen": [{"bind": "udp:127.0.2.1:5060", "advertise": public["sip"]}],
+        "media": {"address": "127.0.2.1", "advertise": public["media"], "ports": "14000-15999"},
+    }
+    with (
+        _border(tmp_path, Shape(further={"realms": realms})),
+        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller,
+        Phone(("127.0.2.10", 5060), OUTSIDE, ("127.0.2.1", 5060)) as called,
+    ):
+        a_leg = caller.invite()
+        b_leg = called.answering()
+        invite = b_leg.invite
+        assert invite is not None
+        assert invite.first("via").startswith(f"SIP/2.0/UDP {public['sip']};")
+        assert invite.contact_uri.endswith(f"@{public['sip']}")
+        assert f"@{public['sip'].partition(':')[0]}" in invite.first("from")
+        assert invite.media()[0] == public["media"]
+        assert invite.source == ("127.0.2.1", 5060)
+        b_leg.answer()
+        final = a_leg.establish()
+        assert final.media()[0] == "127.0.1.1"
+        # What the called party sends goes to the public address; the NAT brings it to us.
+        b_leg.target = "sip:x@127.0.2.1:5060"
+        b_leg.request("BYE")
+        a_leg.hung_up()
+        b_leg.expect(200)
+
+
+def test_a_call_crosses_from_ipv4_to_ipv6(tmp_path: Path, recording: Capture) -> None:
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6 on its loopback")
+    realms: dict[str, Any] = Shape().document(tmp_path)["realms"]
+    realms["outside"] = {
+        "listen": ["udp:127.0.2.1:5060", "udp:[::1]:5060"],
+        "media": {"address": "::1", "ports": "14000-14999"},
+    }
+    own = Shape(
+        outside_trunk={"peers": ["[::1]:5070"], "sources": ["::1"]}, further={"realms": realms}
+    )
+    with (
+        _border(tmp_path, own),
+        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller,
+        Phone(("::1", 5070), OUTSIDE, ("::1", 5060)) as called,
+        Media("127.0.1.10", 440, f"alice@{INSIDE}.example") as inside,
+        Media("::1", 1000, f"bob@{OUTSIDE}.example") as outside,
+    ):
+        a_leg = caller.invite(body=sdp(inside.host, inside.port, INSIDE))
+        b_leg = called.answering()
+        invite = b_leg.invite
+        assert invite is not None
+        assert invite.first("via").startswith("SIP/2.0/UDP [::1]:5060;")
+        assert invite.media()[0] == "::1"
+        assert "127.0.1." not in invite.raw.decode()
+        b_leg.answer(sdp("::1", outside.port, OUTSIDE))
+        final = a_leg.establish()
+        assert "::1" not in final.raw.decode().replace("127.0.1.1", "")
+        inside.talk_to(final.media())
+        outside.talk_to(invite.media())
+        until(lambda: inside.received > 60 and outside.received > 60, 5, "media both ways")
+        a_leg.request("BYE")
+        b_leg.hung_up()
+        a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+        assert inside.heard(1000) > 0.95
+        assert outside.heard(440) > 0.95
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
