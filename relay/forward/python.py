@@ -85,10 +85,10 @@ class PythonForwarder:
         for key in keys:
             port = self._ports.pop(key, None)
             if port is not None:
+                port.shut = True
                 port.forget()
                 if not port.muted:
                     self._loop.unwatch(port.rx.fileno())
-                port.shut = True
                 empty(port.rx)
 
     def install(self, flows: Sequence[Flow]) -> None:
@@ -341,11 +341,11 @@ class _Port:
         flow, out = self._flow, self._out
         self._send: Callable[..., int] | None = None
         self._destination: Address | None = None
-        if flow is None or out is None or flow.verdict != Verdict.FORWARD:
+        if flow is None or out is None or out.shut or flow.verdict != Verdict.FORWARD:
             return
         if out.tx is not None and out._source == flow.destination:
             self._send = out.tx.send
-        elif flow.destination is not None and not out.shut:
+        elif flow.destination is not None:
             self._send = out.rx.sendto
             self._destination = flow.destination
 
