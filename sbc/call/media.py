@@ -31,15 +31,17 @@ class CallMedia:
     """
 
     __slots__ = (
+        "_a",
         "_a_sends",
         "_answered",
+        "_b",
         "_b_sends",
         "_streams",
+        "_trunk_a",
+        "_trunk_b",
         "key",
         "lease",
-        "realm_b",
         "revision",
-        "timeout_s",
     )
 
     def __init__(
@@ -53,20 +55,25 @@ class CallMedia:
         self.key = key
         self.lease = lease
         self.revision = 0
-        self.timeout_s = min(trunk_a.media_timeout_s, trunk_b.media_timeout_s)
         self._answered = False
-        self.realm_b = trunk_b.realm
-        self._a_sends = self._b_sends = (True,) * len(streams)
-        self._streams = [
-            Stream(index, kind, _end(trunk_a, port_a), _end(trunk_b, port_b))
-            for (index, kind), port_a, port_b in zip(streams, lease.a, lease.b, strict=True)
-        ]
+        self._streams = streams
+        self._trunk_a, self._trunk_b = trunk_a, trunk_b
+        self._a: list[End] = []
+        self._b: list[End] = []
+        self._a_sends: list[bool] = []
+        self._b_sends: list[bool] = []
+
+    @property
+    def realm_b(self) -> str:
+        """Where the other side is."""
+        return self._trunk_b.realm
 
     def ports(self, side: str, lines: int) -> list[LocalPort | None]:
         """Our port for each of `lines` m-lines on one side, None where it is not anchored."""
         ports: list[LocalPort | None] = [None] * lines
-        for stream, port in zip(self._streams, getattr(self.lease, side), strict=True):
-            ports[stream.index] = port
+        leased = self.lease.a if side == "a" else self.lease.b
+        for (index, _), port in zip(self._streams, leased, strict=True):
+            ports[index] = port
         return ports
 
     def described(self, side: str, facts: Sequence[MediaFacts], nat: bool, sip_source: str) -> None:
@@ -78,31 +85,31 @@ class CallMedia:
             nat: whether its media may come from elsewhere than it says.
             sip_source: the address that its signalling came from.
         """
-        mine = [facts[stream.index] for stream in self._streams]
-        sends = tuple([media.sends for media in mine])
+        mine = [facts[index] for index, _ in self._streams]
+        sends = [media.sends for media in mine]
         if side == "a":
-            self._a_sends = sends
+            ends = _ends(self._trunk_a, self.lease.a, mine, nat, sip_source, self._a)
+            self._a, self._a_sends = ends, sends
         else:
-            self._b_sends = sends
-        for stream, media in zip(self._streams, mine, strict=True):
-            end = stream.a if side == "a" else stream.b
-            end.nat, end.sip_source = nat, sip_source
-            _describe(end, media)
+            ends = _ends(self._trunk_b, self.lease.b, mine, nat, sip_source, self._b)
+            self._b, self._b_sends = ends, sends
 
     def connected(self) -> None:
         """The call is answered: from here on silence is a fault."""
         self._answered = True
 
     def plan(self) -> Plan:
-        """The plan as it stands, under a revision of its own."""
+        """The plan as it stands, under a revision of its own; both sides have described theirs."""
         self.revision += 1
-        sending = zip(self._streams, self._a_sends, self._b_sends, strict=True)
-        for stream, a_sends, b_sends in sending:
-            a, b = stream.a, stream.b
+        streams: list[Stream] = []
+        sending = zip(*(self._streams, self._a, self._b, self._a_sends, self._b_sends), strict=True)
+        for (index, kind), a, b, a_sends, b_sends in sending:
             known = self._answered and a.remote is not None and b.remote is not None
             a.expects = known and a_sends and b.may_receive
             b.expects = known and b_sends and a.may_receive
-        return Plan(self.key, self.revision, self._streams, self.timeout_s)
+            streams.append(Stream(index, kind, a, b))
+        timeout_s = min(self._trunk_a.media_timeout_s, self._trunk_b.media_timeout_s)
+        return Plan(self.key, self.revision, streams, timeout_s)
 
 
 def behind_nat(trunk: TrunkSettings, via_differs: bool) -> bool:
@@ -110,32 +117,40 @@ def behind_nat(trunk: TrunkSettings, via_differs: bool) -> bool:
     return trunk.nat is Nat.ALWAYS or (trunk.nat is Nat.AUTO and via_differs)
 
 
-def _end(trunk: TrunkSettings, port: LocalPort) -> End:
-    """One side of a stream before its peer has said anything."""
-    return End(
-        realm=trunk.realm,
-        address=port[0],
-        port=port[1],
-        remote=None,
-        remote_rtcp=None,
-        nat=trunk.nat is Nat.ALWAYS,
-        latch_any=trunk.latch is Latch.ANY,
-        sip_source=None,
-        expects=False,
-        may_receive=True,
-        clock_rates={},
-        rate_pps=0,
-        rate_bps=0,
-    )
-
-
-def _describe(end: End, media: MediaFacts) -> None:
-    video = media.kind == "video"
-    end.may_receive = media.receives
-    if media.remote is not None:  # none where it is held by address: the old one stays
-        end.remote, end.remote_rtcp = media.remote, media.remote_rtcp
-    end.clock_rates = media.clock_rates
-    packets = 1000 // (media.ptime_ms or _DEFAULT_PTIME_MS)
-    end.rate_pps = _VIDEO_PACKETS if video else max(packets, _DEFAULT_PACKETS)
-    nominal = _VIDEO_RATE_BYTES if video else _DEFAULT_RATE_BYTES
-    end.rate_bps = max(media.bandwidth_bps // 8, nominal)
+def _ends(
+    trunk: TrunkSettings,
+    ports: Sequence[LocalPort],
+    facts: Sequence[MediaFacts],
+    nat: bool,
+    sip_source: str,
+    before: list[End],
+) -> list[End]:
+    """One side of every stream; `before` is what it was until now."""
+    latch_any = trunk.latch is Latch.ANY
+    ends: list[End] = []
+    for (address, port), media in zip(ports, facts, strict=True):
+        remote, remote_rtcp = media.remote, media.remote_rtcp
+        if remote is None and before:  # held by address: the old one stays
+            old = before[len(ends)]
+            remote, remote_rtcp = old.remote, old.remote_rtcp
+        video = media.kind == "video"
+        packets = 1000 // (media.ptime_ms or _DEFAULT_PTIME_MS)
+        nominal = _VIDEO_RATE_BYTES if video else _DEFAULT_RATE_BYTES
+        ends.append(
+            End(
+                trunk.realm,
+                address,
+                port,
+                remote,
+                remote_rtcp,
+                nat,
+                latch_any,
+                sip_source,
+                False,  # `expects`: `plan` sees both sides
+                media.receives,
+                media.clock_rates,
+                _VIDEO_PACKETS if video else max(packets, _DEFAULT_PACKETS),
+                max(media.bandwidth_bps // 8, nominal),
+            )
+        )
+    return ends
