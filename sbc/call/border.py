@@ -9,6 +9,7 @@ answers of `answers.py`.
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import partial
@@ -53,6 +54,8 @@ from sbc.transaction.timers import TimerValues, User
 __all__ = ["Border"]
 
 _KEEP_ALIVE: Final = b"\r\n\x00 "
+_SLICE: Final = 32
+"""Calls that are ended in one go, of all that a worker's death or a stop ends: some 10 ms."""
 
 
 class Border:
@@ -102,6 +105,12 @@ class Border:
         self.draining = False
         """Set before a stop: no new calls."""
         self._transmit = transmit
+        self._doomed: deque[tuple[Call, Callable[[float], None]]] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether calls are being ended: the next tick should come at once."""
+        return bool(self._doomed)
 
     # Messages
 
@@ -137,7 +146,8 @@ class Border:
         self._notify(self.core.layer.transport_failed(hop, branch, now), now)
 
     def tick(self, now: float) -> None:
-        """Fire every timer that is due."""
+        """Fire every timer that is due, and end some of the calls that are to be ended."""
+        self._end_some(now)
         self._notify(self.core.layer.tick(now), now)
 
     def flush(self) -> None:
@@ -286,11 +296,14 @@ class Border:
         self.core.leases.worker_up(slot)
 
     def relay_down(self, slot: int, now: float) -> None:
-        """A worker is gone, and the media of its calls with it: they end."""
+        """A worker is gone, and the media of its calls with it: they end, a slice each tick."""
         self.core.leases.worker_down(slot)
-        for call in list(self.calls.values()):
-            if call.slot == slot:
-                self._guarded(call, partial(call.media_lost, "media worker died", now), now)
+        self._doomed.extend(
+            (call, partial(call.media_lost, "media worker died"))
+            for call in self.calls.values()
+            if call.slot == slot
+        )
+        self._end_some(now)
 
     def relay_leased(self, slot: int, realm: str, ports: list[LocalPort]) -> None:
         """Ports that a worker grants; none: it has none left."""
@@ -338,10 +351,23 @@ class Border:
         return True
 
     def end_all(self, now: float) -> None:
-        """End every call: the border stops."""
+        """End every call, a slice each tick: the border stops."""
+        ending = Ending(Cause.SHUTDOWN, "border", "the border is stopping", 503)
+        self._doomed.extend((call, partial(call.end, ending)) for call in self.calls.values())
+        self._end_some(now)
+
+    def finish(self, now: float) -> None:
+        """The process ends now: end and record what is left, as far as it is known."""
+        self.end_all(now)
+        while self._doomed:
+            self._end_some(now)
         for call in list(self.calls.values()):
-            ending = Ending(Cause.SHUTDOWN, "border", "the border is stopping", 503)
-            self._guarded(call, partial(call.end, ending, now), now)
+            self._guarded(call, partial(call.media_ended, None, now), now)
+
+    def _end_some(self, now: float) -> None:
+        for _ in range(min(_SLICE, len(self._doomed))):
+            call, step = self._doomed.popleft()
+            self._guarded(call, partial(step, now), now)
 
     def status(self) -> dict[str, object]:
         """Figures of the whole border."""

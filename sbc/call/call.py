@@ -224,6 +224,7 @@ class Call:
         self._disarm()
         self.core.records.append(self.record.cdr(self.exchange.codecs, stats, self.core.wall(now)))
         self.record.written = True
+        self.exchange.forget()
         self._forget_when_done()
 
     # The machine

@@ -32,7 +32,7 @@ class Exchange:
         owner: the call, to whom the relay's answers go.
     """
 
-    __slots__ = ("_core", "_facts", "_lines", "_media", "_offer", "_owner", "codecs")
+    __slots__ = ("_core", "_facts", "_lines", "_media", "_offer", "_owner", "_removed", "codecs")
 
     def __init__(self, core: Core, owner: Anchored) -> None:
         self._core = core
@@ -41,13 +41,16 @@ class Exchange:
         self._facts: list[MediaFacts] = []
         self._lines = 0
         self._media: CallMedia | None = None
+        self._removed: CallMedia | None = None
+        """What the worker is to tell the last figures of."""
         self.codecs: list[str] = []
         """The first format of each answered stream, which is the one in use (RFC 3264 §6.1)."""
 
     @property
     def slot(self) -> int | None:
         """The worker that carries the media, None where there are none."""
-        return None if self._media is None else self._media.lease.slot
+        media = self._media or self._removed
+        return None if media is None else media.lease.slot
 
     @property
     def planned(self) -> bool:
@@ -89,6 +92,7 @@ class Exchange:
             if self._media.realm_b == trunk_b.realm:
                 return
             self.release()
+            self.forget()  # neither its figures nor its faults are this call's any more
         streams = [(media.index, media.kind) for media in self._facts if media.anchored]
         lease = self._core.leases.take(a.trunk.realm, trunk_b.realm, len(streams))
         self._media = CallMedia(key, lease, streams, a.trunk, trunk_b)
@@ -135,11 +139,18 @@ class Exchange:
         core.leases.give_back(media.lease, unused=media.revision == 0)
         if media.revision == 0:
             return False
-        if media.lease.slot not in core.leases.slots:
+        if not core.leases.holds(media.lease):
             core.plans.pop(media.key, None)
             return False
         core.relay.remove(media.lease.slot, media.key)
+        self._removed = media
         return True
+
+    def forget(self) -> None:
+        """Nothing that the worker may still say of the media released matters any more."""
+        if self._removed is not None:
+            self._core.plans.pop(self._removed.key, None)
+            self._removed = None
 
     def close(self) -> None:
         """Nothing more will be said: let go of the call."""

@@ -33,6 +33,8 @@ class Lease:
     realm_b: str
     a: list[LocalPort]
     b: list[LocalPort]
+    worker: int
+    """Which of the workers that the slot has had."""
 
 
 @dataclass(slots=True)
@@ -62,12 +64,13 @@ class Leases:
         realms: the realms that have media addresses.
     """
 
-    __slots__ = ("_calls", "_realms", "_stocks", "_wants")
+    __slots__ = ("_calls", "_realms", "_stocks", "_wants", "_workers")
 
     def __init__(self, realms: Sequence[str]) -> None:
         self._realms = tuple(realms)
         self._stocks: dict[int, dict[str, _Stock]] = {}
         self._calls: dict[int, int] = {}
+        self._workers: dict[int, int] = {}
         self._wants: list[LeaseRequest] = []
 
     @property
@@ -79,6 +82,7 @@ class Leases:
         """A worker is running and knows nothing of us: its stock starts empty."""
         self._stocks[slot] = {realm: _Stock() for realm in self._realms}
         self._calls[slot] = 0
+        self._workers[slot] = self._workers.get(slot, 0) + 1
         for realm, stock in self._stocks[slot].items():
             self._ask(slot, realm, stock)
 
@@ -121,6 +125,7 @@ class Leases:
                     realm_b,
                     [a.ports.popleft() for _ in range(streams)],
                     [b.ports.popleft() for _ in range(streams)],
+                    self._workers[slot],
                 )
                 self._calls[slot] += 1
                 self._refill(slot, realm_a, a)
@@ -130,13 +135,17 @@ class Leases:
             self._starved(slot, realm_b, b, streams)
         raise PortsExhausted(f"no free media port left in realm {realm_a} or {realm_b}")
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether the worker that granted it is still there; another in its slot knows nothing."""
+        return lease.slot in self._stocks and self._workers[lease.slot] == lease.worker
+
     def give_back(self, lease: Lease, *, unused: bool) -> None:
         """A call ended. Ports of a plan are the worker's again, once the plan is removed.
 
         Args:
             unused: no plan ever named them: they go to the end of our own stock.
         """
-        if lease.slot not in self._calls:
+        if not self.holds(lease):
             return
         self._calls[lease.slot] -= 1
         if unused:

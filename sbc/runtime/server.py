@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 _DRAIN: Final = 64
 """Datagrams in one pass: some 10 ms of work at most, so that nothing else waits longer."""
 _TICK_S: Final = 0.02
+_BUSY_TICK_S: Final = 0.001
+"""While calls are ended by slices: all else gets its turn in between."""
 _COLLECT_S: Final = 5.0
 _QUIET: Final = 50
 """Calls and transactions."""
@@ -127,6 +129,7 @@ class Server:
                 nursery.start_soon(self._sync_records)
                 task_status.started()
         finally:
+            self.border.finish(self.clock())
             self.flush()
             for listener in self._udp.values():
                 listener.close()
@@ -209,7 +212,7 @@ class Server:
     async def _tick(self) -> None:
         next_check = next_collection = 0.0
         while True:
-            await trio.sleep(_TICK_S)
+            await trio.sleep(_BUSY_TICK_S if self.border.busy else _TICK_S)
             self.stopwatch.start()
             now = self.clock()
             self.border.tick(now)

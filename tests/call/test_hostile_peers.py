@@ -1,4 +1,4 @@
-"""What a trunk's peer can send to make a call hang, leak, or end another one; and our own faults."""
+"""What a peer can send to make a call hang, leak, or end another; and our own faults."""
 
 from __future__ import annotations
 
