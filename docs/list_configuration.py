@@ -1,0 +1,149 @@
+"""Writes `docs/configuration.md` from the grammar that the configuration is checked with.
+
+`python docs/list_configuration.py` writes the page; a test compares it with what this makes, and
+sets every key to its example.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from sbc.config.keys import Key, keys
+
+PAGE: Final = Path(__file__).parent / "configuration.md"
+
+_INTRODUCTION: Final = """\
+# Configuration
+
+One YAML file (YAML 1.2). The commands read the one that `--config` names, else `$SBC_CONFIG`, else
+`sbc.yaml` in the current folder, else `/etc/sbc/sbc.yaml`. `sbc check` reads it without starting
+anything and prints every error at once:
+
+```text
+sbc.yaml:16:68: trunks.carrier.limits.calls: expected a whole number above 0, got "many"
+```
+
+The file is read when `sbc run` starts. A change takes effect with the next start.
+
+Below is every key, written by `docs/list_configuration.py` from the grammar itself: do not edit
+this page. `sbc config keys` prints the same. `NAME` stands for a name of yours, `N` for a place in
+a list, counted from 1.
+
+* A key that is not here is an error.
+* A list of one may be written without its brackets.
+* A string is enough where a mapping has one key that matters: `"udp:10.0.0.5:5060"` is
+  `{ bind: "udp:10.0.0.5:5060" }`, `"10.0.0.20:5060"` is `{ address: 10.0.0.20, port: 5060 }`.
+* A time is a number of seconds, or a text with a unit: `ms`, `s`, `m`, `h`.
+* Numbers that are dialled are texts: they need quotes.
+* Relative paths start at the folder of the file.
+* Every key can be set by `sbc config set KEY VALUE`; the file's comments and order stay.
+"""
+
+_SECTIONS: Final = (
+    (
+        "",
+        "Folders",
+        "Where the border keeps its things. One border runs in each `run_dir`; the folder belongs"
+        " to the user that runs it (mode 0700). Without the keys they are `/run/sbc` and"
+        " `/var/lib/sbc` for root; for another user `$XDG_RUNTIME_DIR/sbc` (else `run` beside the"
+        " file) and `$XDG_STATE_HOME/sbc` (else `~/.local/state/sbc`).",
+    ),
+    (
+        "realms",
+        "Realms",
+        "A realm is a network that the border faces. Each has addresses for SIP and for media. The"
+        " first port of a media range is even; ports that the kernel lends to other programs"
+        " (`net.ipv4.ip_local_port_range`) are refused unless they are reserved.",
+    ),
+    (
+        "trunks",
+        "Trunks",
+        "A trunk is a peer network that calls us and that we call. It is known by the address that"
+        " a request comes from, within its realm. `transport` says how *we* call it; it may call us"
+        " on every listener of its realm. A header of `pass`, and what `trusted` lets through,"
+        " crosses only between two trunks that both say so.",
+    ),
+    (
+        "routes",
+        "Routes",
+        "A call of trunk `from` to a number that begins with `number` goes to the first of the"
+        " trunks in `to` and, where that one is silent, unreachable, full or answers 408, 502, 503"
+        " or 504, to the next. Of several routes the longest `number` wins, wherever it stands.",
+    ),
+    ("access", "Access", "Who may speak to the border at all. Trunks are never limited by `rate`."),
+    ("cdr", "Call records", ""),
+    ("relay", "Media relay", ""),
+    ("log", "Log", ""),
+)
+"""The first part of a path, the title, and what to know of the section."""
+
+EXAMPLES: Final = {
+    "run_dir": "/run/sbc",
+    "state_dir": "/var/lib/sbc",
+    "realms.NAME.listen": '["udp:10.0.0.5:5060", "tcp:10.0.0.5:5060"]',
+    "realms.NAME.media": "{ address: 10.0.0.5, ports: 12000-21999 }",
+    "realms.NAME.listen[N].bind": '"udp:10.0.0.5:5060"',
+    "realms.NAME.listen[N].advertise": "203.0.113.7",
+    "realms.NAME.media[N].address": "10.0.0.5",
+    "realms.NAME.media[N].advertise": "203.0.113.7",
+    "realms.NAME.media[N].ports": "12000-21999",
+    "trunks.NAME.realm": "inside",
+    "trunks.NAME.peers": '["10.0.0.20:5060", "10.0.0.21:5060"]',
+    "trunks.NAME.sources": "[10.0.0.20, 10.0.8.0/24]",
+    "trunks.NAME.transport": "auto",
+    "trunks.NAME.no_answer": "90s",
+    "trunks.NAME.pass": "[X-Account, X-Campaign]",
+    "trunks.NAME.trusted": "true",
+    "trunks.NAME.nat": "always",
+    "trunks.NAME.latch": "any",
+    "trunks.NAME.media_timeout": "5m",
+    "trunks.NAME.peers[N].address": "10.0.0.20",
+    "trunks.NAME.peers[N].port": "5080",
+    "trunks.NAME.peers[N].priority": "10",
+    "trunks.NAME.peers[N].weight": "5",
+    "trunks.NAME.limits.calls": "200",
+    "trunks.NAME.limits.cps": "20",
+    "trunks.NAME.limits.status": "486",
+    "routes[N].from": "pbx",
+    "routes[N].to": "[carrier, second-carrier]",
+    "routes[N].number": '"+4917"',
+    "access.strangers": "ignore",
+    "access.rate": "20",
+    "access.burst": "40",
+    "access.exempt": "[192.0.2.0/24]",
+    "cdr.path": "/var/log/sbc/cdr.jsonl",
+    "cdr.sync": "1s",
+    "relay.workers": "4",
+    "relay.fast_path": "python",
+    "relay.grace": "15s",
+    "relay.quarantine": "5s",
+    "relay.learn_window": "1s",
+    "log.level": "debug",
+    "log.json": "true",
+}
+"""Key → a value for it, as it would be written."""
+
+
+def page() -> str:
+    """The whole page. Raises KeyError for a key without a section or an example."""
+    by_section: dict[str, list[Key]] = {name: [] for name, _, _ in _SECTIONS}
+    for key in keys():
+        first = key.path.partition(".")[0].partition("[")[0]
+        by_section["" if first == key.path else first].append(key)
+    parts = [_INTRODUCTION]
+    for name, title, text in _SECTIONS:
+        parts.append(f"## {title}\n" + (f"\n{text}\n" if text else ""))
+        parts.append("| key | takes | default | example | meaning |\n|---|---|---|---|---|")
+        parts[-1] += "".join(f"\n{_row(key)}" for key in by_section[name]) + "\n"
+    return "\n".join(parts)
+
+
+def _row(key: Key) -> str:
+    default = "required" if key.default is None else f"`{key.default}`" if key.default else "–"
+    cells = [f"`{key.path}`", key.expected, default, f"`{EXAMPLES[key.path]}`", key.text]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
