@@ -21,28 +21,10 @@ __all__ = [
     "is_relayed",
 ]
 
-# What we anchor (RFC 3551, RFC 4585). AVPF differs from AVP in when RTCP is sent and in its
-# feedback messages, neither of which is a relay's business.
-_RTP_PROFILES: Final = frozenset((b"RTP/AVP", b"RTP/AVPF"))
-_RTP_KINDS: Final = frozenset((b"audio", b"video", b"text", b"application"))
-
 _SECURE_PROFILES: Final = frozenset(
     b"RTP/SAVP RTP/SAVPF UDP/TLS/RTP/SAVP UDP/TLS/RTP/SAVPF"
     b" TCP/TLS/RTP/SAVP TCP/DTLS/RTP/SAVP TCP/TLS/RTP/SAVPF TCP/DTLS/RTP/SAVPF".split()
 )
-
-# RFC 3551 §6, tables 4 and 5. G722 is 8000 although it samples at 16000 (RFC 3551 §4.5.2).
-_STATIC: Final = {
-    payload_type: (payload_type, name, clock_rate)
-    for payload_type, name, clock_rate in (
-        (0, b"PCMU", 8000), (3, b"GSM", 8000), (4, b"G723", 8000), (5, b"DVI4", 8000),
-        (6, b"DVI4", 16000), (7, b"LPC", 8000), (8, b"PCMA", 8000), (9, b"G722", 8000),
-        (10, b"L16", 44100), (11, b"L16", 44100), (12, b"QCELP", 8000), (13, b"CN", 8000),
-        (14, b"MPA", 90000), (15, b"G728", 8000), (16, b"DVI4", 11025), (17, b"DVI4", 22050),
-        (18, b"G729", 8000), (25, b"CelB", 90000), (26, b"JPEG", 90000), (28, b"nv", 90000),
-        (31, b"H261", 90000), (32, b"MPV", 90000), (33, b"MP2T", 90000), (34, b"H263", 90000),
-    )
-}  # fmt: skip
 
 # Looking a member up on its enum costs more than the list access it is for.
 _DIRECTION: Final = Role.DIRECTION
@@ -88,6 +70,8 @@ class MediaFacts:
     """Whether it is enabled and of a kind that we relay."""
     formats: list[tuple[int, bytes, int]]
     """Payload type, encoding name as written, clock rate in Hz; b"" and 0 where not known."""
+    clock_rates: dict[int, int]
+    """Payload type → Hz, where known."""
     ptime_ms: int
     """0: not said."""
     maxptime_ms: int
@@ -111,21 +95,10 @@ class MediaFacts:
         """Whether it wants RTP; not on hold, by either spelling."""
         return self.anchored and bool(self.direction & Direction.RECVONLY)
 
-    @property
-    def clock_rates(self) -> dict[int, int]:
-        """Payload type → Hz, where known."""
-        return {payload_type: rate for payload_type, _, rate in self.formats if rate}
-
 
 def is_relayed(media: Media) -> bool:
     """Whether an m-line is enabled and of a kind that we anchor: plain RTP."""
-    return (
-        media.port != 0
-        and media.proto in _RTP_PROFILES
-        and media.kind in _RTP_KINDS
-        and bool(media.formats)
-        and media.formats[0].isdigit()
-    )
+    return media.port != 0 and media.form.relayed
 
 
 def describe(session: Session) -> list[MediaFacts]:
@@ -159,7 +132,8 @@ def check_offer(facts: list[MediaFacts]) -> None:
 
 
 def _describe(index: int, media: Media, session: Session) -> MediaFacts:
-    own, defaults = media.section.said, session.section.said
+    form = media.form
+    own, defaults = form.section.said, session.section.said
     said = own[_DIRECTION] or defaults[_DIRECTION] or _SENDRECV
     direction = _DIRECTIONS[said.number]
     host, held = address_of(media.connection(session))
@@ -172,14 +146,15 @@ def _describe(index: int, media: Media, session: Session) -> MediaFacts:
         remote_rtcp = _remote_rtcp(remote, own[_RTCP] or _NOT_SAID)
     return MediaFacts(
         index,
-        media.kind.decode("ascii", "replace"),
-        media.proto,
+        form.kind_text,
+        form.proto,
         port,
         remote,
         remote_rtcp,
         direction,
-        is_relayed(media),
-        _formats(media.formats, media.section.rtpmaps),
+        port != 0 and form.relayed,
+        form.formats,
+        form.clock_rates,
         (own[_PTIME] or defaults[_PTIME] or _NOT_SAID).number,
         (own[_MAXPTIME] or defaults[_MAXPTIME] or _NOT_SAID).number,
         (own[_TIAS] or own[_AS] or defaults[_TIAS] or defaults[_AS] or _NOT_SAID).number,
@@ -194,18 +169,6 @@ def _remote_rtcp(remote: tuple[str, int], said: Meaning) -> tuple[str, int] | No
         host = address_of(b"IN IP4 " + said.name)[0]
     port = said.number or port + 1
     return (host, port) if host and port <= 65_535 else None
-
-
-def _formats(formats: list[bytes], rtpmaps: dict[int, Meaning]) -> list[tuple[int, bytes, int]]:
-    found = []
-    for word in formats:
-        if word.isdigit() and len(word) <= 3 and (payload_type := int(word)) <= 127:
-            said = rtpmaps.get(payload_type)
-            if said is not None:
-                found.append((payload_type, said.name, said.clock_rate))
-            else:
-                found.append(_STATIC.get(payload_type) or (payload_type, b"", 0))
-    return found
 
 
 @lru_cache(maxsize=4_096)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sbc.sdp.forms import Form
 from sbc.sdp.sections import Section
 
 __all__ = ["Media", "RemoteOrigin", "Session"]
@@ -28,16 +29,33 @@ class RemoteOrigin:
 class Media:
     """One media description (RFC 8866 §5.14)."""
 
-    kind: bytes
     port: int
     """0: rejected or disabled (RFC 3264 §6, §8.2)."""
     port_count: int
-    proto: bytes
-    formats: list[bytes]
     line: bytes
     """The `m=` line, without its end."""
-    section: Section
-    """What follows it."""
+    form: Form
+    """All the rest."""
+
+    @property
+    def kind(self) -> bytes:
+        """`audio`, `video`, …"""
+        return self.form.kind
+
+    @property
+    def proto(self) -> bytes:
+        """`RTP/AVP`, …"""
+        return self.form.proto
+
+    @property
+    def formats(self) -> list[bytes]:
+        """Its formats, as written."""
+        return self.form.words
+
+    @property
+    def section(self) -> Section:
+        """The lines that follow the `m=` line."""
+        return self.form.section
 
     @property
     def lines(self) -> list[bytes]:
@@ -56,7 +74,7 @@ class Media:
 
     def connection(self, session: Session) -> bytes:
         """The `c=` value that counts for it: its own first, else the session's, else b""."""
-        connections = self.section.connections or session.section.connections
+        connections = self.form.section.connections or session.section.connections
         return connections[0] if connections else b""
 
 

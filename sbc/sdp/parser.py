@@ -15,6 +15,7 @@ import re
 from typing import Final
 
 from sbc.errors import ParseError
+from sbc.sdp.forms import FORMS
 from sbc.sdp.model import Media, Session
 from sbc.sdp.sections import SECTIONS
 
@@ -26,9 +27,7 @@ MAX_MEDIA: Final = 64
 
 _ANY_LINE_END: Final = re.compile(rb"\r?\n")
 _ORIGIN: Final = re.compile(rb"o=[^ \r\n\0]++(?: ++[^ \r\n\0]++){5,}+ *+")
-_MEDIA: Final = re.compile(
-    rb"([^ \r\n\0]++) ++([0-9]{1,5}+)(?:/([0-9]{1,5}+))?+ ++([^ \r\n\0]++)([^\r\n\0]*+)"
-)
+_MEDIA: Final = re.compile(rb"([^ \r\n\0]++) ++([0-9]{1,5}+)(?:/([0-9]{1,5}+))?+ ++([^\r\n\0]++)")
 
 
 def parse(data: bytes) -> Session:
@@ -77,16 +76,9 @@ def _parse_media(section: bytes) -> Media:
     match = _MEDIA.fullmatch(words)
     if match is None:
         raise ParseError("m=", "expected media, port, protocol and formats")
-    kind, port, count, proto, formats = match.groups()
+    kind, port, count, rest = match.groups()
     number = int(port)
     if number > 65_535:
         raise ParseError("m=", f"expected a port of 0 to 65535, got {number}")
-    return Media(
-        kind,
-        number,
-        1 if count is None else int(count),
-        proto,
-        formats.split(),
-        b"m=" + words,
-        SECTIONS[text],
-    )
+    count = 1 if count is None else int(count)
+    return Media(number, count, b"m=" + words, FORMS[kind, rest, text])

@@ -102,15 +102,16 @@ def content(
             anchor is None
             or not is_relayed(media)
             or asked.port == 0  # an answer cannot bring back what the offer had disabled
-            or asked.kind != media.kind
+            or asked.form.kind != media.form.kind
         ):
             out.append(_rejected(asked))
         else:
-            formats = b" ".join([word for word in media.formats if word.isdigit()])
-            out.append(b"\r\nm=%b %d %b %b" % (media.kind, anchor.port, asked.proto, formats))
+            form = media.form
+            words = (form.kind, anchor.port, asked.form.proto, form.payload_types)
+            out.append(b"\r\nm=%b %d %b %b" % words)
             if anchor.host != ours:
                 out.append(b"\r\nc=" + _network_address(anchor.host))
-            out.append(media.section.bandwidth)
+            out.append(form.section.bandwidth)
             _write_rest(media, session, out)
     out.append(b"\r\n")
     return b"".join(out)
@@ -118,7 +119,7 @@ def content(
 
 def _write_rest(media: Media, session: Session, out: list[bytes]) -> None:
     if not address_of(media.connection(session))[1]:
-        out.append(media.section.rest)
+        out.append(media.form.section.rest)
         return
     # Say by direction what the peer said by address (RFC 3264 §8.4).
     for line in media.section.lines:
