@@ -378,10 +378,16 @@ class Call:
 
     def _takes(self, response: Response, now: float) -> bool:
         """Whether the 2xx's description, if any, can be passed on; if not, the target is left."""
-        if not response.body or self.state not in (State.CALLING, State.RINGING):
+        if self.state not in (State.CALLING, State.RINGING):
             return True
+        b, fork = self._called(), self._fork(response)
         try:
-            self.exchange.answer(self.a, self._called(), self._fork(response), response)
+            if response.body:
+                self.exchange.answer(self.a, b, fork, response)
+            elif fork.negotiation_b.remote is not None:  # it was in the 18x of this fork
+                self.exchange.carry(b, fork, False, True)
+            else:
+                raise ProtocolError("none")  # RFC 3261 §13.2.1: the 2xx must have it
         except ProtocolError as error:
             self._called().bye(now)
             self.refusal = 502

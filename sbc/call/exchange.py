@@ -32,7 +32,17 @@ class Exchange:
         owner: the call, to whom the relay's answers go.
     """
 
-    __slots__ = ("_core", "_facts", "_lines", "_media", "_offer", "_owner", "_removed", "codecs")
+    __slots__ = (
+        "_core",
+        "_facts",
+        "_fork",
+        "_lines",
+        "_media",
+        "_offer",
+        "_owner",
+        "_removed",
+        "codecs",
+    )
 
     def __init__(self, core: Core, owner: Anchored) -> None:
         self._core = core
@@ -40,6 +50,8 @@ class Exchange:
         self._offer: Session | None = None
         self._facts: list[MediaFacts] = []
         self._lines = 0
+        self._fork: Fork | None = None
+        """Whose answer the plan holds."""
         self._media: CallMedia | None = None
         self._removed: CallMedia | None = None
         """What the worker is to tell the last figures of."""
@@ -114,21 +126,35 @@ class Exchange:
         session = parse(response.body)
         new = fork.negotiation_b.receive_answer(session)
         body = fork.negotiation_a.send_answer(session, self._anchors(a))
-        if self._media is not None:
-            if new:
-                facts = describe(session)
-                self._media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
-                self.codecs = _codecs(facts)
-            if response.status >= 200:
-                self._media.connected()  # from here on silence is a fault
-                new = True
-            if new:
-                self._apply(self._media)
+        self.carry(b, fork, new, response.status >= 200)
         return body
+
+    def carry(self, b: BLeg, fork: Fork, new: bool, final: bool) -> None:
+        """The media of this fork are the call's from now on.
+
+        Args:
+            new: whether its answer is another than before.
+            final: whether it is the fork that answered the call.
+        """
+        media, session = self._media, fork.negotiation_b.remote
+        if media is None or session is None:
+            return
+        if self._fork is not fork:
+            media.retarget(b.trunk)
+            new = True
+        if new:
+            facts = describe(session)
+            media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
+            self._fork, self.codecs = fork, _codecs(facts)
+        if final:
+            media.connected()  # from here on silence is a fault
+        if new or final:
+            self._apply(media)
 
     def settled(self) -> None:
         """The call is answered: no other target will be offered anything."""
-        self._offer, self._facts = None, []
+        self._offer = self._fork = None
+        self._facts = []
 
     def release(self) -> bool:
         """Let the media go; whether a worker will tell what they were."""
@@ -154,7 +180,7 @@ class Exchange:
 
     def close(self) -> None:
         """Nothing more will be said: let go of the call."""
-        self._owner = self._offer = None
+        self._owner = self._offer = self._fork = None
         self._facts = []
 
     def _anchors(self, leg: Leg) -> list[Anchor | None]:

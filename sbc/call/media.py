@@ -94,6 +94,10 @@ class CallMedia:
             ends = _ends(self._trunk_b, self.lease.b, mine, nat, sip_source, self._b)
             self._b, self._b_sends = ends, sends
 
+    def retarget(self, trunk_b: TrunkSettings) -> None:
+        """Another target or fork speaks for side b: what the one before has said is void."""
+        self._trunk_b, self._b = trunk_b, []
+
     def connected(self) -> None:
         """The call is answered: from here on silence is a fault."""
         self._answered = True
