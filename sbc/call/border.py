@@ -309,6 +309,10 @@ class Border:
         """Ports that a worker grants; none: it has none left."""
         self.core.leases.granted(slot, realm, ports)
 
+    def relay_replenished(self, slot: int, realm: str) -> None:
+        """A worker that had no ports left has some again."""
+        self.core.leases.replenished(slot, realm)
+
     def relay_removed(self, key: str, stats: CallStats | None, now: float) -> None:
         """The last figures of a plan."""
         call = self.core.plans.pop(key, None)

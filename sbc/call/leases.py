@@ -105,6 +105,13 @@ class Leases:
         """A worker has no port of this realm left for now."""
         self.granted(slot, realm, ())
 
+    def replenished(self, slot: int, realm: str) -> None:
+        """A worker that had none left has ports again: get some before a call needs them."""
+        stock = self._stocks.get(slot, {}).get(realm)
+        if stock is not None and stock.exhausted:
+            stock.exhausted = False
+            self._refill(slot, realm, stock)
+
     def take(self, realm_a: str, realm_b: str, streams: int) -> Lease:
         """Ports for a call of `streams` streams, from the worker with the fewest calls.
 

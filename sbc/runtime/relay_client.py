@@ -27,6 +27,7 @@ from relay.control.messages import (
     MediaTimeoutEvent,
     Method,
     Plan,
+    PortsEvent,
     Welcome,
     addresses_from_body,
 )
@@ -121,7 +122,7 @@ class RelayClient:
                     if isinstance(frame, Response):
                         self._answered(worker, frame, border, now)
                     elif isinstance(frame, Notification):
-                        _notified(frame, border, now)
+                        _notified(worker.slot, frame, border, now)
                 self._flush()
 
     def _answered(self, worker: _Worker, response: Response, border: Border, now: float) -> None:
@@ -288,7 +289,11 @@ class _Worker:
         return was_up
 
 
-def _notified(notification: Notification, border: Border, now: float) -> None:
+def _notified(slot: int, notification: Notification, border: Border, now: float) -> None:
     if notification.event == Event.MEDIA_TIMEOUT:
         event = MediaTimeoutEvent.from_body(notification.body)
         border.relay_silent(event.call, event.end, now)
+    elif notification.event == Event.PORTS:
+        ports = PortsEvent.from_body(notification.body)
+        if not ports.exhausted:
+            border.relay_replenished(slot, ports.realm)

@@ -11,7 +11,15 @@ import pytest
 import trio
 
 from relay.control.codec import Decoder, Notification, Request, Response, encode
-from relay.control.messages import CallStats, ErrorCode, Event, MediaTimeoutEvent, Method, Welcome
+from relay.control.messages import (
+    CallStats,
+    ErrorCode,
+    Event,
+    MediaTimeoutEvent,
+    Method,
+    PortsEvent,
+    Welcome,
+)
 from sbc.call.border import Border
 from sbc.runtime.relay_client import RelayClient
 from tests.call.lab import settings
@@ -86,7 +94,7 @@ class Rig:
             wall_offset_s=0.0,
         )
         self.heard: list[tuple[object, ...]] = []
-        for name in ("relay_removed", "relay_refused", "relay_silent"):
+        for name in ("relay_removed", "relay_refused", "relay_silent", "relay_replenished"):
             setattr(self.border, name, lambda *args, name=name: self.heard.append((name, *args)))
 
     def flush(self) -> None:
@@ -153,6 +161,14 @@ async def test_a_media_timeout_reaches_the_border(rig: Rig) -> None:
     await rig.worker.say(encode(Notification(Event.MEDIA_TIMEOUT, body)))
     await rig.until(lambda: rig.heard)
     assert rig.heard[0][:3] == ("relay_silent", "call-1", "b")
+
+
+async def test_only_word_of_ports_that_are_there_again_reaches_the_border(rig: Rig) -> None:
+    for exhausted in (True, False):
+        body = PortsEvent("inside", exhausted).to_body()
+        await rig.worker.say(encode(Notification(Event.PORTS, body)))
+    await rig.until(lambda: rig.heard)
+    assert rig.heard == [("relay_replenished", 0, "inside")]
 
 
 @pytest.mark.parametrize(
