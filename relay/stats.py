@@ -20,6 +20,12 @@ MAX_DROPOUT: Final = 3000
 MAX_MISORDER: Final = 100
 
 _DEFAULT_CLOCK: Final = 8000
+_PACKETS_AT: Final = 56
+_ONE_PACKET: Final = 1 << _PACKETS_AT
+"""Packets and bytes are counted in one number, packets in its upper part: what thousands of flows
+touch for each packet is what misses the cache, so it is kept small."""
+_SHORTEST_GAP_S: Final = 0.04
+"""Silences up to this are the packetisation, not gaps."""
 _RESTART_S: Final = 5.0
 """A step between two packets' clocks beyond this is a new clock, not jitter."""
 
@@ -51,6 +57,7 @@ class Reception:
         "_paused",
         "_second_byte",
         "_timestamp",
+        "_total",
         "_transit",
         "_types",
         "first",
@@ -58,20 +65,18 @@ class Reception:
         "jitter_ticks",
         "last",
         "max_gap_s",
-        "octets",
-        "packets",
         "ssrc",
     )
 
     def __init__(self, clock_rates: Mapping[int, int]) -> None:
         self._clock_rates = clock_rates
-        self.packets = 0
-        self.octets = 0
+        self._total = 0
         self.first = 0.0
         """Monotonic seconds; 0.0: no packet yet."""
         self.last = 0.0
         """Monotonic seconds; 0.0: no packet since the last pause, and the next ends no gap."""
         self.max_gap_s = 0.0
+        """The longest silence above 40 ms; 0.0: there was none."""
         self.ssrc = -1
         self.highest = 0
         """Extended highest sequence number of the epoch."""
@@ -102,11 +107,10 @@ class Reception:
 
         Source: RFC 3550 Appendix A.1, A.8.
         """
-        self.packets += 1
-        self.octets += size
+        self._total += _ONE_PACKET + size
         gap = now - self.last
         self.last = now
-        if gap > self.max_gap_s:
+        if gap > _SHORTEST_GAP_S:
             self._gap(gap, now)
         if ssrc == self.ssrc:
             step = (sequence - self.highest) & 0xFFFF
@@ -128,6 +132,16 @@ class Reception:
                 delta = self.jitter_ticks
             self._timestamp = timestamp
             self.jitter_ticks += (delta - self.jitter_ticks) * 0.0625
+
+    @property
+    def packets(self) -> int:
+        """All that came."""
+        return self._total >> _PACKETS_AT
+
+    @property
+    def octets(self) -> int:
+        """Their UDP payload, bytes."""
+        return self._total & (_ONE_PACKET - 1)
 
     @property
     def lost(self) -> int:
@@ -204,7 +218,7 @@ class Reception:
                 self._before += 1
 
     def _gap(self, gap: float, now: float) -> None:
-        if gap != now:  # `last` was 0.0: after a pause
+        if gap > self.max_gap_s and gap != now:  # equal: `last` was 0.0, after a pause
             self.max_gap_s = gap
 
     def _change_type(self, second: int) -> None:

@@ -37,7 +37,7 @@ class DirectionStats:
     jitter_ms: float = 0.0
     """RFC 3550 §A.8, of the current SSRC. The drain tick (≤ 1 ms) is in it."""
     max_gap_ms: float = 0.0
-    """The longest silence between two packets."""
+    """The longest silence between two packets, if it was above 40 ms; else 0."""
     rtcp_packets: int = 0
     """RTCP datagrams forwarded."""
     dropped: Mapping[str, int] = field(default_factory=dict)
