@@ -6,12 +6,14 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.phone import Call, Phone
+from tests.e2e.phone import Call, Phone, sdp
 from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.tone import Media
 from tests.support.border import Border, Shape, cpu_seconds, until
 from tests.support.capture import Capture
 
@@ -57,6 +59,53 @@ def test_a_killed_worker_ends_its_calls_and_the_next_call_works(
     until(lambda: own.workers(), 5, "another worker")
     assert own.workers()[0].pid != worker.pid
     _retry_call(caller, called)
+
+
+def test_calls_of_other_workers_go_on_talking(
+    tmp_path: Path, recording: Capture, caller: Phone, called: Phone
+) -> None:
+    with Border(tmp_path / "border", Shape(workers=2)) as own, ExitStack() as stack:
+        talks = [_Talk(stack, caller, called, port) for port in range(4)]
+        until(lambda: all(talk.flows() for talk in talks), 3, "media of every call")
+        victim = own.workers()[0]
+        assert [worker.calls for worker in own.workers()] == [2, 2]
+
+        own.kill(victim.pid)
+
+        until(lambda: len(own.cdrs()) == 2, 3, "records of the calls that were lost")
+        left = {str(call["call"]) for call in own.calls()}
+        assert len(left) == 2
+        before = [talk.heard() for talk in talks]
+        time.sleep(1.0)
+        grown = [now - then for now, then in zip((t.heard() for t in talks), before, strict=True)]
+        assert sorted(count > 80 for count in grown) == [False, False, True, True], grown
+        until(lambda: len(own.workers()) == 2, 5, "another worker")
+        until(lambda: sorted(own.status()["workers"]) == [0, 1], 5, "both in use")
+        _end(*_call(caller, called))
+
+
+class _Talk:
+    """A call in which both sides talk."""
+
+    def __init__(self, stack: ExitStack, caller: Phone, called: Phone, number: int) -> None:
+        self._sides = (
+            stack.enter_context(Media(caller.address[0], 440, f"alice@{INSIDE}.example")),
+            stack.enter_context(Media(called.address[0], 1000, f"bob@{OUTSIDE}.example")),
+        )
+        inside, outside = self._sides
+        a_leg = caller.invite(str(number), sdp(inside.host, inside.port, INSIDE))
+        b_leg = called.answering()
+        assert b_leg.invite is not None
+        b_leg.answer(sdp(outside.host, outside.port, OUTSIDE))
+        inside.talk_to(a_leg.establish().media())
+        outside.talk_to(b_leg.invite.media())
+
+    def heard(self) -> int:
+        """Packets that both sides have received."""
+        return sum(side.received for side in self._sides)
+
+    def flows(self) -> bool:
+        return all(side.received > 10 for side in self._sides)
 
 
 def _retry_call(caller: Phone, called: Phone, patience_s: float = 5.0) -> None:

@@ -6,10 +6,12 @@ This module runs last (`conftest.py`), so that all that the other modules sent i
 from __future__ import annotations
 
 import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from sbc.call.headers import Hide
 from tests.e2e.phone import Phone, sdp
 from tests.e2e.sides import INSIDE, OUTSIDE, TORTURER, sides
 from tests.support.border import Border, Shape
@@ -27,8 +29,6 @@ LEAKY = Shape(
 
 
 BORDERS = ("127.0.1.1", "127.0.2.1")
-RULE_OFF = "uri_hosts"
-"""A field of `sbc.call.headers.Hide`."""
 
 
 def _packet(payload: bytes, source: str = "127.0.2.1", target: str = "127.0.2.10") -> Packet:
@@ -100,10 +100,10 @@ def test_what_the_border_sent_is_well_formed_in_the_eyes_of_another_parser(
     """
     sent = f"ip.src in {{{', '.join(BORDERS)}}} && ip.dst != {TORTURER} && !icmp"
     shown = ("frame.number", "ip.dst", "sip.CSeq", "_ws.expert.message")
-    fields = ["-T", "fields", *(word for name in shown for word in ("-e", name))]
+    columns = ["-T", "fields", *(word for name in shown for word in ("-e", name))]
     wrong = ["-Y", f"{sent} && (_ws.malformed || sdp.invalid)"]
     done = subprocess.run(
-        ["tshark", "-r", str(recording.path), *fields, *wrong],
+        ["tshark", "-r", str(recording.path), *columns, *wrong],
         capture_output=True,
         text=True,
         check=True,
@@ -114,10 +114,19 @@ def test_what_the_border_sent_is_well_formed_in_the_eyes_of_another_parser(
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_the_search_fails_when_one_rule_is_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rule", "where"),
+    [
+        ("uri_hosts", b"diversion"),
+        ("uri_params", b"history-info"),
+        ("display_names", b"diversion"),
+        ("other_text", b"subject"),
+    ],
+)
+def test_the_search_fails_when_one_rule_is_off(tmp_path: Path, rule: str, where: bytes) -> None:
     with (
         Capture(tmp_path / "leak.pcap") as capture,
-        Border(tmp_path / "border", LEAKY, environment={"SBC_TEST_UNHIDE": RULE_OFF}),
+        Border(tmp_path / "border", LEAKY, environment={"SBC_TEST_UNHIDE": rule}),
         Phone(("127.0.3.10", 5060), INSIDE, ("127.0.3.1", 5060)) as caller,
         Phone(("127.0.4.10", 5060), OUTSIDE, ("127.0.4.1", 5060)) as called,
     ):
@@ -125,12 +134,24 @@ def test_the_search_fails_when_one_rule_is_off(tmp_path: Path) -> None:
         hits = find_hits(capture.packets(), sides("127.0.3", "127.0.4"))
 
     assert hits, "the search found nothing though a rule was off"
-    lines = {hit.where.partition(b":")[0].lower() for hit in hits}
-    assert b"diversion" in lines, _told(hits)
+    assert where in {hit.where.partition(b":")[0].lower() for hit in hits}, _told(hits)
+
+
+def test_every_rule_is_switched_off_once() -> None:
+    (cases,) = (mark for mark in test_the_search_fails_when_one_rule_is_off.pytestmark if mark.args)
+    assert {rule for rule, _ in cases.args[1]} == {one.name for one in fields(Hide)}
 
 
 def _call_with_markers(caller: Phone, called: Phone) -> None:
-    a_leg = caller.invite(headers=f"Diversion: <sip:desk@{caller.mark}.example>\r\n")
+    """A call whose headers that cross bear the caller's marker where each rule has to find it."""
+    mark = f"{caller.mark}.example"
+    headers = (
+        f'Diversion: "desk at {mark}" <sip:desk@{mark}>;reason=unconditional\r\n'
+        f"History-Info: <sip:desk@{mark};maddr={mark}>;index=1\r\n"
+        f"Subject: call {mark} back\r\n"
+        f"Alert-Info: <http://{mark}/ring.wav>;from={mark}\r\n"
+    )
+    a_leg = caller.invite(headers=headers)
     b_leg = called.answering()
     b_leg.answer(sdp(called.address[0], 42_000, called.mark))
     a_leg.establish()
