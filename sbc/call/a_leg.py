@@ -20,6 +20,7 @@ from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["ALeg"]
 
+_RECORD_ROUTE: Final = frozenset((b"record-route",))
 _MAX_TAGS: Final = 32
 """Early dialogs of one call; further forks share the last one's (they are no phones)."""
 
@@ -53,7 +54,7 @@ class ALeg(Leg):
         self.tags: list[bytes] = []
         """Our To-tags, one for each early dialog that the caller has seen."""
         via = invite.via
-        self.nat = via.host != hop.host.encode()
+        self.nat = self.nat or via.host != hop.host.encode()
 
     def pending(self) -> Request:
         """The INVITE, while it has no final answer.
@@ -95,14 +96,14 @@ class ALeg(Leg):
 
     def ring(self, status: int, fork: Fork, head: bytes, body: bytes, now: float) -> None:
         """A provisional response in the early dialog of one fork."""
-        head = self.end.contact(self.token) + ALLOW + head
+        head = self._routes() + self.end.contact(self.token) + ALLOW + head
         self._answer(status, fork.tag_a, head, body, now)
 
     def answer(self, status: int, fork: Fork, head: bytes, body: bytes, now: float) -> None:
         """The 2xx of one fork: this is the dialog from now on."""
         if self.invite is None or self.reply is None or self.txn is None:
             return
-        head = self.end.contact(self.token) + ALLOW + head
+        head = self._routes() + self.end.contact(self.token) + ALLOW + head
         if body:
             head += CONTENT_TYPE_SDP
         data = self.reply.build(status, to_tag=fork.tag_a, head=head, body=body)
@@ -148,6 +149,10 @@ class ALeg(Leg):
         if self.txn is not None:
             self.txn.user = None
         self.invite = self.reply = self.txn = None
+
+    def _routes(self) -> bytes:
+        """The caller's Record-Route, which makes its own route set too (RFC 3261 §12.1.1)."""
+        return b"" if self.invite is None else self.invite.lines(_RECORD_ROUTE)
 
     def _answer(self, status: int, tag: bytes, head: bytes, body: bytes, now: float) -> None:
         if self.reply is None or self.txn is None:

@@ -31,7 +31,7 @@ from sbc.sip.grammar import MAX_PARAMS, quote, split_list
 from sbc.sip.message import Message
 from sbc.sip.uri import SipUri, TelUri, parse_uri, unescape
 
-__all__ = ["ANONYMOUS", "NOBODYS_HOST", "Hide", "crossing", "party"]
+__all__ = ["ANONYMOUS", "NOBODYS_HOST", "Hide", "crossing", "party", "user_part"]
 
 NOBODYS_HOST: Final = b"anonymous.invalid"  # RFC 3323 §4.1.1.3
 ANONYMOUS: Final = b'"Anonymous" <sip:anonymous@anonymous.invalid>'
@@ -164,7 +164,7 @@ def _party(value: bytes, host: bytes, hide: Hide) -> bytes:
     if uri.host.lower() == NOBODYS_HOST:
         host = NOBODYS_HOST
     phone = b";user=phone" if uri.params.get(b"user", b"").lower() == b"phone" else b""
-    user = _user(uri.user)
+    user = user_part(uri.user)
     return b"%b<sip:%b%b%b>" % (prefix, user + b"@" if user else b"", host, phone)
 
 
@@ -253,7 +253,7 @@ def _uri(match: re.Match[bytes], hide: Hide, host: bytes) -> bytes:
         return b""
     if match["host"].lower() == NOBODYS_HOST:
         host = NOBODYS_HOST
-    user = _user((match["user"] or b"").partition(b":")[0])
+    user = user_part((match["user"] or b"").partition(b":")[0])
     headers = match["headers"] or b""
     if hide.uri_params:
         headers = b"&".join([one for one in headers.split(b"&") if _header_stays(one)])
@@ -288,7 +288,7 @@ def _param_stays(param: bytes) -> bool:
     return name not in _HOST_PARAMS and not holds_host(text)
 
 
-def _user(user: bytes) -> bytes:
+def user_part(user: bytes) -> bytes:
     """A user part with what belongs to the user, telephone parameters included."""
     name, *params = user.split(b";")
     text = unescape(name)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol
 
-from policies.settings import TrunkSettings
+from policies.settings import Nat, TrunkSettings
 from sbc.call.core import Core
 from sbc.call.local import ALLOW, LocalEnd
 from sbc.dialog.dialog import Dialog
@@ -34,6 +34,7 @@ __all__ = ["CONTENT_TYPE_SDP", "SDP", "Fork", "Leg", "Owner", "session_id"]
 
 SDP: Final = b"application/sdp"
 CONTENT_TYPE_SDP: Final = b"Content-Type: application/sdp\r\n"
+_BROADCAST: Final = ipaddress.IPv4Address(0xFFFFFFFF)
 
 
 class Owner(Protocol):
@@ -97,6 +98,7 @@ class Leg:
         "hop",
         "nat",
         "negotiation",
+        "over",
         "owner",
         "token",
         "trunk",
@@ -112,7 +114,10 @@ class Leg:
         self.end = end
         self.hop = hop
         self.token = token
-        self.nat = False
+        self.nat = trunk.nat is Nat.ALWAYS
+        """Whether the peer is only to be found where its signalling comes from."""
+        self.over = False
+        """Whether a BYE has been said, by whomever."""
         self.branches = 0
         self.dialog: Dialog | None = None
         self.negotiation: Negotiation | None = None
@@ -141,9 +146,12 @@ class Leg:
             self._respond(txn, reply, error.status, b"", now)
             return
         if request.method == BYE:
+            self.over = True
             self._respond(txn, reply, 200, b"", now)
             if self.owner is not None:
                 self.owner.leg_hung_up(self, request, now)
+        elif self.over:  # RFC 3261 §15.1.1: a BYE of ours has ended the dialog
+            self._respond(txn, reply, 481, b"", now)
         elif request.method == INVITE:
             self._reinvited(request, reply, txn, now)
         elif request.method == OPTIONS:
@@ -168,6 +176,7 @@ class Leg:
     def bye(self, now: float, reason: bytes = b"") -> None:
         """End the dialog; `reason` is a ready Reason line or nothing."""
         if self.dialog is not None:
+            self.over = True
             self.core.layer.request(self._in_dialog(BYE, reason), self.hop, None, now)
 
     def unlink(self) -> None:
@@ -260,7 +269,9 @@ class Leg:
             return
         host, port, wants_tcp = place
         transport = TCP if wants_tcp else self.hop.transport
-        end = self.core.ends.towards(self.trunk.realm, transport, host)
+        end: LocalEnd | None = self.end  # as long as it can: its address is what the peer knows
+        if self.end.transport != transport or (b":" in self.end.host) != (":" in host):
+            end = self.core.ends.towards(self.trunk.realm, transport, host)
         if end is None:
             return
         connection = self.hop.connection if transport == self.hop.transport else 0
@@ -283,7 +294,9 @@ def _place(target: bytes) -> tuple[str, int, bool] | None:
     try:
         uri = parse_uri(target if target[:4].lower() == b"sip:" else b"sip:" + target)
         assert isinstance(uri, SipUri)  # noqa: S101 (by its scheme)
-        host = str(ipaddress.ip_address(uri.host.decode("ascii", "replace")))
+        address = ipaddress.ip_address(uri.host.decode("ascii", "replace"))
     except (ValueError, ParseError):
         return None
-    return host, uri.port or 5060, uri.transport == TCP
+    if address.is_multicast or address.is_unspecified or address == _BROADCAST:
+        return None  # no peer is there, but others are
+    return str(address), uri.port or 5060, uri.transport == TCP

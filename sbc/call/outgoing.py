@@ -8,7 +8,7 @@ from typing import Final
 from policies.facts import Target
 from policies.settings import TrunkTransport
 from sbc.call.b_leg import BLeg
-from sbc.call.headers import Hide, crossing, party
+from sbc.call.headers import Hide, crossing, party, user_part
 from sbc.call.leg import CONTENT_TYPE_SDP
 from sbc.call.local import ALLOW, LocalEnd, LocalEnds
 from sbc.sip.message import Message, Request
@@ -117,8 +117,8 @@ def _request_uri(target: Uri, host: bytes, port: int) -> bytes:
     match target:
         case TelUri():
             return b"sip:%b@%b:%d;user=phone" % (target.number, host, port)
-        case SipUri() if target.user:
+        case SipUri() if user := user_part(target.user):
             phone = b";user=phone" if target.params.get(b"user") == b"phone" else b""
-            return b"sip:%b@%b:%d%b" % (target.user, host, port, phone)
+            return b"sip:%b@%b:%d%b" % (user, host, port, phone)
         case _:
             return b"sip:%b:%d" % (host, port)

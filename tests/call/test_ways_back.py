@@ -1,0 +1,92 @@
+"""Where requests inside a call go, by which socket, and what they must not show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from policies.settings import Nat
+from sbc.transaction.hop import UDP, Hop
+from sbc.transport.settings import ListenerSettings
+from tests.call.lab import CARRIER, INSIDE, PBX, SDP_A, SDP_B, Lab, settings, statuses
+
+
+def test_a_call_stays_on_the_listener_that_it_came_by() -> None:
+    """A peer lets in only the address that it was told of; the first of the realm is another."""
+    config = settings()
+    second = ListenerSettings(
+        realm="inside",
+        transport="udp",
+        host=INSIDE,
+        port=5070,
+        advertise_host=INSIDE,
+        advertise_port=5070,
+    )
+    listeners = (*config.transport.listeners, second)
+    lab = Lab(replace(config, transport=replace(config.transport, listeners=listeners)))
+    lab.border.receive(lab.invite(), Hop("inside", 4, UDP, *PBX), lab.now)
+    lab.answer(lab.take(CARRIER[0])[0], 200, body=SDP_B)
+    success = lab.take(PBX[0])[-1]
+    lab.border.receive(lab.in_dialog(b"ACK", success, 1), Hop("inside", 4, UDP, *PBX), lab.now)
+    lab.take()
+    lab.border.hangup(next(iter(lab.border.calls)), lab.now)
+    hop = next(hop for hop, _ in lab.sent if hop.host == PBX[0])
+    assert hop.listener == 4
+    assert lab.take_one(PBX[0]).via.port == 5070
+
+
+@pytest.mark.parametrize("host", [b"0.0.0.0", b"224.0.0.5", b"255.255.255.255", b"a.name"])
+def test_a_target_that_is_no_one_peers_address_is_not_followed(host: bytes) -> None:
+    lab = Lab()
+    lab.answer(lab.called(), 200, body=SDP_B, contact=b"<sip:bob@%b:5060>" % host)
+    assert lab.take_one(CARRIER[0]).method == b"ACK"
+
+
+def test_a_peer_that_is_always_behind_nat_is_found_where_it_was_called() -> None:
+    lab = Lab(settings({"carrier": {"nat": Nat.ALWAYS}}))
+    lab.answer(lab.called(), 200, body=SDP_B, contact=b"<sip:bob@192.168.7.7:5062>")
+    ack = lab.take_one(CARRIER[0])
+    assert (ack.method, ack.uri) == (b"ACK", b"sip:bob@192.168.7.7:5062")
+
+
+def test_the_callers_record_route_comes_back_to_it() -> None:
+    """RFC 3261 §12.1.1: the caller takes its route set from our answer."""
+    lab = Lab()
+    routes = [b"<sip:10.0.0.2;lr;x=1>", b"<sip:10.0.0.9;lr>"]
+    extra = b"".join(b"Record-Route: %b\r\n" % one for one in routes)
+    invite = lab.called(extra=extra)
+    assert invite.every(b"record-route") == []
+    lab.answer(invite, 180)
+    assert lab.take_one(PBX[0]).every(b"record-route") == routes
+    lab.answer(invite, 200, body=SDP_B)
+    assert lab.take_one(PBX[0]).every(b"record-route") == routes
+
+
+def test_a_re_invite_that_crosses_our_bye_finds_no_dialog() -> None:
+    lab = Lab()
+    success, invite = lab.connected()
+    lab.give(lab.in_dialog(b"BYE", success, 2))
+    lab.take()
+    lab.give(lab.in_dialog(b"INVITE", invite, 1, body=SDP_B, source=CARRIER), CARRIER)
+    lab.give(lab.in_dialog(b"BYE", invite, 2, source=CARRIER), CARRIER)
+    assert statuses(lab.take(CARRIER[0])) == [481, 200]
+    lab.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (b"+4930;tgrp=in;trunk-context=pbx.inside.example", b"+4930"),
+        (b"+4930;phone-context=inside.example", b"+4930"),
+        (b"+4930;npdi;rn=+4931", b"+4930;npdi;rn=+4931"),
+        (b"bob%40pbx.inside.example", b"anonymous"),
+    ],
+)
+def test_the_number_goes_on_without_the_names_of_the_callers_network(
+    user: bytes, expected: bytes
+) -> None:
+    lab = Lab()
+    lab.give(lab.invite(body=SDP_A).replace(b"INVITE sip:4930123456@", b"INVITE sip:%b@" % user))
+    invite = lab.take_one(CARRIER[0])
+    assert invite.uri == b"sip:%b@10.1.0.2:5060" % expected
