@@ -151,6 +151,14 @@ def test_every_configuration_of_the_readme_is_good(tmp_path) -> None:
         assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name
+)
+def test_every_example_is_good(path) -> None:
+    result = CliRunner().invoke(app, ["check", str(path)])
+    assert result.exit_code == 0, result.output
+
+
 BASE = """\
 realms:
   inside:
