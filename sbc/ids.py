@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from binascii import hexlify
 from collections.abc import Callable
 from typing import Final, NewType
 
@@ -44,12 +45,12 @@ class Mint:
         if not 0 <= shard <= 255:
             raise ValueError(f"expected a shard of 0 to 255, got {shard}")
         self._mac = hashlib.blake2s(key=key, digest_size=_CHECK_BYTES)
-        self._prefix = f"s{shard:02x}"
+        self._prefix = b"s%02x" % shard
         self._random = random
 
     def token(self) -> Token:
         """A fresh token: 31 characters of `[a-z0-9]`, valid in every SIP identifier."""
-        body = (self._prefix + self._random(_RANDOM_BYTES).hex()).encode()
+        body = self._prefix + hexlify(self._random(_RANDOM_BYTES))
         return Token(body + self._check(body))
 
     def shard_of(self, identifier: bytes) -> int | None:
@@ -63,4 +64,4 @@ class Mint:
     def _check(self, body: bytes) -> bytes:
         mac = self._mac.copy()
         mac.update(body)
-        return mac.hexdigest().encode()
+        return hexlify(mac.digest())

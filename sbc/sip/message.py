@@ -101,6 +101,8 @@ class Message:
         Raises:
             ParseError: a quoted string or <> that is never closed.
         """
+        if name not in self._fields:
+            return []
         section = name.decode("latin-1")
         return [
             member
