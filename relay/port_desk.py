@@ -79,6 +79,11 @@ class PortDesk:
         """The supervisor has no further block for this realm."""
         self._exhausted.add(realm)
 
+    @property
+    def stocked(self) -> bool:
+        """Each realm has ports, or is known to get none."""
+        return all(self.ports.total(one) or one in self._exhausted for one in self._realms)
+
     def lease(self, realm: str, count: int, session: str, now: float) -> list[Key]:
         """RTP ports for plans to come. Raises ControlError."""
         if realm not in self._realms:

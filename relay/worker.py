@@ -133,9 +133,15 @@ class Worker:
         )
 
     def _take_blocks(self) -> None:
-        """The ports that the slot has already: before them no lease could be answered."""
+        """The ports that the slot has already, then some of each realm that has none.
+
+        Before them no lease could be answered: this worker is not running yet.
+        """
         deadline = time.monotonic() + _START_DEADLINE_S
         while self._blocks < self._start.blocks and time.monotonic() < deadline:
+            self.loop.run_once()
+        self.desk.look_after(time.monotonic())
+        while not self.desk.stocked and time.monotonic() < deadline:
             self.loop.run_once()
 
     def _between(self, now: float) -> float:
