@@ -36,7 +36,7 @@ from sbc.settings import Settings
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import BadRequest, parse
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import ACK, INVITE
+from sbc.sip.status import ACK, CANCEL, INVITE
 from sbc.sip.stream import FramingError
 from sbc.transaction.hop import Hop
 from sbc.transaction.layer import (
@@ -104,6 +104,8 @@ class Border:
         """Set by whoever sees the queues: new calls get 503 before anything is done for them."""
         self.draining = False
         """Set before a stop: no new calls."""
+        self.most_transactions = 500_000
+        """Half a gigabyte of them, twice what 2,500 calls/s leave behind for their 32 s."""
         self._transmit = transmit
         self._doomed: deque[tuple[Call, Callable[[float], None]]] = deque()
 
@@ -169,7 +171,10 @@ class Border:
             self._stranger(request, hop)
             return
         first = request.method == INVITE and not request.to_tag
-        if first and self.overloaded and not core.layer.knows(request, hop):
+        if (
+            (first and self.overloaded)
+            or (len(core.layer) >= self.most_transactions and self._is_new(request))
+        ) and not core.layer.knows(request, hop):
             core.counters["overload_refused"] += 1
             self._stateless(request, 503, hop)
             return
@@ -188,6 +193,11 @@ class Border:
             self._crashed(request, now)
             reply = ReplyBase(request, txn.hop.address)  # nobody else will answer it
             core.layer.respond(txn, 500, reply.build(500, to_tag=core.mint.token() + b".0"), now)
+
+    def _is_new(self, request: Request) -> bool:
+        """Whether nothing of ours waits for this."""
+        method = request.method
+        return method != ACK and method != CANCEL and request.to_tag not in self.core.dialogs
 
     def _dispatch(
         self, request: Request, received: New | Cancel, txn: ServerTransaction, now: float

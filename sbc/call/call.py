@@ -100,7 +100,8 @@ class Call:
         self.clock: Entry | None = None
         self.refusal = 480
         """The status that the caller gets if no other target does better."""
-        self.record = Record(self.id, facts, invite.call_id, trunk.name, core.wall(now))
+        wall_s = core.wall(now)
+        self.record = Record(self.id, facts, invite.call_id, trunk.name, wall_s, wall_s - now)
 
     @property
     def slot(self) -> int | None:
@@ -222,7 +223,8 @@ class Call:
         if self.record.written or not self.record.ended:
             return
         self._disarm()
-        self.core.records.append(self.record.cdr(self.exchange.codecs, stats, self.core.wall(now)))
+        cdr = self.record.cdr(self.exchange.codecs, stats, self.record.wall(now))
+        self.core.records.append(cdr)
         self.record.written = True
         self.exchange.forget()
         self._forget_when_done()
@@ -253,7 +255,7 @@ class Call:
                 body = self.exchange.answer(a, self._called(), fork, response)
             except ProtocolError as error:
                 self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
-        self.record.rang(self.core.wall(now))
+        self.record.rang(self.record.wall(now))
         a.ring(response.status, fork, self._crossing(response, a), body, now)
 
     def _answer(self, message: object, now: float) -> None:
@@ -263,7 +265,7 @@ class Call:
         b.negotiation = fork.negotiation_b
         body = fork.negotiation_a.local
         a.answer(response.status, fork, self._crossing(response, a), body, now)
-        self.record.answered(response.status, self.core.wall(now))
+        self.record.answered(response.status, self.record.wall(now))
         self.exchange.settled()
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
 
@@ -413,7 +415,7 @@ class Call:
         """The call is over, even where a leg still waits: media go, the record is due."""
         self.state = state
         if not self.record.ended:
-            self.record.end(self.core.wall(now))
+            self.record.end(self.record.wall(now))
             self._disarm()
             if self.core.verbose:  # the summary is work, too
                 self.core.say(20, "call.ended", self.id, **self.record.summary())

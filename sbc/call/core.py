@@ -86,7 +86,7 @@ class Core:
     media_addresses: Mapping[str, str]
     """Realm → its first advertised media address."""
     wall_offset_s: float
-    """Wall clock minus monotonic clock."""
+    """Wall clock minus monotonic clock; kept true, for the wall clock may be set."""
     dialogs: dict[bytes, Party] = field(default_factory=dict)
     """Our own tag → the leg that it names, early dialogs included."""
     plans: dict[str, Anchored] = field(default_factory=dict)

@@ -19,6 +19,8 @@ class Record:
         call_id: of the caller's INVITE.
         trunk: whose call it is, None for a stranger's.
         started_s: when it came.
+        offset_s: wall clock minus monotonic clock then; durations do not follow a clock that is
+            set while the call is up.
     """
 
     __slots__ = (
@@ -26,6 +28,7 @@ class Record:
         "_call_ids",
         "_ended_s",
         "_facts",
+        "_offset_s",
         "_rang_s",
         "_started_s",
         "_target",
@@ -43,12 +46,19 @@ class Record:
     )
 
     def __init__(
-        self, call: str, facts: CallFacts, call_id: bytes, trunk: str | None, started_s: float
+        self,
+        call: str,
+        facts: CallFacts,
+        call_id: bytes,
+        trunk: str | None,
+        started_s: float,
+        offset_s: float,
     ) -> None:
         self.call = call
         self._facts = facts
         self._call_ids: tuple[bytes, bytes | None] = (call_id, None)
         self._started_s = started_s
+        self._offset_s = offset_s
         self._rang_s: float | None = None
         self._answered_s: float | None = None
         self._ended_s: float | None = None
@@ -81,6 +91,10 @@ class Record:
     def ended(self) -> bool:
         """Whether the call is over."""
         return self._ended_s is not None
+
+    def wall(self, now: float) -> float:
+        """Seconds since the epoch at monotonic second `now`, as the clock was when it came."""
+        return now + self._offset_s
 
     def tried(self, trunk: str, hop: Hop, call_id: bytes) -> None:
         """One more target was tried."""

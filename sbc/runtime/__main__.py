@@ -110,7 +110,7 @@ async def _wait_for_signal(server: Server, child: lifeline.Child, scope: trio.Ca
             stopping = False
             async for number in signals:
                 if number == signal.SIGHUP:
-                    server.cdr.reopen()
+                    _reopen_records(server)
                 elif stopping:
                     break
                 else:
@@ -118,6 +118,14 @@ async def _wait_for_signal(server: Server, child: lifeline.Child, scope: trio.Ca
                     nursery.start_soon(_drain, server, scope)
             nursery.cancel_scope.cancel()
     scope.cancel()
+
+
+def _reopen_records(server: Server) -> None:
+    """After a rotation; where that cannot be, records go on into the file that is open."""
+    try:
+        server.cdr.reopen()
+    except SbcError as error:
+        _log.error("%s", error)
 
 
 async def _drain(server: Server, scope: trio.CancelScope) -> None:

@@ -37,7 +37,8 @@ __all__ = ["RelayClient"]
 
 _log = logging.getLogger(__name__)
 
-_READ_BYTES: Final = 262_144
+_READ_BYTES: Final = 65_536
+"""Some 300 answers, each of which may end a call: 10 ms of work at most."""
 _BUFFER_MOST_BYTES: Final = 16 * 1024 * 1024
 """More than this unread by a worker: it hangs."""
 _HELLO_TIMEOUT_S: Final = 5.0

@@ -42,6 +42,8 @@ _DRAIN: Final = 64
 _TICK_S: Final = 0.02
 _BUSY_TICK_S: Final = 0.001
 """While calls are ended by slices: all else gets its turn in between."""
+_LAST_WORDS_S: Final = 2.0
+"""How long a stop waits for answers to its BYEs, which are repeated after 0.5 and 1.5 s."""
 _COLLECT_S: Final = 5.0
 _QUIET: Final = 50
 """Calls and transactions."""
@@ -148,6 +150,9 @@ class Server:
         with trio.move_on_after(deadline_s):
             while self.border.calls or self._waiting():  # noqa: ASYNC110 (once, at the end)
                 await trio.sleep(_TICK_S)
+            with trio.move_on_after(_LAST_WORDS_S):  # a BYE that was lost is sent again
+                while self.border.core.layer.unanswered:  # noqa: ASYNC110
+                    await trio.sleep(_TICK_S)
 
     def flush(self) -> None:
         """Everything that a batch of events produced, in one write each."""
@@ -218,6 +223,7 @@ class Server:
             self.border.tick(now)
             if now >= next_check:
                 next_check = now + CHECK_S
+                self.border.core.wall_offset_s = time.time() - now
                 queues = [(index, *one.pressure()) for index, one in self._udp.items()]
                 self.border.overloaded = self._overload.judge(queues, now)
                 for index, listener in self._udp.items():

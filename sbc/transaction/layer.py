@@ -139,6 +139,11 @@ class TransactionLayer:
         """Live transactions."""
         return len(self._clients) + len(self._servers)
 
+    @property
+    def unanswered(self) -> int:
+        """Requests of ours without a final response; looks at each, so ask seldom."""
+        return sum(txn.request is not None for txn in self._clients.values())
+
     # Our requests
 
     def request(

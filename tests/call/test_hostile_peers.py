@@ -150,3 +150,42 @@ class TestOurOwnFaults:
         monkeypatch.setattr("sbc.call.border.facts_of", self.fail)
         lab.give(lab.invite(call="one"))
         assert len(lab.border.calls) == 2
+
+
+def test_more_transactions_than_memory_allows_are_refused_without_a_trace() -> None:
+    """A trunk has no rate limit of its own; what its calls need is served all the same."""
+    lab = Lab()
+    success, _ = lab.connected()
+    lab.border.most_transactions = before = len(lab.border.core.layer)
+    lab.give(lab.invite(call="other"))
+    lab.give(lab.invite(call="other").replace(b"INVITE", b"OPTIONS"))
+    lab.give(lab.in_dialog(b"BYE", success, 2).replace(b"tag=s00", b"tag=x00"))
+    assert statuses(lab.take(PBX[0])) == [503, 503, 503]
+    assert len(lab.border.core.layer) == before
+    lab.give(lab.in_dialog(b"BYE", success, 2))
+    assert statuses(lab.take(PBX[0])) == [200]
+    assert lab.take_one(CARRIER[0]).method == b"BYE"
+
+
+def test_a_clock_that_is_set_moves_no_duration() -> None:
+    lab = Lab()
+    success, _ = lab.connected()
+    lab.wait(10.0)
+    lab.border.core.wall_offset_s += 3600.0  # NTP, or an operator
+    lab.give(lab.in_dialog(b"BYE", success, 2))
+    lab.answer_removals()
+    assert lab.record.duration_s == pytest.approx(10.0, abs=0.1)
+    lab.take()
+    lab.answer(lab.called(call="next"), 486)
+    assert lab.record.started_s == pytest.approx(1e9 + 3600.0 + lab.now, abs=1.0)
+
+
+def test_what_a_stop_has_said_is_known_to_be_unanswered() -> None:
+    lab = Lab()
+    lab.connected()
+    assert lab.border.core.layer.unanswered == 0
+    lab.border.end_all(lab.now)
+    assert lab.border.core.layer.unanswered == 2
+    for bye in lab.take(CARRIER[0]):
+        lab.answer(bye, 200)
+    assert lab.border.core.layer.unanswered == 1
