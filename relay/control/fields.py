@@ -6,6 +6,7 @@ PURE. A missing field takes its default, one without a default is an error.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import length_hint
 from sys import intern
 from typing import Final
 
@@ -28,32 +29,29 @@ class BadField(Exception):
 class Fields:
     """A cursor over one body. Every method raises BadField and nothing else."""
 
-    __slots__ = ("_next", "_values")
+    __slots__ = ("_count", "_values")
 
     def __init__(self, values: Sequence[object]) -> None:
-        self._values = values
-        self._next = 0
+        self._count = len(values)
+        self._values = iter(values)
 
     def any(self, default: object = _REQUIRED) -> object:
         """The next field, whatever it is."""
-        index = self._next
-        self._next = index + 1
-        if index < len(self._values):
-            return self._values[index]
-        if default is _REQUIRED:
-            raise BadField(f"expected a field {index}, got {len(self._values)} fields")
-        return default
+        value = next(self._values, default)
+        if value is _REQUIRED:
+            raise self._bad("", value)
+        return value
 
     def number(self, low: int, high: int, default: object = _REQUIRED) -> int:
         """A whole number, low..high."""
-        value = self.any(default)
+        value = next(self._values, default)
         if type(value) is not int or not low <= value <= high:
             raise self._bad(f"a whole number {low}..{high}", value)
         return value
 
     def number_or_none(self, high: int) -> int | None:
         """0..high, or None."""
-        value = self.any(None)
+        value = next(self._values, None)
         if value is None:
             return None
         if type(value) is not int or not 0 <= value <= high:
@@ -62,14 +60,14 @@ class Fields:
 
     def real(self, low: float, high: float, default: object = _REQUIRED) -> float:
         """A number, low..high; NaN is none."""
-        value = self.any(default)
+        value = next(self._values, default)
         if type(value) not in (int, float) or not low <= value <= high:  # type: ignore[operator]
             raise self._bad(f"a number {low}..{high}", value)
         return float(value)  # type: ignore[arg-type]
 
     def real_or_none(self) -> float | None:
         """Any number but NaN, or None."""
-        value = self.any(None)
+        value = next(self._values, None)
         if value is None:
             return None
         if not isinstance(value, int | float) or value != value:
@@ -78,7 +76,7 @@ class Fields:
 
     def text(self, default: object = _REQUIRED) -> str:
         """A string of at most 1024 characters."""
-        value = self.any(default)
+        value = next(self._values, default)
         if not isinstance(value, str) or len(value) > _MAX_TEXT:
             raise self._bad("a string", value)
         return value
@@ -89,7 +87,7 @@ class Fields:
 
     def text_or_none(self, default: object = _REQUIRED) -> str | None:
         """A string or None."""
-        value = self.any(default)
+        value = next(self._values, default)
         if value is None:
             return None
         if not isinstance(value, str) or len(value) > _MAX_TEXT:
@@ -98,7 +96,7 @@ class Fields:
 
     def flag(self, default: object = _REQUIRED) -> bool:
         """True or False."""
-        value = self.any(default)
+        value = next(self._values, default)
         if not isinstance(value, bool):
             raise self._bad("true or false", value)
         return value
@@ -112,7 +110,7 @@ class Fields:
 
     def address(self, default: object = _REQUIRED) -> tuple[str, int] | None:
         """(host, port), or None."""
-        value = self.any(default)
+        value = next(self._values, default)
         if value is None:
             return None
         if isinstance(value, list | tuple) and len(value) == 2:
@@ -171,8 +169,11 @@ class Fields:
         return value
 
     def _bad(self, expected: str, value: object) -> BadField:
+        index = self._count - length_hint(self._values)
+        if value is _REQUIRED:  # which no check of a type lets pass
+            return BadField(f"expected a field {index}, got {self._count} fields")
         shown = repr(value) if isinstance(value, int | float | str) else type(value).__name__
-        return BadField(f"field {self._next - 1}: expected {expected}, got {shown[:60]}")
+        return BadField(f"field {index - 1}: expected {expected}, got {shown[:60]}")
 
 
 def reading(name: str, body: object) -> _Reading:
