@@ -81,6 +81,7 @@ class AcceptedInvite:
             user = self.user
             self.acked()
             return user
+        self._layer.counters["retransmitted"] += 1
         self._layer.transmit(self._hop, self.data)
         self._interval_s = min(2 * self._interval_s, self._layer.values.t2_s)
         if self._left_s > self._interval_s:

@@ -127,6 +127,7 @@ class TransactionLayer:
         self.timers: Final = TimerTable()
         self.wheel: Final = TimerWheel()
         self.counters: Final[dict[str, int]] = {
+            "retransmitted": 0,  # by us, each time
             "stray_response": 0,  # no transaction of ours: dropped (RFC 6026 §8.9)
             "stray_ack": 0,
             "absorbed": 0,  # a request that was a retransmission, or an ACK to a failure
@@ -307,7 +308,10 @@ class TransactionLayer:
         notices: list[tuple[User, Notice]],
     ) -> None:
         user = txn.user
-        heard = self._perform(txn, txn.handle(event, now), now)
+        actions = txn.handle(event, now)
+        if actions and type(actions[0]) is Send:  # timers A, E and G
+            self.counters["retransmitted"] += 1
+        heard = self._perform(txn, actions, now)
         if heard is None:
             return
         timed_out = heard is Signal.TIMED_OUT
