@@ -269,6 +269,8 @@ class Leg:
             return
         host, port, wants_tcp = place
         transport = TCP if wants_tcp else self.hop.transport
+        if host == self.hop.host and port == self.hop.port and transport == self.hop.transport:
+            return  # as nearly always: it is where the dialog began
         end: LocalEnd | None = self.end  # as long as it can: its address is what the peer knows
         if self.end.transport != transport or (b":" in self.end.host) != (":" in host):
             end = self.core.ends.towards(self.trunk.realm, transport, host)

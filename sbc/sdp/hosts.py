@@ -16,6 +16,8 @@ from typing import Final
 __all__ = ["holds_address", "holds_host"]
 
 _LOCALHOST: Final = re.compile(rb"\blocalhost\b", re.IGNORECASE)
+_ADDRESS_HINTS: Final = b".:-"
+"""One of these is in every address."""
 _HINTS: Final = b".:-@%"
 """One of these is in every address, and in every name but `localhost`."""
 
@@ -59,4 +61,6 @@ def holds_host(text: bytes, start: int = 0) -> bool:
 
 def holds_address(text: bytes) -> bool:
     """Whether `text` holds an IPv4 or IPv6 address: for texts in which dots are everyday."""
+    if len(text.translate(None, _ADDRESS_HINTS)) == len(text):
+        return False
     return any(pattern.search(text) for pattern in _ADDRESS)

@@ -118,7 +118,9 @@ class Message:
 
     def further(self, name: bytes) -> bytes:
         """The lines of that name after the first, as `raw`."""
-        return b"".join(map(line_of, self._repeated.get(name, ())))
+        if name not in self._repeated:
+            return b""
+        return b"".join(map(line_of, self._repeated[name]))
 
     def lines(self, names: frozenset[bytes]) -> bytes:
         """The lines of those names, byte for byte as received, each with its CRLF.

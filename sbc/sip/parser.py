@@ -75,11 +75,11 @@ def parse(data: bytes) -> Request | Response:
     head, end, body = data.partition(b"\r\n\r\n")
     if not end or data[0] == _CR:
         head, body = _unusual_head(data)
-    lines = head.split(b"\r\n")
+    lines = head.splitlines()
     is_response = head[:4].upper() == b"SIP/"
     try:
-        # As many CRs and as many LFs as there are CRLFs: none of them stands alone.
-        if not head.count(b"\r") == head.count(b"\n") == len(lines) - 1:
+        # splitlines() takes CR, LF and CRLF: if two bytes are missing for each cut, all were CRLF.
+        if len(head) - sum(map(len, lines)) != 2 * len(lines) - 2:
             raise ParseError("head", "expected CRLF, got a bare CR or LF")
         if len(lines) > MAX_HEADERS or len(head) > MAX_LINE_BYTES:
             _check_limits(head)
