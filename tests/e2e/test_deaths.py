@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -59,6 +60,40 @@ def test_a_killed_worker_ends_its_calls_and_the_next_call_works(
     until(lambda: own.workers(), 5, "another worker")
     assert own.workers()[0].pid != worker.pid
     _retry_call(caller, called)
+
+
+def test_a_worker_that_hangs_is_found_out_and_its_calls_end(
+    own: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg, b_leg = _call(caller, called)
+    (worker,) = own.workers()
+
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        a_leg.hung_up(6)
+        b_leg.hung_up(1)
+        until(lambda: own.cdrs(), 3, "a record")
+        assert own.cdrs()[0]["cause"] == "relay_lost"
+        assert caller.options().status == 200
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    _retry_call(caller, called)
+
+
+def test_calls_of_a_signalling_process_that_died_are_over_and_hold_nothing(
+    own: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg, b_leg = _call(caller, called)
+    (signalling,) = own.role("signalling")
+
+    own.kill(signalling)
+    until(own.ready, 10, "signalling again")
+
+    for leg in (a_leg, b_leg):
+        leg.request("BYE")
+        assert leg.expect(lambda one: one.status >= 200 and one.method == "BYE").status == 481
+    until(lambda: own.relayed_calls() == 0 and own.ports("in_use") == 0, 3, "nothing held")
+    _end(*_call(caller, called))
 
 
 def test_calls_of_other_workers_go_on_talking(
