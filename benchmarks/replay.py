@@ -1,8 +1,11 @@
 """What protocol work costs, µs for each kind of message: whole calls on a virtual clock.
 
 `python -m benchmarks.replay` feeds the sans-I/O core with the messages of thousands of calls at
-one rate, as two peers would send them, and takes the thread's CPU time around each. No socket, no
-waiting: the ratios hold on any machine.
+one rate, as two peers would send them, and takes the thread's CPU time around each. No two calls
+share a number, a user, a Call-ID or a media port, so that caches see what they would see in
+service. What goes to a relay worker is encoded and its answers are decoded, records become JSON
+and milestones log lines, as in the running border; nothing is read or written, nothing waits: the
+ratios hold on any machine.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import argparse
 import gc
 import heapq
+import io
+import json
 import random
 import re
 import tempfile
@@ -20,9 +25,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import report
-from relay.control.messages import CallStats, DirectionStats, Plan, StreamStats
+from relay.control.codec import Decoder, Request, Response, encode
+from relay.control.messages import CallStats, DirectionStats, Method, Plan, StreamStats
 from sbc.call.border import Border
 from sbc.config.load import load
+from sbc.runtime.journal import Journal
 from sbc.transaction.hop import UDP, Hop
 
 CONFIG: Final = """\
@@ -45,10 +52,12 @@ routes:
 
 KINDS: Final = ("INVITE", "100", "180", "200", "ACK", "BYE", "200 to BYE")
 """What arrives in one call, in this order."""
+OTHERS: Final = ("timers", "relay's answers", "flush")
+"""What else is done for a call."""
 RING_S, NETWORK_S, TICK_S = 0.1, 0.005, 0.02
 
 SDP: Final = (
-    b"v=0\r\no=%b 53655765 2353687637 IN IP4 %b\r\ns=call\r\nc=IN IP4 %b\r\nt=0 0\r\n"
+    b"v=0\r\no=%b %d 2353687637 IN IP4 %b\r\ns=call\r\nc=IN IP4 %b\r\nt=0 0\r\n"
     b"m=audio %d RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
     b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
 )
@@ -82,16 +91,48 @@ def _options() -> argparse.Namespace:
 
 
 class _Relay:
-    """Takes every plan; answers a removal as a worker would, a moment later."""
+    """A worker's connection: what is asked is encoded, as `sbc.runtime.relay_client` does it."""
 
     def __init__(self) -> None:
-        self.removed: list[str] = []
+        self._asked: dict[int, tuple[Method, str]] = {}
+        self._out = bytearray()
+        self._decoder = Decoder()
+        self._last = 0
 
     def apply(self, slot: int, plan: Plan) -> None:
-        pass
+        self._ask(Method.APPLY, plan.to_body(), plan.call)
 
     def remove(self, slot: int, key: str) -> None:
-        self.removed.append(key)
+        self._ask(Method.REMOVE, key, key)
+
+    def answers(self) -> bytes:
+        """What the worker sends back for all that was asked."""
+        self._out.clear()
+        frames = []
+        for identifier, (method, key) in self._asked.items():
+            result: object = 1 if method is Method.APPLY else _stats(key).to_body()
+            frames.append(encode(Response(identifier, result)))
+        return b"".join(frames)
+
+    def hear(self, data: bytes, border: Border, now: float) -> None:
+        """Take its answers."""
+        for frame in self._decoder.feed(data):
+            assert isinstance(frame, Response)
+            method, key = self._asked.pop(frame.id)
+            if method is Method.REMOVE:
+                border.relay_removed(key, CallStats.from_body(frame.result), now)
+
+    def _ask(self, method: Method, body: object, key: str) -> None:
+        self._last += 1
+        self._asked[self._last] = (method, key)
+        self._out += encode(Request(self._last, method, body))
+
+
+class _Nowhere(io.StringIO):
+    """A log that nobody keeps."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 class _Replay:
@@ -112,6 +153,8 @@ class _Replay:
         self._outside = Hop("outside", 1, UDP, "127.0.2.10", 5060)
         self._hold_s = 5.0
         self._next_port = 10_000
+        self._called_port = 10_000
+        self._journal = Journal("info", False, _Nowhere())
 
     def run(self, calls: int, rate: float, hold_s: float) -> None:
         """All calls, then until every transaction has ended."""
@@ -123,35 +166,44 @@ class _Replay:
             while self._due and self._due[0][0] <= now:
                 at, _, kind, data, hop = heapq.heappop(self._due)
                 self.bytes_in += len(data)
-                self._timed(kind, lambda d=data, h=hop, t=at: self.border.receive(d, h, t))  # type: ignore[misc]
+                self._timed(kind, lambda d=data, h=hop, t=at: self._receive(d, h, t))  # type: ignore[misc]
                 self._react(at)
             self._timed("timers", lambda t=now: self.border.tick(t))  # type: ignore[misc]
             self._react(now)
-            removed, self.relay.removed = self.relay.removed, []
-            for key in removed:
-                stats = _stats(key)
-                self._timed(
-                    "relay's figures",
-                    lambda k=key, s=stats, t=now: self.border.relay_removed(k, s, t),  # type: ignore[misc]
-                )
-            self._timed("flush", self.border.flush)
-            self._runtime()
+            heard = self.relay.answers()
+            self._timed(
+                "relay's answers",
+                lambda d=heard, t=now: self.relay.hear(d, self.border, t),  # type: ignore[misc]
+            )
+            self._timed("flush", self._flush)
+            self._lease()
             self.most_transactions = max(self.most_transactions, len(self.border.core.layer))
             now += TICK_S
 
-    def _runtime(self) -> None:
-        """What the I/O shell does after a batch, not measured here."""
-        core = self.border.core
+    def _receive(self, data: bytes, source: Hop, now: float) -> None:
+        """As the server does it: each datagram has a hop of its own."""
+        hop = Hop(source.realm, source.listener, UDP, source.host, source.port)
+        self.border.receive(data, hop, now)
+
+    def _flush(self) -> None:
+        """As the server does it, but for the writing."""
+        border, core = self.border, self.border.core
+        border.flush()
+        b"\n".join([json.dumps(record.to_plain()).encode() for record in core.records])
         self.finished += len(core.records)
         core.records.clear()
+        self._journal.write(core.milestones)
         core.milestones.clear()
-        for want in core.leases.wanted():
+
+    def _lease(self) -> None:
+        """Media ports, as a worker grants them; not measured."""
+        for want in self.border.core.leases.wanted():
             host = "127.0.1.1" if want.realm == "inside" else "127.0.2.1"
             ports = [(host, self._port()) for _ in range(want.count)]
             self.border.relay_leased(want.slot, want.realm, ports)
 
     def _port(self) -> int:
-        self._next_port = self._next_port + 2 if self._next_port < 32_000 else 10_000
+        self._next_port = _next_port(self._next_port)
         return self._next_port
 
     def _timed(self, kind: str, step: Callable[[], None]) -> None:
@@ -180,7 +232,9 @@ class _Replay:
         if data.startswith(b"INVITE "):
             self._arrive(at, "100", _reply(data, b"100 Trying", b""), self._outside)
             self._arrive(at, "180", _reply(data, b"180 Ringing", b"", tag=True), self._outside)
-            body = SDP % (b"bob", b"127.0.2.10", b"127.0.2.10", 41_000)
+            self._called_port = _next_port(self._called_port)
+            host = b"127.0.2.10"
+            body = SDP % (b"bob", self._called_port, host, host, self._called_port)
             answer = _reply(data, b"200 OK", body, tag=True)
             self._arrive(at + RING_S, "200", answer, self._outside)
         elif data.startswith(b"BYE "):
@@ -211,7 +265,7 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
     )
     border.relay_up(0)
     replay = _Replay(border, relay, sent)
-    replay._runtime()
+    replay._lease()
     overhead_ns = _overhead()
     gc.collect()
     gc.freeze()
@@ -252,13 +306,16 @@ def _overhead() -> float:
 
 
 def _invite(number: int) -> bytes:
-    body = SDP % (b"alice", b"127.0.1.10", b"127.0.1.10", 40_000)
+    caller = b"%d" % (number * 7 % 90_000 + 10_000)
+    host, port = b"127.0.1.10", number * 2 % 22_000 + 10_000
+    body = SDP % (caller, number, host, host, port)
     head = (
         f"INVITE sip:{number + 100}@127.0.1.1:5060 SIP/2.0\r\n"
         f"Via: SIP/2.0/UDP 127.0.1.10:5060;branch=z9hG4bK-{number}-invite;rport\r\n"
-        f'From: "Alice Example" <sip:alice@127.0.1.10:5060>;tag=from{number}\r\n'
+        f'From: "Alice Example" <sip:{caller.decode()}@127.0.1.10:5060>;tag=from{number}\r\n'
         f"To: <sip:{number + 100}@127.0.1.1:5060>\r\nCall-ID: {number}-replay@127.0.1.10\r\n"
-        "CSeq: 1 INVITE\r\nContact: <sip:alice@127.0.1.10:5060>\r\nMax-Forwards: 70\r\n"
+        f"CSeq: 1 INVITE\r\nContact: <sip:{caller.decode()}@127.0.1.10:5060>\r\n"
+        "Max-Forwards: 70\r\n"
         "Subject: a call\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\nSupported: replaces\r\n"
         "User-Agent: Example-Phone/1.0\r\nAccept: application/sdp\r\n"
         f"Content-Type: application/sdp\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -317,14 +374,23 @@ def _first(pattern: re.Pattern[bytes], text: bytes) -> bytes:
     return found[1]
 
 
+def _next_port(port: int) -> int:
+    """The even ports of a range, one after the other."""
+    return port + 2 if port < 32_000 else 10_000
+
+
 def _stats(key: str) -> CallStats:
-    way = DirectionStats(packets=250, octets=43_000)
+    way = DirectionStats(
+        *(250, 43_000, 0, 0.25, 20.5, 2, {}, 5.0, 0.01, 0x1234_5678),
+        latched=("127.0.1.10", 40_000),
+        payload_types=[0],
+    )
     return CallStats(key, 2, [StreamStats(0, "audio", way, way)])
 
 
 def _page(runs: list[dict[str, Any]]) -> str:
     rows: list[list[object]] = []
-    for kind in (*KINDS, "timers", "relay's figures", "flush"):
+    for kind in (*KINDS, *OTHERS):
         each = [run["us_each"].get(kind, 0.0) for run in runs]
         rows.append(
             [
