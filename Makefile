@@ -10,6 +10,7 @@ help:                 ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 run: $(VENV)/.ready   ## Run a border between two demo trunks on loopback (CONFIG=file for another)
+	@echo "a test call, from another terminal: make call"
 	$(BIN)/sbc run --config $(CONFIG)
 
 call: $(VENV)/.ready  ## Place a test call through the border that `make run` has started
