@@ -112,7 +112,6 @@ TABLE: Final[Mapping[tuple[State, Input], tuple[Effect, State]]] = {
     (_S.RINGING, _I.END): (_E.ABANDON, _S.CANCELLING),
     (_S.CANCELLING, _I.PROVISIONAL): (_E.NOTHING, _S.CANCELLING),
     (_S.CANCELLING, _I.SUCCESS): (_E.BYE_TO_B, _S.ENDED),
-    (_S.CANCELLING, _I.RETRY): (_E.NOTHING, _S.ENDED),
     (_S.CANCELLING, _I.REFUSED): (_E.NOTHING, _S.ENDED),
     (_S.ANSWERED, _I.ACK): (_E.NOTHING, _S.UP),
     (_S.ANSWERED, _I.NO_ACK): (_E.BYE_TO_BOTH, _S.ENDED),
