@@ -132,13 +132,13 @@ class Decoder:
             if end - start - _PREFIX < size:
                 break
             start += _PREFIX
-            frames.append(_frame(bytes(data[start : start + size])))
+            frames.append(_frame(data[start : start + size]))
             start += size
         del data[:start]
         return frames
 
 
-def _frame(packed: bytes) -> Frame:
+def _frame(packed: bytearray) -> Frame:
     try:
         value = unpack(packed)
     except PackingError as error:

@@ -5,12 +5,18 @@ msgpack ships no types; everything else in this tree sees plain Python values.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgpack  # type: ignore[import-untyped]
 
 __all__ = ["MAX_BYTES", "PackingError", "pack", "unpack"]
 
 MAX_BYTES = 1 << 20
 """Largest packed value in bytes, both ways."""
+
+
+_PACKER: Final = msgpack.Packer(use_bin_type=True)
+"""One for all: `msgpack.packb` makes one each time, with a buffer of a quarter megabyte."""
 
 
 class PackingError(Exception):
@@ -20,7 +26,7 @@ class PackingError(Exception):
 def pack(value: object) -> bytes:
     """`value` as msgpack. Raises PackingError for a type that msgpack does not know."""
     try:
-        packed: bytes = msgpack.packb(value, use_bin_type=True)
+        packed: bytes = _PACKER.pack(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise PackingError(f"expected a plain value, got {error}") from error
     return packed

@@ -185,13 +185,12 @@ class Exchange:
 
     def _anchors(self, leg: Leg) -> list[Anchor | None]:
         """Our address for each m-line of the offer, as `leg`'s peer sees it."""
-        if self._media is None:
-            return [None] * self._lines
-        advertised = self._core.advertised
-        return [
-            None if port is None else Anchor(advertised[port[0]], port[1])
-            for port in self._media.ports(leg.side, self._lines)
-        ]
+        anchors: list[Anchor | None] = [None] * self._lines
+        if self._media is not None:
+            advertised = self._core.advertised
+            for index, (address, port) in self._media.ports(leg.side):
+                anchors[index] = Anchor(advertised[address], port)
+        return anchors
 
     def _address(self, leg: Leg) -> str:
         """What stands in our `o=` line on this leg."""

@@ -68,13 +68,10 @@ class CallMedia:
         """Where the other side is."""
         return self._trunk_b.realm
 
-    def ports(self, side: str, lines: int) -> list[LocalPort | None]:
-        """Our port for each of `lines` m-lines on one side, None where it is not anchored."""
-        ports: list[LocalPort | None] = [None] * lines
+    def ports(self, side: str) -> list[tuple[int, LocalPort]]:
+        """The m-line's index and our port of each stream on one side."""
         leased = self.lease.a if side == "a" else self.lease.b
-        for (index, _), port in zip(self._streams, leased, strict=True):
-            ports[index] = port
-        return ports
+        return [(index, port) for (index, _), port in zip(self._streams, leased, strict=True)]
 
     def described(self, side: str, facts: Sequence[MediaFacts], nat: bool, sip_source: str) -> None:
         """One side has described itself, by offer or answer.

@@ -184,7 +184,10 @@ class Message:
     @property
     def content_type(self) -> bytes:
         """The media type in lower case without its parameters; b"" where there is none."""
-        value = (self.first(b"content-type") or b"").partition(b";")[0]
+        value = self.first(b"content-type") or b""
+        if value == b"application/sdp":  # as nearly always, and in this spelling
+            return value
+        value = value.partition(b";")[0]
         return b"/".join([part.strip() for part in value.lower().split(b"/")])
 
     @property
