@@ -7,7 +7,6 @@ connection. Whatever woke us, the pass is the same: feed everything that is ther
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import re
@@ -47,6 +46,7 @@ _LAST_WORDS_S: Final = 2.0
 _COLLECT_S: Final = 5.0
 _QUIET: Final = 50
 """Calls and transactions."""
+_RESPONSE: Final = b"SIP/2.0"
 _BRANCH: Final = re.compile(rb"branch=([^;,\s]+)", re.IGNORECASE)
 
 
@@ -92,7 +92,18 @@ class Server:
         self._tcp = TcpTransport(
             settings.transport, _Streams(self), trusted=self._is_trunk, clock=clock
         )
+        self._asked_on: set[int] = set()
+        """Connections that have carried requests of ours."""
         self._overload = Overload()
+
+    def lost(self, hop: Hop) -> None:
+        """A connection has ended, and with it the requests on it.
+
+        Finding those costs a look at each that is out: not for a stranger who comes and goes.
+        """
+        if hop.connection in self._asked_on:
+            self._asked_on.discard(hop.connection)
+            self.border.unreachable(hop, None, self.clock())
 
     # Life
 
@@ -159,7 +170,7 @@ class Server:
         border, core = self.border, self.border.core
         border.flush()
         if core.records:
-            self.cdr.append([json.dumps(record.to_plain()).encode() for record in core.records])
+            self.cdr.append([record.to_json() for record in core.records])
             core.records.clear()
             if self.cdr.failure is not None:
                 core.counters["cdr_write_failed"] += 1
@@ -262,6 +273,8 @@ class Server:
             listener.send(data, hop.address)
         else:
             hop.connection = self._tcp.send(data, hop)
+            if not data.startswith(_RESPONSE):
+                self._asked_on.add(hop.connection)
 
     def _report_unreachable(
         self, index: int, realm: str, failures: list[UnreachablePeer], now: float
@@ -302,7 +315,7 @@ class _Streams:
             self._server.border.unreachable(hop, branch[1], self._server.clock())
 
     def closed(self, hop: Hop, error: TransportError | None) -> None:
-        self._server.border.unreachable(hop, None, self._server.clock())
+        self._server.lost(hop)
 
     def flush(self) -> None:
         self._server.flush()
