@@ -14,7 +14,6 @@ import argparse
 import gc
 import heapq
 import io
-import json
 import random
 import re
 import tempfile
@@ -189,7 +188,7 @@ class _Replay:
         """As the server does it, but for the writing."""
         border, core = self.border, self.border.core
         border.flush()
-        b"\n".join([json.dumps(record.to_plain()).encode() for record in core.records])
+        b"\n".join([record.to_json() for record in core.records])
         self.finished += len(core.records)
         core.records.clear()
         self._journal.write(core.milestones)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from operator import attrgetter
@@ -107,7 +108,12 @@ class Cdr:
         plain["streams"] = [stream.to_plain() for stream in self.streams]
         return plain
 
+    def to_json(self) -> bytes:
+        """This as one JSON text, without a line end."""
+        return _ENCODE(self.to_plain()).encode()
 
+
+_ENCODE: Final = json.JSONEncoder(check_circular=False).encode  # a record holds no record
 # `dataclasses.asdict` copies to any depth, at five times the cost of writing the record out.
 _STREAM_NAMES: Final = tuple([one.name for one in fields(StreamRecord)])
 _STREAM_VALUES: Final = attrgetter(*_STREAM_NAMES)

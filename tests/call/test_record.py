@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 from sbc.call.cdr import Cause, Cdr, StreamRecord
@@ -15,3 +16,4 @@ def test_the_plain_form_is_the_whole_record() -> None:
         *(["PCMU"], True, [heard, heard]),
     )
     assert record.to_plain() == asdict(record)
+    assert json.loads(record.to_json()) == asdict(record)
