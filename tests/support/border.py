@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from relay.control.client import Client
 from relay.control.messages import WorkerStats
 from sbc.cli.admin_client import AdminClient, BorderAway
 
-__all__ = ["Border", "Shape", "cpu_seconds", "descendants", "pss_kb", "until"]
+__all__ = ["Border", "Shape", "cpu_seconds", "pss_kb", "until"]
 
 SBC = Path(sys.executable).parent / "sbc"
 _MARK = "SBC_TESTED_IN"
@@ -123,8 +124,9 @@ class Border:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
+        left = self.stop()
         if kind is None:
+            assert not left, f"it did not end by itself: {left}\n{self.log_text()}"
             faults = self.faults()
             assert not faults, "the border met faults of its own:\n" + "\n".join(faults)
 
@@ -188,22 +190,23 @@ class Border:
         except BorderAway:
             return False
 
-    def stop(self, wait_s: float = 15) -> None:
-        """SIGTERM, as an operator would; what is left after `wait_s` is killed and is an error."""
+    def stop(self, wait_s: float = 15) -> list[str]:
+        """SIGTERM, as an operator would. What had to be killed instead, told by its role."""
         process = self._process
         if process is None:
-            return
-        family = [process.pid, *descendants(process.pid)]
+            return []
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with suppress(TimeoutError):
+            until(lambda: not self.processes(), 1.0, "every process of it gone")
         self._process = None
-        for pid in family + self.processes():
+        left = {pid: _role(pid) or "process" for pid in self.processes()}
+        for pid in left:
             _kill(pid)
+        process.wait()
+        return list(left.values())
 
     def kill(self, pid: int) -> None:
         """kill -9."""
@@ -297,15 +300,6 @@ def until(
             raise TimeoutError(f"not within {timeout_s} s: {what}")
         time.sleep(pause_s)
     return time.monotonic() - started
-
-
-def descendants(pid: int) -> list[int]:
-    """Children, their children, and so on."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return []
-    return [one for child in children for one in (int(child), *descendants(int(child)))]
 
 
 def cpu_seconds(pid: int) -> float:
