@@ -17,8 +17,9 @@ _INTRODUCTION: Final = """\
 # Configuration
 
 One YAML file (YAML 1.2). The commands read the one that `--config` names, else `$SBC_CONFIG`, else
-`sbc.yaml` in the current folder, else `/etc/sbc/sbc.yaml`. `sbc check` reads it without starting
-anything and prints every error at once:
+`sbc.yaml` in the current folder, else `/etc/sbc/sbc.yaml`, else
+`examples/demo.yaml` (of a clone). `sbc check` reads it without starting anything and prints every
+error at once:
 
 ```text
 sbc.yaml:16:68: trunks.carrier.limits.calls: expected a whole number above 0, got "many"

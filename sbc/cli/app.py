@@ -23,7 +23,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "config": ("sbc.cli.edit", "Read and change any key of the configuration."),
     "trunk": ("sbc.cli.trunk", "Add, change, remove and list trunks."),
     "route": ("sbc.cli.route", "Add, move, remove and list routes."),
-    "relay": ("sbc.cli.relay", "Run a media relay pool by itself."),
+    "relay": ("sbc.cli.relay", "Show the relay workers; or run a media relay by itself."),
     "calls": ("sbc.cli.calls", "List the calls that are up."),
     "hangup": ("sbc.cli.hangup", "End a call."),
     "call": ("sbc.cli.call", "Place a test call through the running border."),

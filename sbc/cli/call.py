@@ -65,6 +65,8 @@ def _choose(
     policies: PolicySettings, source: str | None, target: str | None, number: str | None
 ) -> tuple[TrunkSettings, TrunkSettings, str]:
     """Who calls whom under which number; ends the command if there is no such route."""
+    if not policies.routes:
+        fail("there is no route yet: sbc route add --from TRUNK --to TRUNK (sbc trunk list)", USAGE)
     trunks = {trunk.name: trunk for trunk in policies.trunks}
     for name in (source, target):
         if name is not None and name not in trunks:

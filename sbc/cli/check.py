@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from sbc.cli.options import USAGE, config_option, json_option
+from sbc.cli.options import USAGE, json_option, missing, optional_config_option
 from sbc.config.load import Checked
 from sbc.config.load import check as check_file
 
@@ -17,9 +17,9 @@ __all__ = ["check"]
 
 @click.command()
 @click.argument("file", required=False)
-@config_option
+@optional_config_option
 @json_option
-def check(file: str | None, config: str, as_json: bool) -> None:
+def check(file: str | None, config: str | None, as_json: bool) -> None:
     """Check a configuration file without starting anything.
 
     Prints every error of FILE (default: as --config) at once, each as
@@ -30,7 +30,7 @@ def check(file: str | None, config: str, as_json: bool) -> None:
     and ends with 2; or one line that says what the file holds, and 0. Notes are about what works
     and is probably not meant, such as a trunk that no route uses; they do not fail the check.
     """
-    path = file or config
+    path = file or config or missing()
     checked = check_file(path)
     if as_json:
         click.echo(json.dumps(_as_json(path, checked), indent=2))

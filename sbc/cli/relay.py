@@ -11,7 +11,7 @@ import click
 from relay.control.messages import WorkerStats
 from relay.control.run_directory import RunDirectoryError, make_run_directory
 from sbc.cli.health.running import ask_worker
-from sbc.cli.options import config_option, fail, json_option
+from sbc.cli.options import config_option, fail, json_option, missing, optional_config_option
 from sbc.cli.output import duration, print_json, print_table
 from sbc.config.load import load
 
@@ -23,15 +23,15 @@ _PORTS_HEADER: Final = ("worker", "realm", "free", "leased", "in use", "quaranti
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-@config_option
+@optional_config_option
 @json_option
-def relay(context: click.Context, config: str, as_json: bool) -> None:
+def relay(context: click.Context, config: str | None, as_json: bool) -> None:
     """Show the relay workers (the default), or run a relay pool by itself."""
     # `sbc relay -c FILE status` means the same as `sbc relay status -c FILE`.
     context.find_root().params["config"] = config
     context.obj = as_json
     if context.invoked_subcommand is None:
-        _show(config, as_json)
+        _show(config or missing(), as_json)
 
 
 @relay.command()

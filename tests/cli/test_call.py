@@ -141,6 +141,16 @@ def test_what_cannot_be_tried_is_said_in_one_line(config, arguments, said):
     assert result.output.count("\n") == 1
 
 
+def test_a_file_without_routes_says_how_to_get_one(config):
+    path = Path(config)
+    path.write_text(path.read_text().partition("routes:")[0] + "routes: []\n")
+    result = run("--config", config)
+    assert (result.exit_code, result.output) == (
+        2,
+        "there is no route yet: sbc route add --from TRUNK --to TRUNK (sbc trunk list)\n",
+    )
+
+
 # The tones and what is made of them
 
 

@@ -474,7 +474,7 @@ def test_check_prints_all_errors_and_ends_with_2(folder):
 
 def test_the_file_is_named_before_or_after_the_command_or_by_the_environment(border, monkeypatch):
     border.rename("other.yaml")
-    assert "cannot be read" in sbc("trunk", "list", code=2)[1]
+    assert "no configuration found" in sbc("trunk", "list", code=2)[1]
     for words in (
         ["-c", "other.yaml", "trunk", "list"],
         ["--config", "none.yaml", "trunk", "list", "--config", "other.yaml"],
@@ -485,6 +485,22 @@ def test_the_file_is_named_before_or_after_the_command_or_by_the_environment(bor
     monkeypatch.setenv("SBC_CONFIG", "other.yaml")
     assert "carrier" in sbc("trunk", "list")[0]
     assert "none.yaml: cannot be read" in sbc("-c", "none.yaml", "trunk", "list", code=2)[1]
+
+
+@pytest.mark.parametrize("words", [["call"], ["check"], ["run"], ["relay"], ["relay", "status"]])
+def test_without_a_file_the_error_names_the_places_and_the_way_to_one(folder, words):
+    assert sbc(*words, code=2) == (
+        "",
+        "no configuration found, looked for sbc.yaml (sbc init writes one, -c FILE names one)\n",
+    )
+
+
+def test_a_checkout_means_its_demo_border(folder, monkeypatch):
+    monkeypatch.undo()  # the real places
+    monkeypatch.delenv("SBC_CONFIG", raising=False)
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert sbc("trunk", "list")[0].split("\n")[1].startswith("pbx ")
+    assert "examples/demo.yaml: good" in sbc("check")[0]
 
 
 @pytest.mark.parametrize("words", HELP_COMMANDS, ids=" ".join)
