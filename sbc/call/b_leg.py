@@ -48,8 +48,8 @@ class BLeg(Leg):
         self.txn: ClientTransaction | None = None
         self.forks: dict[bytes, Fork] = {}
         """Early dialogs by the target's To-tag."""
-        self.acks: dict[bytes, bytes] = {}
-        """The ACK to each 2xx by its To-tag, for the 2xx's retransmissions."""
+        self.acks: dict[bytes, tuple[Hop, bytes]] = {}
+        """The ACK to each 2xx by its To-tag, and its way, for the 2xx's retransmissions."""
 
     @property
     def tag(self) -> bytes:
@@ -116,7 +116,7 @@ class BLeg(Leg):
     def _succeeded(self, response: Response, now: float) -> None:
         known = self.acks.get(response.to_tag)
         if known is not None:
-            self.core.layer.transmit(self.hop, known)
+            self.core.layer.transmit(*known)
             return
         if self.invite is None or len(self.acks) >= _MAX_FORKS:
             return
@@ -140,7 +140,7 @@ class BLeg(Leg):
 
     def _acknowledge(self, response: Response) -> None:
         ack = self._in_dialog(ACK).data
-        self.acks[response.to_tag] = ack
+        self.acks[response.to_tag] = self.hop, ack
         self.core.layer.transmit(self.hop, ack)
 
     def _decline(self, dialog: Dialog, response: Response, now: float) -> None:

@@ -129,7 +129,10 @@ class Border:
             message = parse(data)
         except ParseError as error:
             reply_to = error.reply_to if isinstance(error, BadRequest) else None
-            self._malformed(reply_to, error.status, hop)
+            self._guarded(None, partial(self._malformed, reply_to, error.status, hop), now)
+            return
+        except Exception:
+            self._crashed(None, now)
             return
         try:
             if isinstance(message, Response):
@@ -141,7 +144,7 @@ class Border:
 
     def garbled(self, error: FramingError, hop: Hop, now: float) -> None:
         """A stream that cannot be followed any further; the connection will be closed."""
-        self._malformed(error.reply_to, error.status, hop)
+        self._guarded(None, partial(self._malformed, error.reply_to, error.status, hop), now)
 
     def unreachable(self, hop: Hop, branch: bytes | None, now: float) -> None:
         """A request to this address, the one of this branch if known, has not arrived."""

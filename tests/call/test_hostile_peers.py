@@ -141,6 +141,15 @@ class TestOurOwnFaults:
         assert lab.record.cause is Cause.OPERATOR
         lab.assert_nothing_left()
 
+    @pytest.mark.parametrize("name", ["parse", "ReplyBase"])
+    def test_while_a_message_is_read_or_refused(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lab = Lab()
+        monkeypatch.setattr(f"sbc.call.border.{name}", self.fail)
+        lab.give(lab.invite().replace(b"CSeq: 1", b"CSeq: x"))
+        assert lab.border.core.counters["crashed"] == 1
+
     def test_another_call_of_the_same_call_id_is_not_taken_for_it(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -189,3 +198,12 @@ def test_what_a_stop_has_said_is_known_to_be_unanswered() -> None:
     for bye in lab.take(CARRIER[0]):
         lab.answer(bye, 200)
     assert lab.border.core.layer.unanswered == 1
+
+
+def test_the_ack_to_a_fork_goes_the_forks_way_each_time() -> None:
+    lab = Lab()
+    _, invite = lab.connected()
+    for _ in range(2):  # the second one because the ACK was lost
+        lab.answer(invite, 200, tag="fork-2", body=SDP_B, contact=b"<sip:bob@10.1.0.9:5060>")
+        assert lab.take("10.1.0.9")[0].method == b"ACK"
+        assert lab.take(CARRIER[0]) == []
