@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
 
-from tests.e2e.phone import Message, Phone, sdp
+from tests.e2e.phone import Call, Message, Phone, sdp
 from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.tcp import answer, incoming, serving
 from tests.support.border import Border, Shape, until
 
 pytestmark = pytest.mark.e2e
@@ -313,3 +315,186 @@ def test_srtp_is_refused_with_488(border: Border, caller: Phone) -> None:
 
     assert a_leg.expect(lambda one: one.status >= 200).status == 488
     a_leg.ack(a_leg.branch)
+
+
+def test_caller_hangs_up_before_the_answer(border: Border, caller: Phone, called: Phone) -> None:
+    """A BYE in an early dialog (RFC 3261 §15) is as good as a CANCEL."""
+    records = len(border.cdrs())
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.respond(180)
+    a_leg.take(a_leg.expect(180))
+
+    a_leg.request("BYE")
+
+    b_leg.respond(200, to=b_leg.expect("CANCEL"))
+    b_leg.respond(487)
+    b_leg.expect("ACK")
+    finals = [a_leg.expect(lambda one: one.status >= 200) for _ in range(2)]
+    assert {one.method: one.status for one in finals} == {"BYE": 200, "INVITE": 487}
+    assert _last_cdr(border, records)["cause"] == "cancelled"
+
+
+def test_required_extension_is_420_and_named(border: Border, caller: Phone) -> None:
+    a_leg = caller.invite(headers="Require: 100rel\r\n")
+
+    refused = a_leg.expect(lambda one: one.status >= 200)
+
+    assert refused.status == 420
+    assert refused.first("unsupported") == "100rel"
+    a_leg.ack(a_leg.branch)
+
+
+def test_reliability_that_nobody_offered_does_not_cross(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.respond(183, headers="Require: 100rel\r\nRSeq: 1\r\n")
+
+    ringing = a_leg.expect(183)
+
+    assert not ringing.first("require")
+    assert not ringing.first("rseq")
+    b_leg.answer()
+    a_leg.establish()
+    _end(a_leg, b_leg)
+
+
+def _end(a_leg: Call, b_leg: Call) -> None:
+    a_leg.request("BYE")
+    b_leg.hung_up()
+    assert a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+
+def test_redirection_shows_nothing_of_the_other_network(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg = caller.invite()
+    called.answering().respond(302, contact="<sip:elsewhere@127.0.2.11>")
+
+    final = a_leg.expect(lambda one: one.status >= 300)
+
+    assert final.status == 480
+    assert not final.first("contact")
+    a_leg.ack(a_leg.branch)
+
+
+def test_called_party_repeats_its_offer_in_the_call(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    description = sdp("127.0.2.10", 42_000, OUTSIDE)
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.answer(description)
+    a_leg.establish()
+
+    b_leg.request("INVITE", description)
+    again = b_leg.expect(lambda one: one.status >= 200 and one.method == "INVITE")
+    b_leg.ack()
+
+    assert again.status == 200
+    assert b_leg.invite is not None
+    assert again.media() == b_leg.invite.media()
+    _end(a_leg, b_leg)
+
+
+def test_request_out_of_order_is_500_and_harms_nothing(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    """RFC 3261 §12.2.2."""
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.answer()
+    a_leg.establish()
+
+    a_leg.request("OPTIONS", cseq=50)
+    assert a_leg.expect(lambda one: one.method == "OPTIONS").status == 200
+    a_leg.request("OPTIONS", cseq=49)
+    assert a_leg.expect(lambda one: one.method == "OPTIONS").status == 500
+
+    a_leg.cseq = 50
+    _end(a_leg, b_leg)
+
+
+def test_answer_that_comes_again_is_acknowledged_again(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    """RFC 3261 §13.2.2.4, also once the call is over: else the called party repeats it for 32 s."""
+    description = sdp("127.0.2.10", 42_000, OUTSIDE)
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    b_leg.answer(description)
+    a_leg.establish()
+    b_leg.respond(200, description)
+    b_leg.expect("ACK")
+    _end(a_leg, b_leg)
+
+    b_leg.respond(200, description)
+    b_leg.expect("ACK")
+
+
+def test_second_fork_that_answers_is_acknowledged_and_ended(
+    border: Border, caller: Phone, called: Phone
+) -> None:
+    a_leg = caller.invite()
+    b_leg = called.answering()
+    for fork, port in (("outsidemark-1", 42_000), ("outsidemark-2", 42_100)):
+        b_leg.respond(200, sdp("127.0.2.10", port, OUTSIDE), tag=fork)
+        assert b_leg.expect("ACK").tag("to") == fork
+
+    assert b_leg.hung_up().tag("to") == "outsidemark-2"
+    a_leg.establish()
+    a_leg.request("BYE")
+    assert b_leg.hung_up().tag("to") == "outsidemark-1"
+    assert a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+
+def test_closed_connection_is_no_hang_up(border: Border, called: Phone) -> None:
+    """The BYE to a caller over TCP goes to its Contact by a new connection (RFC 3261 §18.1)."""
+    own = ("127.0.1.10", 5066)
+    with serving(own) as server:
+        with socket.create_connection(("127.0.1.1", 5060), 3, (own[0], 0)) as first:
+            first.sendall(_over_tcp("INVITE", own, body=sdp(own[0], 41_000, INSIDE)))
+            b_leg = called.answering()
+            b_leg.respond(200, sdp("127.0.2.10", 42_000, OUTSIDE))
+            final = next(one for one in incoming(first) if one.startswith(b"SIP/2.0 200"))
+            told = Message.parse(final, ("127.0.1.1", 5060))
+            first.sendall(_over_tcp("ACK", own, uri=told.contact_uri, to=told.first("to")))
+            b_leg.expect("ACK")
+        until(lambda: border.status()["tcp"]["connections"] == 0, 3, "the connection gone")
+        assert len(border.calls()) == 1
+
+        b_leg.request("BYE")
+        assert b_leg.expect(lambda one: one.method == "BYE").status == 200
+        server.settimeout(3)
+        second, _ = server.accept()
+        with second:
+            second.settimeout(3)
+            bye = next(incoming(second))
+            assert bye.startswith(b"BYE sip:insidemark@127.0.1.10:5066")
+            second.sendall(answer(bye, 200))
+            until(lambda: border.status()["dialogs"] == 0, 3, "no dialog left")
+
+
+def _over_tcp(
+    method: str,
+    own: tuple[str, int],
+    *,
+    uri: str = "sip:100@127.0.1.1",
+    to: str = "<sip:100@127.0.1.1>",
+    body: bytes = b"",
+) -> bytes:
+    lines = [
+        f"{method} {uri} SIP/2.0",
+        f"Via: SIP/2.0/TCP {own[0]}:{own[1]};branch=z9hG4bK{INSIDE}{method}",
+        f"From: <sip:alice@{INSIDE}.example>;tag={INSIDE}",
+        f"To: {to}",
+        f"Call-ID: {INSIDE}-over-tcp",
+        f"CSeq: 1 {method}",
+        "Max-Forwards: 70",
+        f"Contact: <sip:{INSIDE}@{own[0]}:{own[1]};transport=tcp>",
+        *(["Content-Type: application/sdp"] if body else []),
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
