@@ -135,7 +135,8 @@ class ALeg(Leg):
         if request.method != BYE:
             # Too early for anything else that we do (RFC 3261 §14.2 for a second INVITE).
             status = 500 if request.method == INVITE else 405
-            self._respond(txn, reply, status, ALLOW, now)
+            again = b"Retry-After: %d\r\n" % (session_id(self.token) % 11)  # 0 to 10, by chance
+            self._respond(txn, reply, status, ALLOW + again if status == 500 else ALLOW, now)
             return
         self._respond(txn, reply, 200, b"", now)
         if self.owner is not None:

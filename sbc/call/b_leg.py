@@ -7,15 +7,16 @@ from typing import Final
 from policies.facts import Target
 from sbc.call.core import Core
 from sbc.call.leg import Fork, Leg, Owner
-from sbc.call.local import LocalEnd
+from sbc.call.local import ALLOW, LocalEnd
 from sbc.dialog.dialog import Dialog
 from sbc.errors import ParseError
 from sbc.ids import Token
 from sbc.sdp.offer_answer import Negotiation
-from sbc.sip.message import Response
-from sbc.sip.status import ACK, BYE
+from sbc.sip.message import Request, Response
+from sbc.sip.serialise import ReplyBase
+from sbc.sip.status import ACK, BYE, INVITE, OPTIONS
 from sbc.transaction.hop import Hop
-from sbc.transaction.machine import ClientTransaction
+from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.request import ClientRequest
 
 __all__ = ["BLeg"]
@@ -78,6 +79,23 @@ class BLeg(Leg):
                 self.owner.target_responded(self, response, now)
             else:
                 self.core.counters["forks_over_limit"] += 1
+
+    def owns(self, request: Request) -> bool:
+        """As every leg; before the answer, any early dialog of the target will do."""
+        if self.dialog is not None:
+            return super().owns(request)
+        return request.call_id == self.token and request.from_tag in self.forks
+
+    def receive(
+        self, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """As every leg; in an early dialog a 481 would end the target's side of it."""
+        if self.dialog is not None:
+            super().receive(request, reply, txn, now)
+            return
+        # 491: RFC 3261 §14.2, our INVITE is open. A BYE is the caller's alone there (§15).
+        status = {OPTIONS: 200, INVITE: 491, BYE: 481}.get(request.method, 405)
+        self._respond(txn, reply, status, ALLOW, now)
 
     def on_timeout(self, now: float) -> None:
         """Timer B."""

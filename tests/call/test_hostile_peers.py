@@ -207,3 +207,25 @@ def test_the_ack_to_a_fork_goes_the_forks_way_each_time() -> None:
         lab.answer(invite, 200, tag="fork-2", body=SDP_B, contact=b"<sip:bob@10.1.0.9:5060>")
         assert lab.take("10.1.0.9")[0].method == b"ACK"
         assert lab.take(CARRIER[0]) == []
+
+
+def test_a_target_that_speaks_in_its_early_dialog_is_not_told_that_there_is_none() -> None:
+    lab = Lab()
+    invite = lab.called()
+    lab.answer(invite, 183, body=SDP_B)
+    lab.take()
+    for method in (b"OPTIONS", b"UPDATE", b"INFO", b"INVITE", b"BYE"):
+        lab.give(lab.in_dialog(method, invite, 5, source=CARRIER), CARRIER)
+    assert statuses(lab.take(CARRIER[0])) == [200, 405, 405, 491, 481]
+    lab.answer(invite, 200, body=SDP_B)
+    assert lab.take_one(PBX[0]).status == 200
+
+
+def test_a_second_invite_of_the_caller_before_the_answer_is_told_when_to_come_again() -> None:
+    """RFC 3261 §14.2."""
+    lab = Lab()
+    lab.answer(lab.called(), 180)
+    lab.give(lab.in_dialog(b"INVITE", lab.take_one(PBX[0]), 2, body=SDP_A))
+    refused = lab.take_one(PBX[0])
+    assert refused.status == 500
+    assert 0 <= int(refused.first(b"retry-after")) <= 10
