@@ -290,6 +290,8 @@ def _param_stays(param: bytes) -> bool:
 
 def user_part(user: bytes) -> bytes:
     """A user part with what belongs to the user, telephone parameters included."""
+    if user.removeprefix(b"+").isalnum():  # a number, as nearly always: nothing to look for
+        return user
     name, *params = user.split(b";")
     text = unescape(name)
     if holds_address(text) or b"@" in text or b":" in text:

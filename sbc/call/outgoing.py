@@ -81,7 +81,7 @@ def build_invite(
         names: the headers that may cross.
     """
     peer = leg.target.peer
-    host = (f"[{peer.host}]" if ":" in peer.host else peer.host).encode()
+    host = _in_uri(peer.host)
     uri = _request_uri(invite.target, host, peer.port)
     branch = leg.next_branch(mark)
     hops = invite.max_forwards
@@ -106,6 +106,11 @@ def build_invite(
         head + CONTENT_TYPE_SDP if body else head,
         body,
     )
+
+
+@lru_cache(maxsize=1024)  # of the peers that are configured
+def _in_uri(host: str) -> bytes:
+    return (f"[{host}]" if ":" in host else host).encode()
 
 
 def _value(message: Message, name: bytes) -> bytes:
