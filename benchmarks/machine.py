@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-import sysconfig
 import time
 from importlib import metadata
 from pathlib import Path
@@ -22,17 +21,12 @@ def facts() -> dict[str, Any]:
         "processor": _processor(),
         "cores": os.cpu_count(),
         "kernel": platform.release(),
-        "python": sys.version.split()[0] + ("" if _optimised() else " without PGO"),
+        "python": sys.version.split()[0],
         "trio": metadata.version("trio"),
         "msgpack": metadata.version("msgpack"),
         "commit": _commit(),
         "load_average": os.getloadavg(),
     }
-
-
-def _optimised() -> bool:
-    """Whether Python was compiled with its own profile, which makes it a sixth faster."""
-    return "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
 
 
 def family(pid: int) -> list[int]:
