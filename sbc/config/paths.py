@@ -13,6 +13,8 @@ from sbc.config.source import Odd, Path, Source, parse
 __all__ = ["default_at", "find", "is_key", "parse_path", "parse_value", "set_at", "unset_at"]
 
 _PART: Final = re.compile(r"([^.\[\]]+)((?:\[[0-9]+\])*)\Z")
+_IPV6: Final = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%\w+)?\](:[0-9]+)?\Z")
+"""`[2001:db8::1]:5060`: to YAML a list and what should not follow it, to everybody a peer."""
 _LISTS: Final = frozenset({"routes", "listen", "media", "peers", "sources", "pass", "to", "exempt"})
 
 
@@ -44,6 +46,8 @@ def parse_value(text: str, path: Path, source: Source) -> object:
     A number where the key takes a text is that text: `number 0123` needs no quotes of its own.
     Raises ConfigError if it is not YAML.
     """
+    if _IPV6.match(text):
+        return text[1:-1] if "sources" in path and text.endswith("]") else text
     if _takes_text(path):
         return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
     parsed = parse(text, source.path) if text.strip() else None

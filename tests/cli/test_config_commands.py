@@ -487,6 +487,19 @@ def test_the_file_is_named_before_or_after_the_command_or_by_the_environment(bor
     assert "none.yaml: cannot be read" in sbc("-c", "none.yaml", "trunk", "list", code=2)[1]
 
 
+def test_ipv6_peers_need_no_quotes_of_yaml(folder, monkeypatch):
+    sbc("init", "--inside", "[::1]:5060", "--outside", "[2001:db8::9]", "-c", "six.yaml")
+    monkeypatch.setenv("SBC_CONFIG", "six.yaml")
+    for name, realm in (("pbx", "inside"), ("carrier", "outside")):
+        sbc("trunk", "add", name, "--realm", realm, "--peer", "::5")
+    sbc("trunk", "set", "carrier", "--peer", "[::1]:5080", "--peer", "[::2]", "--source", "[::3]")
+    sbc("config", "set", "trunks.pbx.peers", "[2001:db8::1]:7060")
+    pbx, carrier = load("six.yaml").policies.trunks
+    assert [(one.host, one.port) for one in carrier.peers] == [("::1", 5080), ("::2", 5060)]
+    assert [str(one) for one in carrier.sources] == ["::3/128"]
+    assert [(one.host, one.port) for one in pbx.peers] == [("2001:db8::1", 7060)]
+
+
 @pytest.mark.parametrize("words", [["call"], ["check"], ["run"], ["relay"], ["relay", "status"]])
 def test_without_a_file_the_error_names_the_places_and_the_way_to_one(folder, words):
     assert sbc(*words, code=2) == (

@@ -52,6 +52,10 @@ def test_what_is_no_path(text):
         ("trunks.pbx.peers", "10.0.0.20:5060", "10.0.0.20:5060"),
         ("trunks.pbx.peers", "[10.0.0.20, 10.0.0.21:5080]", ["10.0.0.20", "10.0.0.21:5080"]),
         ("trunks.pbx.peers[1]", "2001:db8::1", "2001:db8::1"),
+        ("trunks.pbx.peers", "[::1]", "[::1]"),
+        ("trunks.pbx.peers", "[2001:db8::1]:5080", "[2001:db8::1]:5080"),
+        ("trunks.pbx.peers", "['[::1]:5080', ::2]", ["[::1]:5080", "::2"]),
+        ("trunks.pbx.sources", "[::1]", "::1"),
         ("realms.inside.listen", "udp:10.0.0.5:5060", "udp:10.0.0.5:5060"),
         ("trunks.pbx.limits", "{ calls: 2 }", {"calls": 2}),
         (
