@@ -47,8 +47,9 @@ _SECTIONS: Final = (
         "Folders",
         "Where the border keeps its things. One border runs in each `run_dir`; the folder belongs"
         " to the user that runs it (mode 0700). Without the keys they are `/run/sbc` and"
-        " `/var/lib/sbc` for root; for another user `$XDG_RUNTIME_DIR/sbc` (else `run` beside the"
-        " file) and `$XDG_STATE_HOME/sbc` (else `~/.local/state/sbc`).",
+        " `/var/lib/sbc` for root; for another user `$XDG_RUNTIME_DIR/sbc` (else"
+        " `/run/user/UID/sbc` where that user has such a folder, else `run` beside the file)"
+        " and `$XDG_STATE_HOME/sbc` (else `~/.local/state/sbc`).",
     ),
     (
         "realms",
@@ -62,8 +63,9 @@ _SECTIONS: Final = (
         "Trunks",
         "A trunk is a peer network that calls us and that we call. It is known by the address that"
         " a request comes from, within its realm. `transport` says how *we* call it; it may call us"
-        " on every listener of its realm. A header of `pass`, and what `trusted` lets through,"
-        " crosses only between two trunks that both say so.",
+        " on every listener of its realm. A header of `pass` crosses in each call that"
+        " has this trunk on either side; what `trusted` lets through only between two trunks that"
+        " both are.",
     ),
     (
         "routes",

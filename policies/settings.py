@@ -90,7 +90,7 @@ class TrunkSettings:
     no_answer_s: float = 180.0
     """INVITE to final answer; then CANCEL and 480."""
     pass_headers: tuple[str, ...] = ()
-    """Further headers that may cross to and from this trunk (`pass: [X-Account]`)."""
+    """Further headers that cross in its calls, whatever the other trunk says (`[X-Account]`)."""
     trusted: bool = False
     """Whether P-Asserted-Identity and Privacy are believed from it and shown to it (RFC 3325)."""
     nat: Nat = Nat.AUTO

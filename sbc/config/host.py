@@ -14,14 +14,28 @@ def this_host() -> Host:
     return Host(
         processors=len(os.sched_getaffinity(0)),
         root=os.geteuid() == 0,
-        environment={
-            name: os.environ[name]
-            for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
-            if os.environ.get(name)
-        },
+        environment=_environment(),
         ephemeral=_ephemeral(),
         reserved=_reserved(),
     )
+
+
+def _environment(users: str = "/run/user") -> dict[str, str]:
+    """What says where folders go.
+
+    A login makes /run/user/UID; su, cron and ssh with a command may not say so in the environment,
+    and the commands of one user must all find the same border.
+    """
+    found = {
+        name: os.environ[name]
+        for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
+        if os.environ.get(name)
+    }
+    user = os.geteuid()
+    folder = f"{users}/{user}"
+    if "XDG_RUNTIME_DIR" not in found and os.path.isdir(folder) and os.stat(folder).st_uid == user:
+        found["XDG_RUNTIME_DIR"] = folder
+    return found
 
 
 def _ephemeral() -> tuple[int, int] | None:

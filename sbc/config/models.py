@@ -188,7 +188,7 @@ class Trunk(_Section):
     no_answer: Seconds = 180.0
     """How long it may ring before the call is given up (CANCEL, 480)."""
     passed: Annotated[list[HeaderName], OneOrMany, Field(alias="pass")] = []
-    """Further headers that may cross to and from it: `pass: [X-Account]`."""
+    """Further headers that cross in its calls, whatever the other trunk says: `[X-Account]`."""
     trusted: Switch = False
     """Whether P-Asserted-Identity and Privacy are believed from it and shown to it."""
     nat: Annotated[Nat, choice(Nat, "auto, always or never")] = Nat.AUTO

@@ -11,7 +11,7 @@ import pytest
 
 from policies.settings import Latch, LimitSettings, Nat, Peer, Stranger, TrunkTransport
 from relay.settings import MediaSettings
-from sbc.config.host import this_host
+from sbc.config.host import _environment, this_host
 from sbc.config.load import check_text
 from sbc.config.load import load as load_file
 from sbc.config.problems import ConfigError
@@ -155,6 +155,19 @@ def test_where_sockets_and_state_go_by_default(root, environment, run_dir, state
     assert settings is not None
     assert (settings.run_dir, settings.state_dir) == (run_dir, state_dir)
     assert settings.cdr.path == f"{state_dir}/cdr.jsonl"
+
+
+def test_a_users_runtime_folder_is_found_without_its_variable(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert "XDG_RUNTIME_DIR" not in _environment(str(tmp_path))
+    ours = tmp_path / str(os.geteuid())
+    ours.mkdir()
+    assert _environment(str(tmp_path))["XDG_RUNTIME_DIR"] == str(ours)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    (tmp_path / "54321").symlink_to(ours)  # another user's
+    assert "XDG_RUNTIME_DIR" not in _environment(str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/elsewhere")
+    assert _environment(str(tmp_path))["XDG_RUNTIME_DIR"] == "/elsewhere"
 
 
 def test_relative_paths_start_at_the_files_folder():
