@@ -322,6 +322,10 @@ class Border:
         """Ports that a worker grants; none: it has none left."""
         self.core.leases.granted(slot, realm, ports)
 
+    def relay_draining(self, slot: int) -> None:
+        """A worker goes on with its calls and takes no new ones."""
+        self.core.leases.draining(slot)
+
     def relay_replenished(self, slot: int, realm: str) -> None:
         """A worker that had no ports left has some again."""
         self.core.leases.replenished(slot, realm)

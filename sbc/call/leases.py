@@ -55,6 +55,8 @@ class _Stock:
     """Pairs asked for next; doubles whenever a refill did not come in time."""
     asked: bool = False
     exhausted: bool = False
+    closed: bool = False
+    """The worker is draining."""
 
 
 class Leases:
@@ -94,7 +96,7 @@ class Leases:
     def granted(self, slot: int, realm: str, ports: Iterable[LocalPort]) -> None:
         """A worker's answer; no ports at all says that the realm has none left there."""
         stock = self._stocks.get(slot, {}).get(realm)
-        if stock is None:
+        if stock is None or stock.closed:
             return
         before = len(stock.ports)
         stock.ports.extend(ports)
@@ -108,9 +110,15 @@ class Leases:
     def replenished(self, slot: int, realm: str) -> None:
         """A worker that had none left has ports again: get some before a call needs them."""
         stock = self._stocks.get(slot, {}).get(realm)
-        if stock is not None and stock.exhausted:
+        if stock is not None and stock.exhausted and not stock.closed:
             stock.exhausted = False
             self._refill(slot, realm, stock)
+
+    def draining(self, slot: int) -> None:
+        """A worker takes no new calls: its stock is worth nothing, and is not filled again."""
+        for stock in self._stocks.get(slot, {}).values():
+            stock.ports.clear()
+            stock.asked = stock.exhausted = stock.closed = True
 
     def take(self, realm_a: str, realm_b: str, streams: int) -> Lease:
         """Ports for a call of `streams` streams, from the worker with the fewest calls.
@@ -157,8 +165,9 @@ class Leases:
         self._calls[lease.slot] -= 1
         if unused:
             stocks = self._stocks[lease.slot]
-            stocks[lease.realm_a].ports.extend(lease.a)
-            stocks[lease.realm_b].ports.extend(lease.b)
+            if not stocks[lease.realm_a].closed:
+                stocks[lease.realm_a].ports.extend(lease.a)
+                stocks[lease.realm_b].ports.extend(lease.b)
 
     def wanted(self) -> list[LeaseRequest]:
         """What to ask the workers for now; each request is returned once."""

@@ -298,3 +298,5 @@ def _notified(slot: int, notification: Notification, border: Border, now: float)
         ports = PortsEvent.from_body(notification.body)
         if not ports.exhausted:
             border.relay_replenished(slot, ports.realm)
+    elif notification.event == Event.DRAINING:
+        border.relay_draining(slot)

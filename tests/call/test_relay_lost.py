@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from policies.settings import LimitSettings
 from relay.control.messages import CallStats
 from sbc.call.cdr import Cause
@@ -85,3 +87,22 @@ def test_a_stop_without_time_left_records_every_call_once() -> None:
     lab.border.flush()
     assert len({one.call_id_a for one in lab.border.core.records}) == 41
     assert len(lab.border.core.records) == 41
+
+
+def test_a_worker_that_drains_gets_no_new_call() -> None:
+    """What it would refuse with the answer is better refused, or placed elsewhere, before."""
+    lab = Lab(workers=2)
+    first = lab.called(call="rings")
+    lab.border.relay_draining(0)
+    for number in range(5):
+        lab.connected(call=f"call-{number}")
+        lab.lease()
+    assert {slot for slot, _ in lab.plans} == {1}
+    lab.answer(first, 486)  # its ports came of the one that drains
+    lab.border.relay_replenished(0, "inside")
+    lab.lease()
+    assert lab.border.core.leases._stocks[0]["inside"].ports == deque()
+    lab.border.relay_draining(1)
+    lab.take()
+    lab.give(lab.invite(call="last"))
+    assert 503 in statuses(lab.take(PBX[0]))

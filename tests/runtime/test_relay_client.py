@@ -94,7 +94,8 @@ class Rig:
             wall_offset_s=0.0,
         )
         self.heard: list[tuple[object, ...]] = []
-        for name in ("relay_removed", "relay_refused", "relay_silent", "relay_replenished"):
+        for name in ("removed", "refused", "silent", "replenished", "draining"):
+            name = f"relay_{name}"
             setattr(self.border, name, lambda *args, name=name: self.heard.append((name, *args)))
 
     def flush(self) -> None:
@@ -161,6 +162,12 @@ async def test_a_media_timeout_reaches_the_border(rig: Rig) -> None:
     await rig.worker.say(encode(Notification(Event.MEDIA_TIMEOUT, body)))
     await rig.until(lambda: rig.heard)
     assert rig.heard[0][:3] == ("relay_silent", "call-1", "b")
+
+
+async def test_a_worker_that_drains_is_heard(rig: Rig) -> None:
+    await rig.worker.say(encode(Notification(Event.DRAINING, None)))
+    await rig.until(lambda: rig.heard)
+    assert rig.heard == [("relay_draining", 0)]
 
 
 async def test_only_word_of_ports_that_are_there_again_reaches_the_border(rig: Rig) -> None:
