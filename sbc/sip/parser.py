@@ -45,6 +45,8 @@ _VERSION: Final = re.compile(rb"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
 _CR: Final = 0x0D
 _MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 _STATUSES: Final = {b"%d" % status: status for status in range(100, 700)}
+_NUMBERS: Final = {b"%d" % number: number for number in range(1_000)}
+"""What CSeq and Content-Length nearly always hold: looking it up costs less than reading it."""
 _ANSWER_NEEDS: Final = (b"via", b"from", b"to", b"call-id", b"cseq")
 
 
@@ -203,7 +205,10 @@ def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> N
         raise ParseError(error.args[0].decode(), "missing") from None
     length = fields.get(b"content-length")
     if length is not None:
-        declared = decimal(length[2].strip(), MAX_MESSAGE_BYTES)
+        digits = length[2].strip()
+        declared = _NUMBERS.get(digits)
+        if declared is None:
+            declared = decimal(digits, MAX_MESSAGE_BYTES)
         if declared is None or declared > len(body):
             raise ParseError("Content-Length", f"got {length[2][:32]!r} for {len(body)} bytes")
         if declared < len(body):
@@ -211,7 +216,10 @@ def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> N
     if not call_id or call_id.translate(None, VISIBLE):
         raise ParseError("Call-ID", f"got {call_id[:32]!r}")
     message.call_id = call_id
-    number = decimal(words[0], _MAX_CSEQ) if len(words) == 2 else None
+    digits = words[0] if len(words) == 2 else b""
+    number = _NUMBERS.get(digits)
+    if number is None:
+        number = decimal(digits, _MAX_CSEQ)
     if number is None:
         raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {words[:2]!r}")
     message.cseq = number
