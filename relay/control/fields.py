@@ -15,6 +15,9 @@ from relay.control.refusals import ControlError, ErrorCode
 __all__ = ["BadField", "Fields", "pair", "reading"]
 
 _REQUIRED: Final = object()
+# Tuples of types, as `list | tuple` would be made anew on each use.
+_LISTS: Final = (list, tuple)
+_NUMBERS: Final = (int, float)
 _MAX_TEXT: Final = 1024
 _MAX_MAP: Final = 4096
 
@@ -70,7 +73,7 @@ class Fields:
         value = next(self._values, None)
         if value is None:
             return None
-        if not isinstance(value, int | float) or value != value:
+        if not isinstance(value, _NUMBERS) or value != value:
             raise self._bad("a number or nil", value)
         return float(value)
 
@@ -104,7 +107,7 @@ class Fields:
     def items(self, most: int) -> Sequence[object]:
         """A list of at most so many."""
         value = self.any(())
-        if not isinstance(value, list | tuple) or len(value) > most:
+        if not isinstance(value, _LISTS) or len(value) > most:
             raise self._bad(f"a list of at most {most}", value)
         return value
 
@@ -113,7 +116,7 @@ class Fields:
         value = next(self._values, default)
         if value is None:
             return None
-        if isinstance(value, list | tuple) and len(value) == 2:
+        if isinstance(value, _LISTS) and len(value) == 2:
             host, port = value
             if isinstance(host, str) and type(port) is int and 0 <= port <= 65535:
                 return intern(host), port
@@ -155,7 +158,7 @@ class Fields:
         return [self._whole(one) for one in value]
 
     def _counters(self, value: object) -> dict[str, int]:
-        if value is None:
+        if value is None or value == {}:
             return {}
         if not isinstance(value, dict) or len(value) > _MAX_MAP:
             raise self._bad("a map of counters", value)
@@ -200,7 +203,7 @@ class _Reading:
         self._body = body
 
     def __enter__(self) -> Fields:
-        if not isinstance(self._body, list | tuple):
+        if not isinstance(self._body, _LISTS):
             raise ControlError(
                 ErrorCode.BAD_REQUEST,
                 f"{self._name}: expected a list, got {type(self._body).__name__}",
