@@ -45,6 +45,7 @@ def _pool(options: argparse.Namespace) -> int:
     except (ValueError, KeyError, TypeError) as error:
         logging.error("%s: expected relay settings as JSON: %s", options.settings, error)
         return EXIT_SETTINGS
+    start_logging(settings.log_level, settings.log_json)
     return Pool(settings, options.lifeline_fd, options.ready_fd).run()
 
 

@@ -97,6 +97,8 @@ class MediaPorts:
     def more(self, slot: Slot, realm: str, address: str) -> ParkedBlock | None:
         """Bind another block for this slot, or None if there is none: said once in the log.
 
+        That a range is bound to its end says nothing about calls: its ports may all be free.
+
         Args:
             slot: keeps the block.
             realm: whose media.
@@ -112,8 +114,8 @@ class MediaPorts:
                 return None
             if block is not None:
                 return block
-        text = f"ports.exhausted realm={realm} address={address or 'any'}"
-        self._say_once(logging.WARNING, text)
+        text = f"ports.all_bound realm={realm} address={address or 'any'} (the range has no more)"
+        self._say_once(logging.INFO, text)
         return None
 
     def _say_once(self, level: int, text: str) -> None:

@@ -31,7 +31,7 @@ from relay.control.run_directory import (
     RunDirectoryError,
     make_run_directory,
 )
-from relay.control.watch import Signals, Watch
+from relay.control.watch import Signals, Watch, notify_service_manager
 from relay.handoff import EXIT_SETTINGS
 from relay.media_ports import MediaPorts
 from relay.port_blocks import AddressError, ShortOfDescriptors, shortage
@@ -103,9 +103,12 @@ class Pool:
         except LockHeld as error:
             _log.error("relay pool in %s: %s", self._settings.run_dir, error)
             return 1
-        except (RunDirectoryError, AddressError, ShortOfDescriptors) as error:
+        except RunDirectoryError as error:
             _log.error("%s", error)
             return EXIT_SETTINGS
+        except (AddressError, ShortOfDescriptors) as error:  # the machine's state: it may change
+            _log.error("%s", error)
+            return 1
         finally:
             self._close()
         return self._exit_code
@@ -116,7 +119,7 @@ class Pool:
         make_run_directory(self._settings.run_dir)
         self._lock = Lock(self._path(RELAY_LOCK))
         self._ports.check()
-        self._signals = Signals((signal.SIGTERM, signal.SIGINT))
+        self._signals = Signals((signal.SIGTERM, signal.SIGINT), ignored=(signal.SIGHUP,))
         self._watch.add(self._signals.fileno(), self._signalled)
         grace_s = self._settings.grace_s
         path = self._path(RELAY_SOCKET)
@@ -204,6 +207,7 @@ class Pool:
                 os.write(self._ready_fd, b"ready\n")
             os.close(self._ready_fd)
             self._ready_fd = -1
+        notify_service_manager("READY=1")  # a launcher's pool has not been told where to
 
     # Workers
 
@@ -349,6 +353,7 @@ class Pool:
         if self._state is _State.DRAINING:
             return
         self._state = _State.DRAINING
+        notify_service_manager("STOPPING=1")
         self._kill_at = time.monotonic() + deadline_s + 0.5
         if self._child is not None:
             self._child.final = True

@@ -45,6 +45,9 @@ class RelaySettings:
     """How long a media port rests after a call before another call may have it."""
     learn_window_s: float = 1.0
     """How long after its first packet a stream may still change its mind about its peer."""
+    log_level: str = "info"
+    """What supervisor and workers write to standard error: debug, info, warning or error."""
+    log_json: bool = False
 
     def to_json(self) -> str:
         """This, as one JSON object."""

@@ -34,6 +34,7 @@ from relay.control.messages import (
     call_from_body,
 )
 from relay.control.server import Connection, Server
+from relay.control.watch import start_logging
 from relay.flow_table import FlowTable
 from relay.forward.python import PythonForwarder
 from relay.handoff import EXIT_SETTINGS, Block, Drain, Exhausted, Start, WorkerPort
@@ -50,6 +51,7 @@ _SWEEP_EVERY_S: Final = 0.05
 _SWEEPS_A_SECOND: Final = 20
 _LINE_EVERY_S: Final = 0.5
 _START_DEADLINE_S: Final = 10.0
+_WARN_EVERY_S: Final = 10.0
 
 
 class Worker:
@@ -70,6 +72,7 @@ class Worker:
         self._drain_until: float | None = None
         self._next_sweep = 0.0
         self._next_line = 0.0
+        self._next_warning: dict[str, float] = {}
         self._blocks = 0
         self.loop = Loop(self._between)
         self.forwarder = PythonForwarder(self.loop)
@@ -238,8 +241,23 @@ class Worker:
 
     def _lease(self, connection: Connection, body: object, now: float) -> object:
         wish = Lease.from_body(body)
-        leased = self.service.lease(wish.realm, wish.count, _owner(connection), now)
+        try:
+            leased = self.service.lease(wish.realm, wish.count, _owner(connection), now)
+        except ControlError as error:
+            if error.code == ErrorCode.PORTS_EXHAUSTED:
+                self._refused(wish.realm, now)
+            raise
         return addresses_body(leased)
+
+    def _refused(self, realm: str, now: float) -> None:
+        """Say that calls fail for want of ports; not where signalling merely holds them all."""
+        if now < self._next_warning.get(realm, 0.0):
+            return
+        counts = self.desk.ports.counts(now).get(realm, {})
+        if not counts.get("leased"):
+            self._next_warning[realm] = now + _WARN_EVERY_S
+            figures = " ".join(f"{name}={count}" for name, count in counts.items())
+            _log.warning("ports.exhausted slot=%d realm=%s %s", self._start.slot, realm, figures)
 
     def _give_back(self, connection: Connection, body: object, now: float) -> object:
         self.desk.give_back(addresses_from_body(body), _owner(connection))
@@ -303,6 +321,7 @@ def main(handoff_fd: int, lifeline_fd: int) -> int:
     start = port.wait_for_start()
     if start is None:
         return 0
+    start_logging(start.settings.log_level, start.settings.log_json)
     if start.settings.fast_path not in ("auto", "python"):
         port.failed(f"expected a fast path of this machine, got {start.settings.fast_path}")
         return EXIT_SETTINGS

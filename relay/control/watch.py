@@ -1,11 +1,13 @@
-"""A small process: its loop of descriptors with callbacks, its signals, its log lines.
+"""A small process: its loop of descriptors, its signals, its log lines, its service manager.
 
 Standard library only, for the launcher and the supervisor.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import select
 import signal
 import socket
@@ -13,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-__all__ = ["Signals", "Watch", "start_logging"]
+__all__ = ["Signals", "Watch", "notify_service_manager", "start_logging"]
 
 
 class Watch:
@@ -58,16 +60,18 @@ class Signals:
 
     Args:
         numbers: the signals that are caught until `close`.
+        ignored: those that do nothing until then, here and in children that are started.
     """
 
     __slots__ = ("_former", "_ours", "_theirs")
 
-    def __init__(self, numbers: Iterable[int]) -> None:
+    def __init__(self, numbers: Iterable[int], ignored: Iterable[int] = ()) -> None:
         self._ours, self._theirs = socket.socketpair()
         self._ours.setblocking(False)
         self._theirs.setblocking(False)
         signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
         self._former = {number: signal.signal(number, _noted) for number in numbers}
+        self._former |= {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
 
     def fileno(self) -> int:
         """Readable when a signal has come."""
@@ -88,16 +92,45 @@ class Signals:
         self._theirs.close()
 
 
-def start_logging() -> None:
-    """Log lines on standard error, in the shape in which signalling writes its own."""
-    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
-        logging.addLevelName(level, logging.getLevelName(level).lower())
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
+def notify_service_manager(text: str) -> None:
+    """sd_notify(3): a datagram to where systemd said, if it did."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one, suppress(OSError):
+        one.sendto(text.encode(), address)
+
+
+def start_logging(level: str = "info", as_json: bool = False) -> None:
+    """Log lines on standard error, in the shape in which signalling writes its own.
+
+    Args:
+        level: debug, info, warning or error.
+        as_json: one JSON object a line.
+    """
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(number, logging.getLevelName(number).lower())
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter(
+        "%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", datefmt="%H:%M:%S"
     )
+    handler.setFormatter(_JsonFormatter() if as_json else plain)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {
+            "time": round(record.created, 3),
+            "level": record.levelname,
+            "event": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
 
 
 def _noted(_number: int, _frame: object) -> None:

@@ -155,4 +155,6 @@ def _relay(border: Border, run_dir: str, host: Host) -> RelaySettings:
         grace_s=border.relay.grace,
         quarantine_s=border.relay.quarantine,
         learn_window_s=border.relay.learn_window,
+        log_level=border.log.level,
+        log_json=border.log.as_json,
     )

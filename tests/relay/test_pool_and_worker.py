@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from relay.control.client import Client
-from relay.control.messages import ControlError, Welcome
+from relay.control.messages import ControlError, End, Plan, Stream, Welcome
 from relay.settings import MediaSettings, RelaySettings
 from tests.relay.rig import OURS
 from tests.relay.test_worker import Call
@@ -95,6 +97,51 @@ def test_after_a_worker_died_the_next_call_works_and_its_ports_rest(run_dir):
     client.close()
     before.close()
     after.close()
+
+
+def test_only_a_refused_call_is_a_warning(tmp_path):
+    """Ports that signalling holds are not gone; ports that calls hold are."""
+    media = (
+        MediaSettings(
+            realm="inside",
+            address="127.0.6.9",
+            advertise="127.0.6.9",
+            port_min=11000,
+            port_max=11003,
+        ),
+    )
+    settings = RelaySettings(run_dir=str(tmp_path), workers=1, media=media, log_json=True)
+    file = tmp_path / "relay.json"
+    file.write_text(settings.to_json())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10.0)
+        pool = subprocess.Popen(
+            [sys.executable, "-P", "-m", "relay", "pool", "--settings", str(file)],
+            stderr=subprocess.PIPE,
+            env=os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        try:
+            assert manager.recv(64) == b"READY=1"
+            client, _ = connect(tmp_path)
+            pool.send_signal(signal.SIGHUP)
+            leased = client.lease("inside", 8)
+            with pytest.raises(ControlError):
+                client.lease("inside", 8)
+            ends = [End("inside", host, port) for host, port in leased]
+            client.apply(Plan("call", 1, [Stream(0, "audio", *ends)]))
+            for _ in range(2):
+                with pytest.raises(ControlError):
+                    client.lease("inside", 8)
+            client.close()
+        finally:
+            pool.terminate()
+            _, printed = pool.communicate(timeout=20)
+        assert manager.recv(64) == b"STOPPING=1"
+    lines = [json.loads(line) for line in printed.splitlines()]
+    warnings = [line["event"] for line in lines if line["level"] == "warning"]
+    counts = "free=0 leased=0 in_use=2 quarantined=0"
+    assert warnings == [f"ports.exhausted slot=0 realm=inside {counts}"]
 
 
 def test_calls_go_on_while_blocks_are_handed_out(run_dir):
