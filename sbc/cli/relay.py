@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Final
 
@@ -10,6 +9,7 @@ import click
 
 from relay.control.messages import WorkerStats
 from relay.control.run_directory import RunDirectoryError, make_run_directory
+from sbc.cli.become import as_file, become
 from sbc.cli.health.running import ask_worker
 from sbc.cli.options import config_option, fail, json_option, missing, optional_config_option
 from sbc.cli.output import duration, print_json, print_table
@@ -52,18 +52,11 @@ def run(config: str) -> None:
     the same file finds the pool and uses it.
     """
     settings = load(config).relay
-    path = os.path.join(settings.run_dir, "relay.json")
     try:
         make_run_directory(settings.run_dir)
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            file.write(settings.to_json())
-        os.replace(f"{path}.new", path)
     except RunDirectoryError as error:
         fail(str(error))
-    except OSError as error:
-        fail(f"{path}: {error.strerror}")
-    arguments = [sys.executable, "-P", "-m", "relay", "pool", "--settings", path]
-    os.execv(sys.executable, arguments)  # noqa: S606 (our own interpreter, no shell)
+    become(["relay", "pool", "--settings", as_file(settings.to_json())])
 
 
 def _show(config: str, as_json: bool) -> None:
