@@ -41,6 +41,8 @@ class Part:
     """Somebody else started it and looks after it: we use it and do not end it."""
     told: str = ""
     """What it said with its readiness: where it listens."""
+    tried: bool = False
+    """It has been ready, or has died another way than by giving up: it is worth starting again."""
     quick_deaths: int = 0
     start_at: float | None = None
     """When to start it again."""

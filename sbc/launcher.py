@@ -5,8 +5,11 @@ run directory adopts it. One that runs with other settings is ended first. The r
 up before signalling and goes down after it.
 
     SIGINT, SIGTERM: signalling drains, then the pool; a second one: both end now.
+    SIGHUP: passed on to signalling, which opens its record file again.
     A child that dies is started again, slower each time if it dies at once; one that ends with
-    the reserved exit code (bad settings) ends the border.
+    the reserved exit code (bad settings) ends the border. So does one whose very first start
+    ends with 1, e.g. because its port is in use: it has said so, and whoever has just started the
+    border is there to read it. Later on the same is tried again: the port may become free.
 
 Standard library only. What happens on whose death is in docs/closures.md.
 """
@@ -17,11 +20,9 @@ import argparse
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -40,14 +41,23 @@ from relay.control.run_directory import (
     RunDirectoryError,
     make_run_directory,
 )
-from relay.control.watch import Signals, Watch, start_logging
+from relay.control.watch import Signals, Watch, notify_service_manager, start_logging
 from relay.settings import RelaySettings
 from sbc.launched import Part, end, find, reason
 
-__all__ = ["EXIT_ALREADY_RUNNING", "EXIT_SETTINGS", "LauncherSettings", "launch", "main"]
+__all__ = [
+    "EXIT_ALREADY_RUNNING",
+    "EXIT_MACHINE",
+    "EXIT_SETTINGS",
+    "LauncherSettings",
+    "launch",
+    "main",
+]
 
 EXIT_SETTINGS: Final = lifeline.EXIT_SETTINGS
 EXIT_ALREADY_RUNNING: Final = 1
+EXIT_MACHINE: Final = 1
+"""Nothing is wrong with the settings, but with the machine as it is now."""
 
 _POOL_DRAIN_S: Final = 6.0
 """The pool's own deadline for its workers is 5 s."""
@@ -154,7 +164,7 @@ class Launcher:
             os.replace(temporary, self._relay_path)
         except OSError as error:
             raise RunDirectoryError(f"{self._relay_path}: {error.strerror}") from None
-        self._signals = Signals((signal.SIGTERM, signal.SIGINT))
+        self._signals = Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
         self._watch.add(self._signals.fileno(), self._signalled)
         self._maintain(time.monotonic())
 
@@ -180,7 +190,7 @@ class Launcher:
         word = "found" if found.independent else "adopted"
         _log.info("%s %s (pid %d)", word, part.name, found.process.pid)
         part.independent = found.independent
-        part.ready = True
+        part.ready = part.tried = True
         part.told = str(found.answer.get("listening", ""))
         part.since = time.monotonic()
         self._hold(part, found.process)
@@ -221,8 +231,10 @@ class Launcher:
             return
         self._forget_ready_pipe(part)
         if told:  # else it closed the pipe on its way out, and its pidfd tells the rest
-            part.ready = True
+            part.ready = part.tried = True
             part.told = told.partition(" ")[2]
+            if self._state is _State.RUNNING and part.process is not None:
+                _log.info("%s is back (pid %d)", part.name, part.process.pid)
 
     # The loop
 
@@ -256,7 +268,7 @@ class Launcher:
             self._state = _State.RUNNING
             told = self._signalling.told
             _log.info("the border listens%s", f" on {told}" if told else "")
-            _notify_service_manager("READY=1")
+            notify_service_manager("READY=1")
 
     def _part_ended(self, part: Part) -> None:
         process = part.process
@@ -271,11 +283,12 @@ class Launcher:
         part.ready = False
         if self._state >= _State.STOPPING_SIGNALLING:
             return
-        _log.warning("%s (pid %d) has ended: %s", part.name, process.pid, reason(code))
-        if code == EXIT_SETTINGS:
-            self._exit_code = EXIT_SETTINGS
+        if code == EXIT_SETTINGS or (code == EXIT_MACHINE and not part.tried):
+            self._exit_code = code or EXIT_MACHINE  # it has said why, in one line
             self._stop()
             return
+        part.tried = True
+        _log.warning("%s (pid %d) has ended: %s", part.name, process.pid, reason(code))
         part.quick_deaths = part.quick_deaths + 1 if now - part.since < _QUICK_DEATH_S else 0
         pause_s = 0.1 * 2.0**part.quick_deaths if part.quick_deaths else 0.0
         part.start_at = now + min(_LONGEST_PAUSE_S, pause_s)
@@ -287,8 +300,13 @@ class Launcher:
     def _signalled(self) -> None:
         if self._signals is None:
             return
-        for _ in self._signals.taken():
+        for number in self._signals.taken():
+            if number == signal.SIGHUP:
+                if self._signalling.process is not None and self._signalling.ready:
+                    self._signalling.process.signal(signal.SIGHUP)
+                continue
             if self._state < _State.STOPPING_SIGNALLING:
+                _log.info("stopping: calls that are up are ended (a second signal hurries it)")
                 self._stop()
                 continue
             for part in self._parts:
@@ -297,7 +315,7 @@ class Launcher:
 
     def _stop(self) -> None:
         self._state = _State.STOPPING_SIGNALLING
-        _notify_service_manager("STOPPING=1")
+        notify_service_manager("STOPPING=1")
         self._tell_toend(self._signalling, self._signalling.drain_s)
 
     def _tell_toend(self, part: Part, wait_s: float) -> None:
@@ -336,8 +354,8 @@ class Launcher:
 def launch(settings: LauncherSettings) -> int:
     """Run a border until it is told to end.
 
-    Returns the exit code: 0, EXIT_ALREADY_RUNNING, or EXIT_SETTINGS where starting again with
-    the same settings is no use. Raises OSError if the settings file cannot be read.
+    Returns the exit code: 0, EXIT_ALREADY_RUNNING, EXIT_MACHINE, or EXIT_SETTINGS where starting
+    again with the same settings is no use. Raises OSError if the settings file cannot be read.
     """
     return Launcher(settings).run()
 
@@ -351,22 +369,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start_logging()
     try:
         relay = RelaySettings.from_json(Path(options.relay).read_text(encoding="utf-8"))
+        start_logging(relay.log_level, relay.log_json)
         return launch(LauncherSettings(settings_path=options.settings, relay=relay))
     except OSError as error:
         _log.error("%s: %s", error.filename, error.strerror)
     except (ValueError, KeyError, TypeError) as error:
         _log.error("%s: expected relay settings as JSON: %s", options.relay, error)
     return EXIT_SETTINGS
-
-
-def _notify_service_manager(text: str) -> None:
-    """sd_notify(3): a datagram to where systemd said, if it did."""
-    path = os.environ.get("NOTIFY_SOCKET", "")
-    if not path:
-        return
-    address = "\0" + path[1:] if path.startswith("@") else path
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one, suppress(OSError):
-        one.sendto(text.encode(), address)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from sbc.runtime.face import Face
 from sbc.runtime.journal import start_logging
 from sbc.runtime.server import Server
 from sbc.settings import Settings
+from sbc.transport.opening import name_of
 
 __all__ = ["main"]
 
@@ -34,6 +35,7 @@ SIGNALLING_SOCKET: Final = "signalling.sock"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve one border until told to stop; the exit code of the process."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a record file to open again
     options = _options(arguments)
     try:
         settings = load(options.settings)
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SbcError as error:
         _log.error("%s", error)
         child.close()
-        return lifeline.EXIT_SETTINGS
+        return 1  # the machine's state, not the settings: the same start may work later
     failed = False
     try:
         trio.run(_serve, server, settings, child, options.ready_fd)
@@ -80,9 +82,9 @@ async def _serve(server: Server, settings: Settings, child: lifeline.Child, read
 
 def _say_ready(server: Server, settings: Settings, child: lifeline.Child, ready_fd: int) -> None:
     where = " ".join(
-        f"{one.transport}:{one.host}:{one.port}" for one in settings.transport.listeners
+        name_of(one.transport, one.host, one.port) for one in settings.transport.listeners
     )
-    _log.info("listening %s", where)
+    _log.debug("listening %s", where)  # the launcher says it, once
     child.facts = {"ready": True, "listening": where}
     if ready_fd >= 0:
         os.write(ready_fd, f"ready {where}\n".encode())
@@ -124,6 +126,7 @@ def _reopen_records(server: Server) -> None:
     """After a rotation; where that cannot be, records go on into the file that is open."""
     try:
         server.cdr.reopen()
+        _log.info("cdr.reopened path=%s", server.cdr.path)
     except SbcError as error:
         _log.error("%s", error)
 
@@ -136,7 +139,10 @@ async def _drain(server: Server, scope: trio.CancelScope) -> None:
 def _hide() -> Hide:
     """Every hiding rule; a test of the hiding check itself may name one to be switched off."""
     off = os.environ.get("SBC_TEST_UNHIDE", "")
-    return Hide(**{off: False}) if off else Hide()
+    if not off:
+        return Hide()
+    _log.warning("SBC_TEST_UNHIDE=%s: a hiding rule is off, so a side may see the other", off)
+    return Hide(**{off: False})
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

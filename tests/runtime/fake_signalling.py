@@ -39,12 +39,19 @@ def main() -> int:
     if fault == "settings":
         return lifeline.EXIT_SETTINGS
     if fault == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "machine":
+        sys.stderr.write("udp:127.0.0.1:5060: the address is in use\n")
         return 1
     path = os.path.join(settings["run_dir"], SIGNALLING_SOCKET)
     child = lifeline.Child(options.lifeline_fd, path, options.settings_hash, settings["grace_s"])
-    signals = Signals((signal.SIGTERM,))
+    signals = Signals((signal.SIGTERM, signal.SIGHUP))
     sip = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sip.bind((settings["address"], settings["port"]))
+    try:
+        sip.bind((settings["address"], settings["port"]))
+    except OSError:
+        child.close()
+        return 1
     listening = f"udp {settings['address']}:{settings['port']}"
     child.facts = {"ready": True, "listening": listening}
     os.write(options.ready_fd, f"ready {listening}\n".encode())
@@ -70,7 +77,10 @@ def serve(child: lifeline.Child, signals: Signals, note, *, stubborn: bool) -> i
                 line.close()
             if event is lifeline.Event.GRACE_OVER:
                 return 0
-        if signals.taken():
+        taken = signals.taken()
+        if signal.SIGHUP in taken:
+            note("hangup")
+        if signal.SIGTERM in taken:
             note("term")
             if not stubborn:
                 time.sleep(0.05)

@@ -127,6 +127,17 @@ def ended(launcher: subprocess.Popen[bytes], wait_s: float = 10.0) -> tuple[int,
     return launcher.returncode, printed.decode()
 
 
+def _taken(thief: socket.socket, address: str) -> bool:
+    with suppress(OSError):
+        thief.bind((address, _SIP_PORT))
+        return True
+    return False
+
+
+def _starts(border: Border) -> list[int]:
+    return [pid for pid, event in border.journal() if event == "start"]
+
+
 @pytest.fixture
 def border() -> Iterator[Border]:
     base = Path(tempfile.mkdtemp(prefix="border-"))
@@ -220,6 +231,57 @@ def test_signalling_that_dies_at_once_is_started_ever_slower(border):
     assert len(border.journal()) <= 4
     launcher.terminate()
     assert ended(launcher)[0] == 0
+
+
+def test_a_first_start_that_the_machine_refuses_ends_in_its_line(border):
+    launcher = border.launch(wait=False, FAKE_SIGNALLING="machine")
+    code, printed = ended(launcher)
+    assert code == 1
+    assert "udp:127.0.0.1:5060: the address is in use\n" in printed
+    assert "sbc.launcher" not in printed  # and no other line about it
+    assert [event for _, event in border.journal()] == ["start"]
+    assert border.nothing_is_left()
+
+
+def test_a_pool_without_its_address_ends_the_first_start(border):
+    document = json.loads(border.settings_path.read_text())
+    document["relay"] = document["relay"].replace(border.address, "192.0.2.7")
+    border.settings_path.write_text(json.dumps(document))
+    code, printed = ended(border.launch(wait=False))
+    assert code == 1
+    assert printed.count("\n") == 1
+    assert "192.0.2.7 of realm outside: not an address of this machine" in printed
+    assert border.journal() == []
+
+
+def test_signalling_whose_port_is_taken_while_it_restarts_is_tried_again(border):
+    launcher = border.launch()
+    before = border.signalling
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as thief:
+        launcher.send_signal(signal.SIGSTOP)  # so that the thief is there first
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: _taken(thief, border.address), "the port", wait_s=5.0)
+        launcher.send_signal(signal.SIGCONT)
+        eventually(lambda: len(_starts(border)) >= 3, "further starts", wait_s=5.0)
+    read_until(launcher, "signalling is back")
+    launcher.terminate()
+    assert ended(launcher)[0] == 0
+
+
+def test_a_hangup_reaches_signalling_and_ends_nothing(border):
+    launcher = border.launch()
+    signalling, pool = border.signalling, border.supervisor()
+    launcher.send_signal(signal.SIGHUP)
+    os.kill(pool, signal.SIGHUP)
+    eventually(lambda: (signalling, "hangup") in border.journal(), "the signal")
+    launcher.send_signal(signal.SIGHUP)
+    eventually(lambda: border.journal().count((signalling, "hangup")) == 2, "another")
+    assert launcher.poll() is None
+    assert alive(pool)
+    launcher.terminate()
+    code, printed = ended(launcher)
+    assert code == 0
+    assert "stopping: " in printed
 
 
 def test_killed_signalling_is_started_again_and_the_pool_is_not(border):
