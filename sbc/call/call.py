@@ -360,7 +360,7 @@ class Call:
         end, hop = ways[0]
         leg = self.b = BLeg(self.core, self, target, end, hop, self.core.mint.token())
         body = self.exchange.offer_to(leg)
-        mark = loop_mark(self.a.trunk, invite.target)
+        mark = loop_mark(self.a.trunk, invite.target, self.core.mint)
         request = build_invite(leg, invite, mark, body, self.names, self.core.hide)
         if len(ways) > 1 and len(request.data) > AUTO_LIMIT_BYTES:
             leg.end, leg.hop = ways[1]

@@ -7,6 +7,8 @@ anything: a call that nobody answers costs it nothing.
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.settings import TrunkSettings
 from sbc.call.a_leg import ALeg
 from sbc.call.b_leg import BLeg
@@ -22,6 +24,9 @@ from sbc.sdp.rewrite import Anchor
 from sbc.sip.message import Response
 
 __all__ = ["Exchange"]
+
+_MAX_STREAMS: Final = 8
+"""Of one call: each takes four sockets of a worker."""
 
 
 class Exchange:
@@ -88,6 +93,8 @@ class Exchange:
         self._facts = describe(self._offer)
         self._lines = len(self._facts)
         check_offer(self._facts)
+        if sum(media.anchored for media in self._facts) > _MAX_STREAMS:
+            raise ProtocolError(f"expected at most {_MAX_STREAMS} streams", status=488)
         a.negotiation = Negotiation(session_id(a.token), self._address(a))
         a.negotiation.receive_offer(self._offer)
 

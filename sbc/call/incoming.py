@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 from policies.facts import CallFacts
 from policies.settings import TrunkSettings
 from sbc.call.answers import Refusal, unsupported
@@ -47,13 +45,14 @@ def number_of(target: Uri) -> bytes:
             return b""
 
 
-def loop_mark(trunk: TrunkSettings, target: Uri) -> bytes:
+def loop_mark(trunk: TrunkSettings, target: Uri, mint: Mint) -> bytes:
     """What our branch says about the call that it was made for (RFC 5393 §4.2.2).
 
     The same number brought by the same trunk is the same call; brought by another trunk it is a
-    hairpin, which carriers do for numbers of their own customers.
+    hairpin, which carriers do for numbers of their own customers. Keyed, so that the other side
+    cannot try out trunk names on it.
     """
-    return b".%08x" % zlib.crc32(number_of(target) + b"\x00" + trunk.name.encode())
+    return b"." + mint.mark(number_of(target) + b"\x00" + trunk.name.encode())
 
 
 def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | None:
@@ -86,7 +85,7 @@ def _has_been_here(request: Request, trunk: TrunkSettings, mint: Mint) -> bool:
     lines = request.every(b"via")
     if len(lines) == 1 and b"," not in lines[0]:
         return False
-    mark = loop_mark(trunk, request.target)
+    mark = loop_mark(trunk, request.target, mint)
     return any(mark in line and mint.shard_of(line) is not None for line in lines)
 
 

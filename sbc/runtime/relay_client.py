@@ -226,7 +226,8 @@ class _Worker:
                     self.take(frame.id)
                     if frame.error is not None:
                         code, text = frame.error
-                        raise ControlError(ErrorCode(code), text)
+                        known = code in ErrorCode.__members__.values()
+                        raise ControlError(ErrorCode(code) if known else ErrorCode.INTERNAL, text)
                     self.welcome = Welcome.from_body(frame.result)
                     self.up = True
                     return

@@ -202,3 +202,11 @@ class TestLeases:
         with pytest.raises(PortsExhausted):
             leases.take("x", "x", 1)
         assert len(leases.wanted()) == 1
+
+
+@pytest.mark.parametrize(("streams", "status"), [(8, 100), (9, 488)])
+def test_one_call_cannot_take_every_port(streams: int, status: int) -> None:
+    lab = Lab()
+    more = b"m=audio 6000 RTP/AVP 8\r\n" * (streams - 1)
+    lab.give(lab.invite(body=SDP_A + more))
+    assert statuses(lab.take(PBX[0]))[-1] == status
