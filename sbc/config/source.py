@@ -189,7 +189,9 @@ def parse(text: str, path: str) -> Source:
         problem = "expected YAML 1.2, got a directive for another version"
         raise ConfigError([Problem(path=path, line=line, column=1, text=problem)])
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
+        yaml = YAML(typ="safe", pure=True)
+        yaml.composer.warn_double_anchors = False  # YAML 1.2 §7.1 lets an anchor be used again
+        root = yaml.compose(text)
     except MarkedYAMLError as error:
         raise ConfigError([_syntax_problem(error, path)]) from None
     except YAMLError as error:  # a character that YAML does not allow: no mark, an offset

@@ -367,6 +367,7 @@ def _has_aliases(node: Node, seen: set[int]) -> bool:
 def _round_trip(source: Source, data: object) -> str:
     """By ruamel: comments and order stay, the layout becomes its own."""
     yaml = YAML()
+    yaml.composer.warn_double_anchors = False
     yaml.preserve_quotes = True
     yaml.width = 4096
     if re.search(r"^ +- ", source.text, re.MULTILINE):

@@ -88,6 +88,7 @@ def test_any_values_can_become_any_others(old, new):
         "{a: " * 1000,
         "- " * 1000,
         "a: &a [*a]",
+        "a: &a 1\nb: &a 2\n",
         "a: &a [x, x, x, x, x, x, x, x, x]\n"
         + "".join(
             f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n"
