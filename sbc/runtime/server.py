@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 _DRAIN: Final = 64
 """Datagrams in one pass: some 10 ms of work at most, so that nothing else waits longer."""
 _TICK_S: Final = 0.02
+_FLUSH_S: Final = 0.005
 _BUSY_TICK_S: Final = 0.001
 """While calls are ended by slices: all else gets its turn in between."""
 _LAST_WORDS_S: Final = 2.0
@@ -84,6 +85,7 @@ class Server:
         self.cdr = CdrFile(settings.cdr.path)
         self.journal = Journal(settings.log.level, settings.log.json)
         self.stopwatch = Stopwatch()
+        self._next_flush = 0.0
         self._udp: dict[int, UdpListener] = {
             index: UdpListener(listener)
             for index, listener in enumerate(settings.transport.listeners)
@@ -143,7 +145,7 @@ class Server:
                 task_status.started()
         finally:
             self.border.finish(self.clock())
-            self.flush()
+            self.flush(all_of_it=True)
             for listener in self._udp.values():
                 listener.close()
             self.cdr.close()
@@ -157,7 +159,7 @@ class Server:
         """
         self.border.draining = True
         self.border.end_all(self.clock())
-        self.flush()
+        self.flush(all_of_it=True)
         with trio.move_on_after(deadline_s):
             while self.border.calls or self._waiting():  # noqa: ASYNC110 (once, at the end)
                 await trio.sleep(_TICK_S)
@@ -165,10 +167,20 @@ class Server:
                 while self.border.core.layer.unanswered:  # noqa: ASYNC110
                     await trio.sleep(_TICK_S)
 
-    def flush(self) -> None:
-        """Everything that a batch of events produced, in one write each."""
+    def flush(self, *, all_of_it: bool = False) -> None:
+        """What batches of events produced, in one write each.
+
+        Under load several batches share a write: each wakes a relay worker, and its answers us.
+
+        Args:
+            all_of_it: write now even if the last time was a moment ago.
+        """
         border, core = self.border, self.border.core
         border.flush()
+        now = self.clock()
+        if now < self._next_flush and not all_of_it:
+            return  # the tick is never far
+        self._next_flush = now + _FLUSH_S
         if core.records:
             self.cdr.append([record.to_json() for record in core.records])
             core.records.clear()
@@ -240,7 +252,7 @@ class Server:
                 for index, listener in self._udp.items():
                     errors = listener.errors()
                     self._report_unreachable(index, listener.settings.realm, errors, now)
-            self.flush()
+            self.flush(all_of_it=True)
             if now >= next_collection:
                 next_collection = now + _COLLECT_S
                 self._collect()
