@@ -72,10 +72,10 @@ _URI_HEADERS: Final = frozenset((b"reason", b"privacy", b"user-to-user"))
 _URI: Final = re.compile(
     rb"""
     (?<![0-9a-z.+-]) (?:
-      sips?+ : (?: (?P<user>[^\s<>"@]{0,256}+) @ )?+
-        (?P<host>\[[0-9a-f:.]*+\] | [0-9a-z._%\x80-\xff-]*+) (?: : [0-9]*+ )?+
-        (?P<params>(?: ; [^\s<>",;?]*+ )*+) (?: \? (?P<headers>[^\s<>",]*+) )?+
-    | tel : (?P<number>[0-9a-f+*\#().-]++) (?P<context>(?: ; [^\s<>",;?]*+ )*+)
+      sips?+ : (?: (?P<user>[^\s<>"@]{0,256}+) @ )?
+        (?P<host>\[[0-9a-f:.]*+\] | [0-9a-z._%\x80-\xff-]*+) (?: : [0-9]*+ )?
+        (?P<params>(?: ; [^\s<>",;?]*+ )*) (?: \? (?P<headers>[^\s<>",]*+) )?
+    | tel : (?P<number>[0-9a-f+*\#().-]++) (?P<context>(?: ; [^\s<>",;?]*+ )*)
     | (?P<scheme>[a-z][a-z0-9+-]{1,15}+) :// [^\s<>"/?;,]*+ (?P<path>[^\s<>",;]*+)
     )
     """,
@@ -86,7 +86,7 @@ _FILE: Final = re.compile(
     rb"(?<=[0-9a-z_-])\.(?:wav|mp3|au|ogg|opus|gif|jpe?g|png)(?=\?|\Z)", re.IGNORECASE
 )
 """What a dot in a path is allowed for: ring tones and pictures."""
-_INDEX: Final = re.compile(rb"1(?:\.[0-9]{1,3}+)*+")
+_INDEX: Final = re.compile(rb"1(?:\.[0-9]{1,3}+)*")
 """RFC 7044 §10.3: 1.1.1.1 is no address there."""
 _MAX_MEMBERS: Final = 32
 """Of one line; a call that was forwarded more often is not explained by its History-Info."""
@@ -97,7 +97,7 @@ _MARK: Final = b"\0"  # where a rewritten URI stands while the rest is judged
 # What From and To nearly always are: a name, a user of plain characters, a host, a tag.
 _PLAIN: Final = re.compile(
     rb"""([0-9A-Za-z !*_+'~]*+|"[^"\\.:@%-]*+" ?+)<sip:([0-9A-Za-z+_*]++)@([^<>;?@:%]++)"""
-    rb"(?::[0-9]++)?+>(?:;tag=[^;]*+)?+"
+    rb"(?::[0-9]++)?>(?:;tag=[^;]*+)?"
 )
 
 

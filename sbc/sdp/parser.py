@@ -27,7 +27,7 @@ MAX_MEDIA: Final = 64
 
 _ANY_LINE_END: Final = re.compile(rb"\r?\n")
 _ORIGIN: Final = re.compile(rb"o=[^ \r\n\0]++(?: ++[^ \r\n\0]++){5,}+ *+")
-_MEDIA: Final = re.compile(rb"([^ \r\n\0]++) ++([0-9]{1,5}+)(?:/([0-9]{1,5}+))?+ ++([^\r\n\0]++)")
+_MEDIA: Final = re.compile(rb"([^ \r\n\0]++) ++([0-9]{1,5}+)(?:/([0-9]{1,5}+))? ++([^\r\n\0]++)")
 
 
 def parse(data: bytes) -> Session:

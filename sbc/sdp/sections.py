@@ -21,7 +21,7 @@ _CACHED_LENGTH: Final = 1_024
 
 # RFC 8866 §9: a value is any bytes but NUL, CR and LF. A lone CR is a line end to some parsers: it
 # would hide a line of theirs in a line of ours, so it is no tolerance but an error.
-_LINES: Final = re.compile(rb"(?:\r\n(?:[A-Za-z]=[^\r\n\0]*+)?+)*+")
+_LINES: Final = re.compile(rb"(?:\r\n(?:[A-Za-z]=[^\r\n\0]*+)?)*")
 
 Said: TypeAlias = list[Meaning | None]
 """What the lines of one section say, by `Role`; of two that say the same, the last counts."""

@@ -16,16 +16,16 @@ __all__ = ["NameAddr", "parse_name_addr", "tag_of"]
 # An unquoted display name may be of any bytes but `"<>`: RFC 4475 §3.1.2.15 allows to infer the
 # quotes, and commas, brackets and Latin-1 are everyday. No space is needed before `<` (§3.1.1.6).
 _NAME_ADDR: Final = re.compile(
-    rb'(?:("(?:[^"\\]++|\\.)*+")[ \t]*+|([^"<>]*+))<(%b)>[ \t]*+(?:;(.++))?+' % URI_RULE,
+    rb'(?:("(?:[^"\\]++|\\.)*")[ \t]*+|([^"<>]*+))<(%b)>[ \t]*+(?:;(.++))?' % URI_RULE,
     re.DOTALL,
 )
 # Without <>, what follows a `;` belongs to the header, and `,` or `?` must not be (§20.10).
 _ADDR_SPEC: Final = re.compile(
-    rb"([A-Za-z][A-Za-z0-9+.-]*+:[!#-+\--:=@-~\x80-\xff]++|\*)[ \t]*+(?:;(.++))?+", re.DOTALL
+    rb"([A-Za-z][A-Za-z0-9+.-]*+:[!#-+\--:=@-~\x80-\xff]++|\*)[ \t]*+(?:;(.++))?", re.DOTALL
 )
 # What From and To nearly always are; a subset of the above.
 _USUAL: Final = re.compile(
-    rb'(?:"[^"\\]*+" ?+|[^"<>]*+)<%b>(?:;tag=(%b))?+' % (URI_RULE, TOKEN_RULE)
+    rb'(?:"[^"\\]*+" ?+|[^"<>]*+)<%b>(?:;tag=(%b))?' % (URI_RULE, TOKEN_RULE)
 )
 
 

@@ -51,13 +51,13 @@ HOST_RULE: Final = rb"[A-Za-z0-9._-]++"
 URI_RULE: Final = rb"[!#-;=?-~\x80-\xff]++"
 _IPV6: Final = b"0123456789abcdefABCDEF:."
 
-_QUOTED: Final = rb'"(?:[^"\\]++|\\.)*+"'
+_QUOTED: Final = rb'"(?:[^"\\]++|\\.)*"'
 
 # One member of a list: no separator outside quoted strings and <>. A `"` or `<` that is never
 # closed ends the match early, which the caller sees as something that is no separator.
 _MEMBER: Final = {
     separator: re.compile(
-        rb'(?:[^"<%b]++|%b|<[^<>"]*+(?:%b[^<>"]*+)*+>)*+' % (separator, _QUOTED, _QUOTED), re.DOTALL
+        rb'(?:[^"<%b]++|%b|<[^<>"]*+(?:%b[^<>"]*+)*>)*' % (separator, _QUOTED, _QUOTED), re.DOTALL
     )
     for separator in (b",", b";")
 }

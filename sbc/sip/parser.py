@@ -39,7 +39,7 @@ __all__ = ["BadRequest", "parse"]
 _FOLD: Final = re.compile(rb"\r\n(?![ \t])")
 # A request-URI that can be read whenever it is wanted: `parse_uri` has no objection to it.
 _USUAL_URI: Final = re.compile(
-    rb"sip:(?:[A-Za-z0-9+.&=$,;?/~*!'()%_-]++@)?+[A-Za-z0-9._-]++(?::[1-9][0-9]{0,3}+)?+"
+    rb"sip:(?:[A-Za-z0-9+.&=$,;?/~*!'()%_-]++@)?[A-Za-z0-9._-]++(?::[1-9][0-9]{0,3}+)?"
 )
 _VERSION: Final = re.compile(rb"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
 _CR: Final = 0x0D

@@ -19,7 +19,7 @@ __all__ = ["FramingError", "KeepAlive", "StreamFramer"]
 
 # The same names that `sbc.sip.headers` takes for Content-Length, with folded lines.
 _LENGTH: Final = re.compile(
-    rb"\r\n(?:content-length|l)[ \t]*+:([^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*+)", re.IGNORECASE
+    rb"\r\n(?:content-length|l)[ \t]*+:([^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*)", re.IGNORECASE
 )
 
 

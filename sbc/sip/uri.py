@@ -24,9 +24,9 @@ __all__ = [
 # The user part may hold `;` and `?` (RFC 4475 §3.1.1.9), so it is what stands before the `@`. A
 # second `@`, which would let two elements disagree about the host, matches nothing.
 _SIP: Final = re.compile(
-    rb"([sS][iI][pP][sS]?+):(?:([!#-9;=?A-~\x80-\xff]++)(?::([!#-;=?A-~\x80-\xff]*+))?+@)?+"
-    rb"(%b|\[[^]]*+\])(?::([0-9]++))?+"
-    rb"(?:;([!#-;=A-~\x80-\xff]++))?+(?:\?([!#-;=?A-~\x80-\xff]++))?+" % HOST_RULE
+    rb"([sS][iI][pP][sS]?+):(?:([!#-9;=?A-~\x80-\xff]++)(?::([!#-;=?A-~\x80-\xff]*+))?@)?"
+    rb"(%b|\[[^]]*+\])(?::([0-9]++))?"
+    rb"(?:;([!#-;=A-~\x80-\xff]++))?(?:\?([!#-;=?A-~\x80-\xff]++))?" % HOST_RULE
 )
 _OTHER: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+):(%b)" % URI_RULE)
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")

@@ -16,14 +16,14 @@ __all__ = ["Via", "parse_via"]
 # White space may stand around each `/`, `:` and `;` (§25.1 SLASH, COLON, SEMI).
 _VIA: Final = re.compile(
     rb"[sS][iI][pP][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+(%b)[ \t]++"
-    rb"(%b|\[[^]]*+\])[ \t]*+(?::[ \t]*+([0-9]++)[ \t]*+)?+(?:;[ \t]*+(.++))?+"
+    rb"(%b|\[[^]]*+\])[ \t]*+(?::[ \t]*+([0-9]++)[ \t]*+)?(?:;[ \t]*+(.++))?"
     % (TOKEN_RULE, HOST_RULE),
     re.DOTALL,
 )
 # What nearly every Via of a user agent or proxy is: a subset, read without making a dictionary.
 _USUAL: Final = re.compile(
-    rb"SIP/2\.0/([A-Z]++) (%b)(?::([1-9][0-9]{0,3}+))?+;branch=(%b)"
-    rb"(;rport(?:=([1-5][0-9]{4}|[1-9][0-9]{0,3}+))?+)?+(?:;received=([0-9.]++))?+"
+    rb"SIP/2\.0/([A-Z]++) (%b)(?::([1-9][0-9]{0,3}+))?;branch=(%b)"
+    rb"(;rport(?:=([1-5][0-9]{4}|[1-9][0-9]{0,3}+))?)?(?:;received=([0-9.]++))?"
     % (HOST_RULE, TOKEN_RULE)
 )
 
