@@ -26,7 +26,7 @@ MAX_LINES: Final = 1_024
 MAX_MEDIA: Final = 64
 
 _ANY_LINE_END: Final = re.compile(rb"\r?\n")
-_ORIGIN: Final = re.compile(rb"o=[^ \r\n\0]++(?: ++[^ \r\n\0]++){5,}+ *+")
+_ORIGIN: Final = re.compile(rb"o=[^ \r\n\0]++(?: ++[^ \r\n\0]++){5,} *+")
 _MEDIA: Final = re.compile(rb"([^ \r\n\0]++) ++([0-9]{1,5}+)(?:/([0-9]{1,5}+))? ++([^\r\n\0]++)")
 
 
