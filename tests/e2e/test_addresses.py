@@ -40,7 +40,7 @@ def test_a_trunk_called_by_tcp_is_called_by_tcp_alone(
 
         assert (placed.successful, placed.failed) == (50, 0), caller.error_text()
         assert (taken.successful, taken.failed) == (50, 0), called.error_text()
-        assert len(border.cdrs()) == 50
+        until(lambda: len(border.cdrs()) == 50, 3, "a record of each call")
 
 
 def test_a_called_party_over_tcp_hangs_up(tmp_path: Path, recording: Capture, shape: Shape) -> None:

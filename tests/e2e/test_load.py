@@ -62,6 +62,7 @@ def test_two_thousand_calls_at_a_hundred_a_second_none_fails(border: Border, pai
         assert (placed.successful, placed.failed) == (2000, 0), caller.error_text()
         assert (taken.successful, taken.failed) == (2000, 0), called.error_text()
     assert placed.retransmissions <= 2
+    until(lambda: len(_cdrs_since(border, before)) >= 2000, 3, "a record of each call")
     records = _cdrs_since(border, before)
     assert Counter(record["cause"] for record in records) == {"normal": 2000}
     assert len({record["call_id_a"] for record in records}) == 2000
@@ -143,6 +144,7 @@ def test_calls_that_end_in_another_way(
 
         assert (placed.successful, placed.failed) == (100, 0), calling.error_text()
         assert (taken.successful, taken.failed) == (100, 0), answering.error_text()
+    until(lambda: len(_cdrs_since(border, before)) >= 100, 3, "a record of each call")
     causes = Counter(record["cause"] for record in _cdrs_since(border, before))
     assert causes == {cause: 100}
 
