@@ -47,6 +47,7 @@ def events(border: Border) -> list[str]:
 
 
 def test_one_line_says_where_it_listens(border):
+    until(lambda: any("listens on" in one for one in events(border)), 5, "the launcher's line")
     [line] = [one for one in events(border) if "listen" in one]
     assert line.startswith("the border listens on udp:127.0.61.1:5060 tcp:127.0.61.1:5060 ")
 
