@@ -32,16 +32,7 @@ LINGER_S = 34.0
 def main() -> None:
     options = _options()
     results: dict[str, Any] = {"ladder": [], "delay": [], "held": []}
-    pages = []
-    if options.rates:
-        results["ladder"] = _ladder(options)
-        pages.append(_ladder_page(results["ladder"], options.rates))
-    if options.delay_rates:
-        results["delay"] = [_delay(rate, options) for rate in options.delay_rates]
-        pages.append(_delay_page(results["delay"]))
-    if options.held:
-        results["held"] = _held(options)
-        pages.append(_held_page(results["held"]))
+    pages: list[str] = []
     parameters = {
         "call": "100 ms ring, 1 s hold, G.711, no RTP",
         "seconds": options.seconds,
@@ -51,7 +42,21 @@ def main() -> None:
         "other core": options.other_core,
         "seed": "none: the load is the same in every run",
     }
-    report.save("signalling", parameters, results, "\n\n".join(pages), options.output)
+
+    def done(page: str) -> None:
+        """Each part is saved when it is finished: the next one may not come to its end."""
+        pages.append(page)
+        report.save("signalling", parameters, results, "\n\n".join(pages), options.output)
+
+    if options.rates:
+        results["ladder"] = _ladder(options)
+        done(_ladder_page(results["ladder"], options.rates))
+    if options.delay_rates:
+        results["delay"] = [_delay(rate, options) for rate in options.delay_rates]
+        done(_delay_page(results["delay"]))
+    if options.held:
+        results["held"] = _held(options)
+        done(_held_page(results["held"]))
 
 
 def _options() -> argparse.Namespace:
@@ -81,6 +86,8 @@ def _border(options: argparse.Namespace) -> Iterator[Border]:
         inside_ports="10000-32767",
         outside_ports="10000-32767",
         workers=options.workers,
+        inside_trunk={"media_timeout": "1h"},  # calls without RTP are held for longer than 60 s
+        outside_trunk={"media_timeout": "1h"},
         further={
             "relay": {"workers": options.workers, "quarantine": options.quarantine},
             "log": {"level": "warning"},
