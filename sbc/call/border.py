@@ -2,22 +2,20 @@
 
 Sans-I/O. `receive` takes one message, `tick` the time, `relay_*` what workers say; what is to be
 sent leaves by `transmit` and `relay` at once, records and milestones wait for the next flush.
+The relay's part is in `relays.py`, the operators' in `operations.py`, faults in `boundary.py`.
 Requests are sorted here: to a transaction, to a dialog, to a new call, or to one of the short
 answers of `answers.py`.
 """
 
 from __future__ import annotations
 
-import traceback
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
 from typing import Final
 
 from policies.engine import Policies
 from policies.facts import Accept, Refuse
-from relay.control.messages import CallStats
 from sbc.call import answers
 from sbc.call.a_leg import ALeg
 from sbc.call.b_leg import BLeg
@@ -26,9 +24,10 @@ from sbc.call.cdr import Cause
 from sbc.call.core import Core, RelayOutlet
 from sbc.call.headers import Hide
 from sbc.call.incoming import facts_of, refusal_of
-from sbc.call.leases import Leases, LocalPort
+from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
-from sbc.call.states import Ending
+from sbc.call.operations import Operations
+from sbc.call.relays import RelayEvents
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
 from sbc.errors import ParseError
 from sbc.ids import Mint
@@ -54,11 +53,9 @@ from sbc.transaction.timers import TimerValues, User
 __all__ = ["Border"]
 
 _KEEP_ALIVE: Final = b"\r\n\x00 "
-_SLICE: Final = 32
-"""Calls that are ended in one go, of all that a worker's death or a stop ends: some 10 ms."""
 
 
-class Border:
+class Border(RelayEvents, Operations):
     """All calls of one border.
 
     Args:
@@ -87,7 +84,7 @@ class Border:
         values: TimerValues | None = None,
     ) -> None:
         media = settings.relay.media
-        self.core = Core(
+        core = Core(
             layer=TransactionLayer(values or TimerValues(), transmit),
             policies=Policies(settings.policies),
             mint=Mint(key, shard, random),
@@ -99,20 +96,10 @@ class Border:
             media_addresses={one.realm: one.advertise for one in reversed(media)},
             wall_offset_s=wall_offset_s,
         )
-        self.calls: dict[str, Call] = {}
-        self.overloaded = False
-        """Set by whoever sees the queues: new calls get 503 before anything is done for them."""
-        self.draining = False
-        """Set before a stop: no new calls."""
+        super().__init__(core)
         self.most_transactions = 500_000
         """Half a gigabyte of them, twice what 2,500 calls/s leave behind for their 32 s."""
         self._transmit = transmit
-        self._doomed: deque[tuple[Call, Callable[[float], None]]] = deque()
-
-    @property
-    def busy(self) -> bool:
-        """Whether calls are being ended: the next tick should come at once."""
-        return bool(self._doomed)
 
     # Messages
 
@@ -301,151 +288,6 @@ class Border:
                 _notify_one(user, notice, now)
             except Exception:
                 self._crashed(user, now)
-
-    # The relay
-
-    def relay_up(self, slot: int) -> None:
-        """A worker is ready, and holds nothing of ours."""
-        self.core.leases.worker_up(slot)
-
-    def relay_down(self, slot: int, now: float) -> None:
-        """A worker is gone, and the media of its calls with it: they end, a slice each tick."""
-        self.core.leases.worker_down(slot)
-        self._doomed.extend(
-            (call, partial(call.media_lost, "media worker died"))
-            for call in self.calls.values()
-            if call.slot == slot
-        )
-        self._end_some(now)
-
-    def relay_leased(self, slot: int, realm: str, ports: list[LocalPort]) -> None:
-        """Ports that a worker grants; none: it has none left."""
-        self.core.leases.granted(slot, realm, ports)
-
-    def relay_draining(self, slot: int) -> None:
-        """A worker goes on with its calls and takes no new ones."""
-        self.core.leases.draining(slot)
-
-    def relay_replenished(self, slot: int, realm: str) -> None:
-        """A worker that had no ports left has some again."""
-        self.core.leases.replenished(slot, realm)
-
-    def relay_removed(self, key: str, stats: CallStats | None, now: float) -> None:
-        """The last figures of a plan."""
-        call = self.core.plans.pop(key, None)
-        if call is not None:
-            self._guarded(call, partial(call.media_ended, stats, now), now)
-
-    def relay_refused(self, key: str, reason: str, now: float) -> None:
-        """A worker would not carry a plan out."""
-        call = self.core.plans.get(key)
-        if call is not None:
-            self._guarded(call, partial(call.media_lost, reason, now), now)
-
-    def relay_silent(self, key: str, side: str, now: float) -> None:
-        """Media of one side have timed out."""
-        call = self.core.plans.get(key)
-        if call is not None:
-            self._guarded(call, partial(call.media_silent, side, now), now)
-
-    # Operators
-
-    def list_calls(self) -> Iterator[dict[str, object]]:
-        """One summary for each call, made as it is asked for; for long listings in slices."""
-        for identifier in list(self.calls):
-            call = self.calls.get(identifier)
-            if call is not None:
-                yield call.summary()
-
-    def describe(self, call_id: str) -> dict[str, object] | None:
-        """All about one call, None if there is no such call."""
-        call = self.calls.get(call_id)
-        return None if call is None else call.details()
-
-    def hangup(self, call_id: str, now: float) -> bool:
-        """End a call; False if there is no such call."""
-        call = self.calls.get(call_id)
-        if call is None:
-            return False
-        ending = Ending(Cause.OPERATOR, "operator", "hangup", 480)
-        self._guarded(call, partial(call.end, ending, now), now)
-        return True
-
-    def end_all(self, now: float) -> None:
-        """End every call, a slice each tick: the border stops."""
-        ending = Ending(Cause.SHUTDOWN, "border", "the border is stopping", 503)
-        self._doomed.extend((call, partial(call.end, ending)) for call in self.calls.values())
-        self._end_some(now)
-
-    def finish(self, now: float) -> None:
-        """The process ends now: end and record what is left, as far as it is known."""
-        self.end_all(now)
-        while self._doomed:
-            self._end_some(now)
-        for call in list(self.calls.values()):
-            self._guarded(call, partial(call.media_ended, None, now), now)
-
-    def _end_some(self, now: float) -> None:
-        for _ in range(min(_SLICE, len(self._doomed))):
-            call, step = self._doomed.popleft()
-            self._guarded(call, partial(step, now), now)
-
-    def status(self) -> dict[str, object]:
-        """Figures of the whole border."""
-        core = self.core
-        return {
-            "calls": len(self.calls),
-            "dialogs": len(core.dialogs),
-            "transactions": len(core.layer),
-            "plans": len(core.plans),
-            "ports_in_hand": core.leases.in_hand(),
-            "workers": core.leases.slots,
-            "trunks": core.policies.calls(),
-            "draining": self.draining,
-            "overloaded": self.overloaded,
-            "counters": dict(core.counters) | core.layer.counters,
-        }
-
-    # The one boundary
-
-    def _guarded(self, call: object, step: Callable[[], None], now: float) -> None:
-        try:
-            step()
-        except Exception:
-            self._crashed(call, now)
-
-    def _crashed(self, subject: object, now: float) -> None:
-        """A fault of ours ends one call, not the process."""
-        core = self.core
-        core.counters["crashed"] += 1
-        call = self._call_of(subject)
-        core.say(
-            40, "call.crashed", call.id if call is not None else "", detail=traceback.format_exc()
-        )
-        if call is None:
-            return
-        try:
-            call.end(Ending(Cause.CRASHED, "border", "internal error", 500), now)
-            ends = call.waits
-        except Exception:
-            ends = False
-        if not ends:
-            call.abort(now)
-
-    def _call_of(self, subject: object) -> Call | None:
-        if isinstance(subject, Call):
-            return subject
-        if isinstance(subject, Request | Response):
-            tag = subject.to_tag if isinstance(subject, Request) else subject.from_tag
-            subject = self.core.dialogs.get(tag) or self._call_made_by(subject)
-        if isinstance(subject, ALeg | BLeg):
-            subject = subject.owner
-        return subject if isinstance(subject, Call) else None
-
-    def _call_made_by(self, message: Request | Response) -> Call | None:
-        """The newest call if this message has made it: what crashed was its beginning."""
-        call = next(reversed(self.calls.values()), None)
-        return call if call is not None and call.a.call_id == message.call_id else None
 
 
 def _notify_one(user: User, notice: Notice, now: float) -> None:

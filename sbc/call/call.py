@@ -11,7 +11,7 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Final
 
-from policies.facts import Accept, CallFacts, Target, Why
+from policies.facts import Accept, CallFacts
 from policies.settings import TrunkSettings
 from relay.control.messages import CallStats
 from sbc.call.a_leg import ALeg
@@ -21,23 +21,19 @@ from sbc.call.cdr import Cause
 from sbc.call.core import Core
 from sbc.call.exchange import Exchange
 from sbc.call.headers import crossing
-from sbc.call.incoming import loop_mark
+from sbc.call.hunt import Hunt, explained
 from sbc.call.leg import SDP, Fork, Leg
-from sbc.call.local import LocalEnd
-from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
 from sbc.call.record import Record
 from sbc.call.states import TABLE, Effect, Ending, Input, State
-from sbc.errors import LocalProtocolError, PortsExhausted, ProtocolError, RelayUnavailable
+from sbc.errors import LocalProtocolError, ProtocolError
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.transaction.hop import TCP, Hop
+from sbc.transaction.hop import TCP
 from sbc.transaction.machine import ServerTransaction
 from sbc.transaction.timers import Entry
 
 __all__ = ["Call"]
 
-_RETRY_STATUSES: Final = frozenset((408, 502, 503, 504))
-"""Answers after which the next target is tried; others are the called party's word."""
 _RECORD_WAIT_S: Final = 2.0
 """How long the record waits for the relay's last figures."""
 
@@ -66,13 +62,10 @@ class Call:
         "clock",
         "core",
         "exchange",
+        "hunt",
         "id",
-        "names",
         "record",
-        "refusal",
         "state",
-        "targets",
-        "trunk_b",
     )
 
     def __init__(
@@ -93,15 +86,11 @@ class Call:
         end = core.ends.of(txn.hop)
         self.a = ALeg(core, self, trunk, end, txn.hop, token, invite, reply, txn)
         self.b: BLeg | None = None
-        self.trunk_b: TrunkSettings | None = None
-        self.targets: list[Target] = []
         self.exchange = Exchange(core, self)
-        self.names: frozenset[bytes] = frozenset()
         self.clock: Entry | None = None
-        self.refusal = 480
-        """The status that the caller gets if no other target does better."""
         wall_s = core.wall(now)
         self.record = Record(self.id, facts, invite.call_id, trunk.name, wall_s, wall_s - now)
+        self.hunt = Hunt(core, self, self.a, self.exchange, self.record)
 
     @property
     def slot(self) -> int | None:
@@ -131,9 +120,8 @@ class Call:
 
     def start(self, accepted: Accept, now: float) -> None:
         """Carry the call on to the first of its targets."""
-        self.trunk_b = accepted.targets[0].trunk
-        self.targets = list(accepted.targets)
-        self.record.reason = _why(accepted.why)
+        self.hunt.start(accepted)
+        self.record.reason = explained(accepted.why)
         try:
             self.exchange.read_offer(self.a)
         except ProtocolError as error:
@@ -161,8 +149,11 @@ class Call:
 
     def target_unreachable(self, leg: Leg, now: float) -> None:
         """The INVITE could not be carried; an `auto` trunk's TCP falls back to UDP."""
-        if self.state is State.CALLING and leg.hop.transport == TCP and self._over_udp(now):
-            return
+        if self.state is State.CALLING and leg.hop.transport == TCP:
+            again = self.hunt.again(self._called(), now)
+            if again is not None:
+                self._calls(again, now)
+                return
         self._target_failed(503, "target unreachable", Cause.UNREACHABLE, None, now)
 
     def leg_acked(self, leg: Leg, now: float) -> None:
@@ -186,13 +177,13 @@ class Call:
         """The caller's CANCEL, or its BYE in an early dialog (RFC 3261 §15)."""
         if self.state in (State.CALLING, State.RINGING):
             self.record.close(Cause.CANCELLED, "a", request.method.decode("ascii", "replace"))
-            self.refusal = 487
+            self.hunt.refusal = 487
         self.handle(Input.CANCEL, request, now)
 
     def end(self, ending: Ending, now: float) -> None:
         """The border's own wish."""
         self.record.close(ending.cause, ending.by, ending.reason)
-        self.refusal = ending.status
+        self.hunt.refusal = ending.status
         self.handle(Input.END, ending, now)
 
     def on_timer(self, timer: int, now: float) -> None:
@@ -271,18 +262,26 @@ class Call:
 
     def _try_next(self, message: object, now: float) -> None:
         """A new leg to the next target that can be reached at all."""
-        while self.targets:
-            target = self.targets.pop(0)
-            if self._may_use(target, now) and self._place(target, now):
-                return
-        self._fail(Ending(self.record.cause, "border", self.record.reason, self.refusal), now)
+        leg = self.hunt.next(now)
+        if leg is not None:
+            self._calls(leg, now)
+            return
+        record = self.record
+        self._fail(Ending(record.cause, "border", record.reason, self.hunt.refusal), now)
+
+    def _calls(self, leg: BLeg, now: float) -> None:
+        """The INVITE is out on this leg, which is the call's from now on."""
+        if self.b is not None:
+            self.b.unlink()
+        self.b = leg
+        self._arm(Clock.NO_ANSWER, leg.trunk.no_answer_s, now)
 
     def _refuse(self, message: object, now: float) -> None:
         head = self._crossing(message, self.a) if isinstance(message, Response) else b""
-        self._refuse_caller(self.refusal, head, now)
+        self._refuse_caller(self.hunt.refusal, head, now)
 
     def _abandon(self, message: object, now: float) -> None:
-        self._refuse_caller(self.refusal, b"", now)
+        self._refuse_caller(self.hunt.refusal, b"", now)
         b = self._called()
         head = self._crossing(message, b) if isinstance(message, Request) else b""
         if b.dialog is None:
@@ -311,72 +310,10 @@ class Call:
             self.handle(Input.REFUSED, response, now)
             return
         self._disarm()
-        self.refusal = _caller_status(status)
+        more = self.hunt.failed(status)
         if self.state in (State.CALLING, State.RINGING):
             self.record.close(cause, "b", reason)
-        more = bool(self.targets) and status in _RETRY_STATUSES
         self.handle(Input.RETRY if more else Input.REFUSED, response, now)
-
-    def _may_use(self, target: Target, now: float) -> bool:
-        """Whether the target's trunk has room for the call."""
-        current = self.trunk_b or target.trunk
-        refusal = self.core.policies.move(current, target.trunk, now)
-        if refusal is not None:
-            self.refusal = refusal.status
-            self.record.close(Cause.LIMIT, "border", _why(refusal.why))
-            return False
-        self.trunk_b = target.trunk
-        return True
-
-    def _place(self, target: Target, now: float) -> bool:
-        """Send the INVITE; False where this target cannot be tried."""
-        a = self.a
-        ways = ways_to(target, self.core.ends)
-        if not ways:
-            text = f"trunk {target.trunk.name}: no listener can reach {target.peer.host}"
-            self.record.close(Cause.UNREACHABLE, "border", text)
-            self.refusal = 503
-            return False
-        try:
-            key = f"{self.id}.{self.record.attempts}" if self.record.attempts else self.id
-            self.exchange.anchor(a, target.trunk, key)
-        except (PortsExhausted, RelayUnavailable) as error:
-            out = isinstance(error, PortsExhausted)
-            cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE
-            self.record.close(cause, "border", str(error))
-            self.refusal = 503
-            return False
-        ours, theirs = a.trunk, target.trunk
-        self.names = crossing_names(
-            ours.trusted, ours.pass_headers, theirs.trusted, theirs.pass_headers
-        )
-        self._send_invite(target, ways, now)
-        return True
-
-    def _send_invite(self, target: Target, ways: list[tuple[LocalEnd, Hop]], now: float) -> None:
-        invite = self.a.pending()
-        if self.b is not None:
-            self.b.unlink()
-        end, hop = ways[0]
-        leg = self.b = BLeg(self.core, self, target, end, hop, self.core.mint.token())
-        body = self.exchange.offer_to(leg)
-        mark = loop_mark(self.a.trunk, invite.target, self.core.mint)
-        request = build_invite(leg, invite, mark, body, self.names, self.core.hide)
-        if len(ways) > 1 and len(request.data) > AUTO_LIMIT_BYTES:
-            leg.end, leg.hop = ways[1]
-            request = build_invite(leg, invite, mark, body, self.names, self.core.hide)
-        self.record.tried(target.trunk.name, leg.hop, leg.token)
-        self._arm(Clock.NO_ANSWER, target.trunk.no_answer_s, now)
-        leg.call(request, now)
-
-    def _over_udp(self, now: float) -> bool:
-        """The same target again, by UDP (RFC 3261 §18.1.1)."""
-        target = self._called().target
-        ways = ways_to(target, self.core.ends)
-        if len(ways) < 2:
-            return False
-        self._send_invite(target, ways[:1], now)
-        return True
 
     def _takes(self, response: Response, now: float) -> bool:
         """Whether the 2xx's description, if any, can be passed on; if not, the target is left."""
@@ -392,7 +329,7 @@ class Call:
                 raise ProtocolError("none")  # RFC 3261 §13.2.1: the 2xx must have it
         except ProtocolError as error:
             self._called().bye(now)
-            self.refusal = 502
+            self.hunt.refusal = 502
             self.record.close(Cause.UNSUPPORTED_MEDIA, "border", f"answer of the target: {error}")
             self.handle(Input.REFUSED, None, now)
             return False
@@ -419,8 +356,8 @@ class Call:
             self._disarm()
             if self.core.verbose:  # the summary is work, too
                 self.core.say(20, "call.ended", self.id, **self.record.summary())
-            if self.trunk_b is not None:
-                self.core.policies.ended((self.a.trunk, self.trunk_b))
+            if self.hunt.trunk is not None:
+                self.core.policies.ended((self.a.trunk, self.hunt.trunk))
             self.record.had_media = self.exchange.planned
             if self.exchange.release():
                 self._arm(Clock.RECORD, _RECORD_WAIT_S, now)
@@ -434,6 +371,7 @@ class Call:
             if self.b is not None:
                 self.b.unlink()
             self.exchange.close()
+            self.hunt.close()
             self.core.ended.append(self.id)
             self.b = None
 
@@ -486,7 +424,7 @@ class Call:
 
     def _crossing(self, message: Message, leg: Leg) -> bytes:
         """What of the other side's message goes along to the peer of `leg`."""
-        return crossing(message, names=self.names, hide=self.core.hide, host=leg.end.host)
+        return crossing(message, names=self.hunt.names, hide=self.core.hide, host=leg.end.host)
 
     def _reason(self, message: object, leg: Leg) -> bytes:
         """A peer's Reason crosses with its BYE; ours says what happened (RFC 3326)."""
@@ -517,17 +455,3 @@ _LIVE: Final = frozenset((State.CALLING, State.RINGING, State.ANSWERED, State.UP
 def _response(message: object) -> Response:
     assert isinstance(message, Response)  # noqa: S101 (the table has seen to it)
     return message
-
-
-def _caller_status(status: int) -> int:
-    """What the caller is told about a target's failure.
-
-    A redirection would show the inside of the other network, a challenge could not be answered.
-    """
-    if status < 400:
-        return 480
-    return 403 if status in (401, 407) else status
-
-
-def _why(why: Why) -> str:
-    return f"{why.rule}: {why.text}"

@@ -99,7 +99,7 @@ class TestOurOwnFaults:
         assert lab.border.core.leases._calls == {0: 0}
 
     def test_while_the_first_target_is_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sbc.call.call.ways_to", self.fail)
+        monkeypatch.setattr("sbc.call.hunt.ways_to", self.fail)
         lab = Lab()
         lab.give(lab.invite())
         assert statuses(lab.take(PBX[0])) == [100, 500]

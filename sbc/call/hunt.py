@@ -1,0 +1,166 @@
+"""Which targets a call may still be carried on to, and the INVITE to each of them.
+
+One after another, in the order that policy gave them: a target that is unreachable, silent or out
+of order gives way to the next. What the caller is told in the end is kept here, too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from policies.facts import Accept, Target, Why
+from policies.settings import TrunkSettings
+from sbc.call.a_leg import ALeg
+from sbc.call.b_leg import BLeg
+from sbc.call.cdr import Cause
+from sbc.call.core import Core
+from sbc.call.exchange import Exchange
+from sbc.call.incoming import loop_mark
+from sbc.call.leg import Owner
+from sbc.call.local import LocalEnd
+from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
+from sbc.call.record import Record
+from sbc.errors import PortsExhausted, RelayUnavailable
+from sbc.transaction.hop import Hop
+
+__all__ = ["Hunt", "explained"]
+
+_RETRY_STATUSES: Final = frozenset((408, 502, 503, 504))
+"""Answers after which the next target is tried; others are the called party's word."""
+
+
+class Hunt:
+    """The targets of one call.
+
+    Args:
+        core: the surroundings.
+        owner: the call, to which the legs report.
+        a, exchange, record: the call's own.
+    """
+
+    __slots__ = (
+        "_a",
+        "_core",
+        "_exchange",
+        "_owner",
+        "_record",
+        "names",
+        "refusal",
+        "targets",
+        "trunk",
+    )
+
+    def __init__(
+        self, core: Core, owner: Owner, a: ALeg, exchange: Exchange, record: Record
+    ) -> None:
+        self._core = core
+        self._owner: Owner | None = owner
+        self._a = a
+        self._exchange = exchange
+        self._record = record
+        self.targets: list[Target] = []
+        self.trunk: TrunkSettings | None = None
+        """The trunk that holds the call on its outgoing side, for the limits."""
+        self.names: frozenset[bytes] = frozenset()
+        """The headers that may cross between the caller and the current target."""
+        self.refusal = 480
+        """The status that the caller gets if no other target does better."""
+
+    def start(self, accepted: Accept) -> None:
+        """What policy has decided."""
+        self.trunk = accepted.targets[0].trunk
+        self.targets = list(accepted.targets)
+
+    def next(self, now: float) -> BLeg | None:
+        """The INVITE to the next target that can be reached at all; None where there is none."""
+        while self.targets:
+            target = self.targets.pop(0)
+            if self._may_use(target, now):
+                leg = self._place(target, now)
+                if leg is not None:
+                    return leg
+        return None
+
+    def again(self, leg: BLeg, now: float) -> BLeg | None:
+        """The same target by UDP, where TCP was only our choice (RFC 3261 §18.1.1)."""
+        ways = ways_to(leg.target, self._core.ends)
+        return self._send_invite(leg.target, ways[:1], now) if len(ways) > 1 else None
+
+    def failed(self, status: int) -> bool:
+        """A target's final failure; whether another one is to be tried."""
+        self.refusal = _caller_status(status)
+        return bool(self.targets) and status in _RETRY_STATUSES
+
+    def close(self) -> None:
+        """Nothing more will be tried: let go of the call."""
+        self._owner = None
+        self.targets = []
+
+    def _may_use(self, target: Target, now: float) -> bool:
+        """Whether the target's trunk has room for the call."""
+        current = self.trunk or target.trunk
+        refusal = self._core.policies.move(current, target.trunk, now)
+        if refusal is not None:
+            self.refusal = refusal.status
+            self._record.close(Cause.LIMIT, "border", explained(refusal.why))
+            return False
+        self.trunk = target.trunk
+        return True
+
+    def _place(self, target: Target, now: float) -> BLeg | None:
+        """Send the INVITE; None where this target cannot be tried."""
+        a, record = self._a, self._record
+        ways = ways_to(target, self._core.ends)
+        if not ways:
+            text = f"trunk {target.trunk.name}: no listener can reach {target.peer.host}"
+            record.close(Cause.UNREACHABLE, "border", text)
+            self.refusal = 503
+            return None
+        try:
+            key = f"{record.call}.{record.attempts}" if record.attempts else record.call
+            self._exchange.anchor(a, target.trunk, key)
+        except (PortsExhausted, RelayUnavailable) as error:
+            out = isinstance(error, PortsExhausted)
+            cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE
+            record.close(cause, "border", str(error))
+            self.refusal = 503
+            return None
+        ours, theirs = a.trunk, target.trunk
+        self.names = crossing_names(
+            ours.trusted, ours.pass_headers, theirs.trusted, theirs.pass_headers
+        )
+        return self._send_invite(target, ways, now)
+
+    def _send_invite(
+        self, target: Target, ways: list[tuple[LocalEnd, Hop]], now: float
+    ) -> BLeg | None:
+        core, owner = self._core, self._owner
+        if owner is None:
+            return None
+        invite = self._a.pending()
+        end, hop = ways[0]
+        leg = BLeg(core, owner, target, end, hop, core.mint.token())
+        body = self._exchange.offer_to(leg)
+        mark = loop_mark(self._a.trunk, invite.target, core.mint)
+        request = build_invite(leg, invite, mark, body, self.names, core.hide)
+        if len(ways) > 1 and len(request.data) > AUTO_LIMIT_BYTES:
+            leg.end, leg.hop = ways[1]
+            request = build_invite(leg, invite, mark, body, self.names, core.hide)
+        self._record.tried(target.trunk.name, leg.hop, leg.token)
+        leg.call(request, now)
+        return leg
+
+
+def _caller_status(status: int) -> int:
+    """What the caller is told about a target's failure.
+
+    A redirection would show the inside of the other network, a challenge could not be answered.
+    """
+    if status < 400:
+        return 480
+    return 403 if status in (401, 407) else status
+
+
+def explained(why: Why) -> str:
+    """A decision's reason, for the record."""
+    return f"{why.rule}: {why.text}"
