@@ -17,6 +17,7 @@ PURE = (
     "sbc/transaction",
     "sbc/dialog",
     "sbc/sdp",
+    "sbc/resolve",
     "sbc/call",
     "sbc/ids.py",
     "sbc/errors.py",
