@@ -8,15 +8,22 @@ from ipaddress import IPv4Network, IPv6Network
 
 __all__ = [
     "AccessSettings",
+    "Identify",
     "Latch",
     "LimitSettings",
     "Nat",
     "Peer",
     "PolicySettings",
+    "ReasonUse",
+    "Refresher",
     "RouteSettings",
+    "SessionTimerSettings",
+    "Shield",
     "Stranger",
     "TrunkSettings",
+    "TrunkTls",
     "TrunkTransport",
+    "Use",
 ]
 
 Network = IPv4Network | IPv6Network
@@ -27,7 +34,17 @@ class TrunkTransport(Enum):
 
     UDP = "udp"
     TCP = "tcp"
+    TLS = "tls"
     AUTO = "auto"
+
+
+class Identify(Enum):
+    """By what a trunk's requests are known to be its own."""
+
+    ADDRESS = "address"
+    """Their source; a certificate, where it shows one, must not be another trunk's."""
+    CERTIFICATE = "certificate"
+    """The verified certificate of their connection, wherever that comes from."""
 
 
 class Nat(Enum):
@@ -43,6 +60,44 @@ class Latch(Enum):
 
     SIGNALLED = "signalled"
     ANY = "any"
+
+
+class Use(Enum):
+    """How much a trunk's peers see of an extension that they may lack."""
+
+    AUTO = "auto"
+    """Offered, and used where the peer has it."""
+    ALWAYS = "always"
+    """Insisted on."""
+    NEVER = "never"
+
+
+class Refresher(Enum):
+    """Who is to keep a session alive (RFC 4028), where that is ours to say."""
+
+    AUTO = "auto"
+    """The peer's wish; where it has none, whoever sent the request."""
+    US = "us"
+    PEER = "peer"
+
+
+class Shield(Enum):
+    """What a trunk's peers are spared: nothing of it is offered or sent to them."""
+
+    PRACK = "prack"
+    UPDATE = "update"
+    REINVITE = "reinvite"
+    REFER = "refer"
+
+
+class ReasonUse(Enum):
+    """Which Reason lines a trunk's peers get (RFC 3326, RFC 6432)."""
+
+    PASS = "pass"
+    """The other side's, as they are."""
+    Q850 = "q850"
+    """One Q.850 cause: the other side's, or what its SIP status stands for (RFC 3398)."""
+    STRIP = "strip"
 
 
 class Stranger(Enum):
@@ -77,6 +132,35 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTimerSettings:
+    """How a trunk's sessions are kept from outliving their peers (RFC 4028)."""
+
+    expires_s: int = 1800
+    """The interval that we ask for, and the longest that we agree to."""
+    minimum_s: int = 90
+    """The shortest that we agree to; RFC 4028 §4 knows none below 90."""
+    refresher: Refresher = Refresher.AUTO
+    use: Use = Use.AUTO
+    """ALWAYS: a peer without the extension is asked by us all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkTls:
+    """Whom we believe when a trunk speaks TLS, and what we show it. Files are PEM."""
+
+    name: str = ""
+    """What its certificate must bear (RFC 5922 §7); "": the name or address that is called."""
+    ca: str = ""
+    """Who may have signed it; "": whom this machine trusts."""
+    certificate: str = ""
+    """What we show when we call it, "": nothing."""
+    key: str = ""
+    """Of `certificate`; "": the key is in that file."""
+    verify: bool = True
+    """False: anybody at its address is believed to be it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkSettings:
     """A peer network that we take calls from and give calls to."""
 
@@ -86,6 +170,12 @@ class TrunkSettings:
     sources: tuple[Network, ...]
     """Networks that we accept; the peers' own addresses where the file names none."""
     transport: TrunkTransport = TrunkTransport.UDP
+    tls: TrunkTls = TrunkTls()
+    identify: Identify = Identify.ADDRESS
+    keepalive_s: float = 0.0
+    """How often a connection to it is shown to be alive (RFC 5626 §3.5.1); 0: never."""
+    options_ping_s: float = 0.0
+    """How often each peer is asked whether it is there; 0: never."""
     limits: LimitSettings = LimitSettings()
     no_answer_s: float = 180.0
     """INVITE to final answer; then CANCEL and 480."""
@@ -96,6 +186,15 @@ class TrunkSettings:
     nat: Nat = Nat.AUTO
     latch: Latch = Latch.SIGNALLED
     media_timeout_s: float = 60.0
+    session_timer: SessionTimerSettings = SessionTimerSettings()
+    reliable: Use = Use.AUTO
+    """100rel (RFC 3262)."""
+    shield: frozenset[Shield] = frozenset()
+    responses: tuple[tuple[int, int], ...] = ()
+    """What others are told when it fails a call: (status, or 3 to 6 for its class) → status."""
+    refusals: tuple[tuple[int, int], ...] = ()
+    """What its own callers are told in place of a failure, in the same form."""
+    reason: ReasonUse = ReasonUse.PASS
     line: int = 0
     """Line in the configuration file."""
 

@@ -26,7 +26,7 @@ from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import BYE, INVITE, OPTIONS
 from sbc.sip.uri import SipUri, parse_uri
-from sbc.transaction.hop import TCP, Hop
+from sbc.transaction.hop import TCP, TLS, Hop
 from sbc.transaction.machine import ServerTransaction
 from sbc.transaction.request import ClientRequest
 
@@ -267,8 +267,11 @@ class Leg:
         place = _place(dialog.next_hop_uri().rpartition(b"@")[2])
         if place is None:
             return
-        host, port, wants_tcp = place
-        transport = TCP if wants_tcp else self.hop.transport
+        host, port, wanted = place
+        transport = self.hop.transport
+        if transport != TLS and wanted in (TCP, TLS):  # what began encrypted stays so
+            transport = wanted
+        port = port or (5061 if transport == TLS else 5060)  # RFC 3261 §19.1.2
         if host == self.hop.host and port == self.hop.port and transport == self.hop.transport:
             return  # as nearly always: it is where the dialog began
         end: LocalEnd | None = self.end  # as long as it can: its address is what the peer knows
@@ -279,7 +282,8 @@ class Leg:
         connection = self.hop.connection if transport == self.hop.transport else 0
         if end.transport != self.end.transport or connection == 0:
             self.end = end
-        self.hop = Hop(self.trunk.realm, self.end.index, transport, host, port, connection)
+        realm, trunk = self.trunk.realm, self.trunk.name
+        self.hop = Hop(realm, self.end.index, transport, host, port, connection, trunk)
 
     def _respond(
         self, txn: ServerTransaction, reply: ReplyBase, status: int, head: bytes, now: float
@@ -288,17 +292,18 @@ class Leg:
 
 
 @lru_cache(maxsize=4096)
-def _place(target: bytes) -> tuple[str, int, bool] | None:
-    """Address, port and whether TCP is wanted, of a URI without scheme and user; None for a name.
+def _place(target: bytes) -> tuple[str, int, bytes] | None:
+    """Address, port (0: none) and transport (b"": none) of a URI without user; None for a name.
 
     The user part is what differs from call to call, so few of these are ever seen.
     """
     try:
-        uri = parse_uri(target if target[:4].lower() == b"sip:" else b"sip:" + target)
+        bare = target[:4].lower() != b"sip:" and target[:5].lower() != b"sips:"
+        uri = parse_uri(b"sip:" + target if bare else target)
         assert isinstance(uri, SipUri)  # noqa: S101 (by its scheme)
         address = ipaddress.ip_address(uri.host.decode("ascii", "replace"))
     except (ValueError, ParseError):
         return None
     if address.is_multicast or address.is_unspecified or address == _BROADCAST:
         return None  # no peer is there, but others are
-    return str(address), uri.port or 5060, uri.transport == TCP
+    return str(address), uri.port or 0, uri.transport

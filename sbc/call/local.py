@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.ids import Token
-from sbc.transaction.hop import TCP, UDP, Hop
+from sbc.transaction.hop import TCP, TLS, UDP, Hop
 from sbc.transport.settings import ListenerSettings
 
 __all__ = ["ALLOW", "LocalEnd", "LocalEnds"]
 
 ALLOW: Final = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
 """What this border really does, in requests and in answers to OPTIONS."""
+
+_TRANSPORTS: Final = {"udp": UDP, "tcp": TCP, "tls": TLS}
 
 
 class LocalEnd:
@@ -36,14 +38,14 @@ class LocalEnd:
     def __init__(self, index: int, listener: ListenerSettings) -> None:
         self.index = index
         self.realm = listener.realm
-        self.transport = TCP if listener.transport == "tcp" else UDP
+        self.transport = _TRANSPORTS[listener.transport]
         host = listener.advertise_host
         self.host = (f"[{host}]" if ":" in host else host).encode()
         """As in a URI: an IPv6 address has its brackets."""
         hostport = self.host + b":%d" % listener.advertise_port
         self._via = b"Via: SIP/2.0/%b %b;branch=" % (self.transport, hostport)
         self._contact_prefix = b"Contact: <sip:"
-        parameter = b";transport=tcp" if self.transport is TCP else b""
+        parameter = b"" if self.transport is UDP else b";transport=" + self.transport.lower()
         self._contact_suffix = b"@" + hostport + parameter + b">\r\n"
 
     def via(self, branch: bytes) -> bytes:

@@ -14,7 +14,7 @@ from sbc.call.local import ALLOW, LocalEnd, LocalEnds
 from sbc.sip.message import Message, Request
 from sbc.sip.status import INVITE
 from sbc.sip.uri import SipUri, TelUri, Uri
-from sbc.transaction.hop import TCP, UDP, Hop
+from sbc.transaction.hop import TCP, TLS, UDP, Hop
 from sbc.transaction.request import ClientRequest
 
 __all__ = ["AUTO_LIMIT_BYTES", "build_invite", "crossing_names", "ways_to"]
@@ -26,6 +26,7 @@ _DEFAULT_HOPS: Final = 70  # RFC 3261 §16.6 step 3
 _TRANSPORTS: Final = {
     TrunkTransport.UDP: (UDP,),
     TrunkTransport.TCP: (TCP,),
+    TrunkTransport.TLS: (TLS,),
     TrunkTransport.AUTO: (UDP, TCP),
 }
 _ALWAYS: Final = frozenset(
@@ -66,7 +67,8 @@ def ways_to(target: Target, ends: LocalEnds) -> list[tuple[LocalEnd, Hop]]:
     for transport in _TRANSPORTS[trunk.transport]:
         end = ends.towards(trunk.realm, transport, peer.host)
         if end is not None:
-            found.append((end, Hop(trunk.realm, end.index, transport, peer.host, peer.port)))
+            hop = Hop(trunk.realm, end.index, transport, peer.host, peer.port, trunk=trunk.name)
+            found.append((end, hop))
     return found
 
 

@@ -55,7 +55,7 @@ def _trunk_options(command: F) -> F:
             metavar="NETWORK",
             help="Where its calls come from; may be repeated. Default: the peers.",
         ),
-        click.option("--transport", metavar="udp|tcp|auto", help="How it is called."),
+        click.option("--transport", metavar="udp|tcp|tls|auto", help="How it is called."),
         click.option("--calls", metavar="N", help="Most concurrent calls, both directions."),
         click.option("--cps", metavar="N", help="Most new calls in a second, both directions."),
         click.option("--status", metavar="CODE", help="SIP answer over a limit (503)."),

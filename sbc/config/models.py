@@ -180,7 +180,7 @@ class Trunk(_Section):
     """Where its calls are sent. None: it only calls us, and needs `sources`."""
     sources: Annotated[list[Network], OneOrMany] = []
     """Where its calls come from. Default: the peers' addresses."""
-    transport: Annotated[TrunkTransport, choice(TrunkTransport, "udp, tcp or auto")] = (
+    transport: Annotated[TrunkTransport, choice(TrunkTransport, "udp, tcp, tls or auto")] = (
         TrunkTransport.UDP
     )
     """How it is called; auto is UDP, and TCP for messages above 1300 bytes."""
