@@ -88,6 +88,7 @@ def directions(plan: Plan) -> list[Direction]:
             raise ControlError(ErrorCode.BAD_REQUEST, f"stream {stream.index} is there twice")
         indices.add(stream.index)
         for end in (stream.a, stream.b):
+            _refuse_unknown(end)
             key = (end.address, end.port)
             if end.port % 2:
                 raise ControlError(ErrorCode.BAD_REQUEST, f"expected an even port, got {end.port}")
@@ -101,6 +102,31 @@ def directions(plan: Plan) -> list[Direction]:
             _rtcp(stream, Side.B, stream.b, stream.a),
         )
     return found
+
+
+_USUAL: Final = End("", "", 0)
+_NOT_YET: Final = (
+    "srtp_in",
+    "srtp_out",
+    "rtcp_mux",
+    "payloads",
+    "convert",
+    "dscp",
+    "continuity",
+    "dtmf_pt",
+    "dtmf",
+    "strict",
+    "rtcp_bye",
+    "rtcp_app",
+)
+"""Fields of the protocol that this relay cannot serve."""
+
+
+def _refuse_unknown(end: End) -> None:
+    """Raises ControlError for a wish that would not be fulfilled: better none than half of it."""
+    for name in _NOT_YET:
+        if getattr(end, name) != getattr(_USUAL, name):
+            raise ControlError(ErrorCode.BAD_REQUEST, f"this relay cannot serve `{name}` of an end")
 
 
 def _rtp(stream: Stream, side: Side, end: End, other: End) -> Direction:

@@ -21,8 +21,10 @@ _NUMBERS: Final = (int, float)
 _MAX_TEXT: Final = 1024
 _MAX_MAP: Final = 4096
 
-_clock_rates: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
-"""Each set of payload types once: thousands of calls share a handful of them."""
+_NO_MAP: Final[Mapping[int, int]] = {}
+
+_payload_maps: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
+"""Each map of payload types once: thousands of calls share a handful of them."""
 
 
 class BadField(Exception):
@@ -122,20 +124,35 @@ class Fields:
                 return intern(host), port
         raise self._bad("[host, port] or nil", value)
 
-    def clock_rates(self) -> Mapping[int, int]:
-        """Payload type → Hz."""
+    def octets(self, least: int, most: int, default: object = _REQUIRED) -> bytes:
+        """So many bytes. They may be a secret: an error says how many came, never which."""
+        value = next(self._values, default)
+        if isinstance(value, bytes) and least <= len(value) <= most:
+            return value
+        count = f"{least}..{most} bytes" if least < most else f"{least} bytes"
+        if isinstance(value, str | bytes):
+            raise self._bad(f"{count} and no text", len(value))
+        raise self._bad(count, value)
+
+    def payload_map(self, of: str, low: int, high: int) -> Mapping[int, int]:
+        """Payload type → a whole number, low..high; empty if there is none.
+
+        Args:
+            of: what the numbers are, for an error.
+            low, high: their range.
+        """
         value = self.any(None)
-        if value is None:
-            value = {}
+        if not value and (value is None or isinstance(value, dict)):
+            return _NO_MAP
         if not isinstance(value, dict) or len(value) > 128:
-            raise self._bad("a map of payload types to clock rates", value)
-        for key, rate in value.items():
-            known = type(key) is int and type(rate) is int
-            if not known or not (0 <= key <= 127 and 1 <= rate <= 10_000_000):
-                raise self._bad("a map of payload types to clock rates", value)
-        if len(_clock_rates) > _MAX_MAP:
-            _clock_rates.clear()
-        return _clock_rates.setdefault(tuple(value.items()), value)
+            raise self._bad(f"a map of payload types to {of}", value)
+        for key, number in value.items():
+            known = type(key) is int and type(number) is int
+            if not known or not (0 <= key <= 127 and low <= number <= high):
+                raise self._bad(f"a map of payload types to {of}, {low}..{high}", value)
+        if len(_payload_maps) > _MAX_MAP:
+            _payload_maps.clear()
+        return _payload_maps.setdefault(tuple(value.items()), value)
 
     def counters(self) -> dict[str, int]:
         """Name → whole number."""

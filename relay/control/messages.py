@@ -10,12 +10,13 @@ Addresses are `(host, port)` with the host as text, IPv6 without brackets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from relay.control.fields import pair, reading
+from relay.control.plans import SUITES, End, Plan, Srtp, Stream
 from relay.control.refusals import ControlError, ErrorCode
 from relay.control.reports import (
     Address,
@@ -28,6 +29,7 @@ from relay.control.reports import (
 )
 
 __all__ = [
+    "SUITES",
     "VERSION",
     "Address",
     "CallList",
@@ -45,6 +47,8 @@ __all__ = [
     "Method",
     "Plan",
     "PortsEvent",
+    "Srtp",
+    "SrtpFailedEvent",
     "Stream",
     "StreamStats",
     "Welcome",
@@ -57,7 +61,6 @@ __all__ = [
 VERSION: Final = 1
 """Of the protocol. A worker refuses a HELLO of any other."""
 
-MAX_STREAMS: Final = 64
 MAX_LEASE: Final = 1024
 
 
@@ -85,10 +88,11 @@ class Method(IntEnum):
 
 
 class Event(IntEnum):
-    """Notifications, sent to each connection whose HELLO said `role="signalling"`."""
+    """Notifications, sent to each connection whose HELLO said `role="signalling"`.
 
-    RUNNING = 1
-    """Reserved: a worker answers HELLO only once it runs, which says the same."""
+    There is no number 1: a worker answers HELLO only once it runs, so nobody need be told.
+    """
+
     LATCHED = 2
     """LatchedEvent: the peer of one end has been learnt and is locked (RTP only)."""
     MEDIA_TIMEOUT = 3
@@ -97,6 +101,8 @@ class Event(IntEnum):
     """PortsEvent: a realm has run out of ports, or has some again."""
     DRAINING = 5
     """None: the worker takes no new calls and ends when the last one does."""
+    SRTP_FAILED = 6
+    """SrtpFailedEvent, once for each key: for two seconds nothing from a peer was authentic."""
 
 
 @dataclass(slots=True)
@@ -175,141 +181,6 @@ class Lease:
 
 
 @dataclass(slots=True)
-class End:
-    """One end of a stream: our port and what we know of the peer on its other side.
-
-    What is believed of the peer's source (RFC 7362), best first. `nat=False`: only the signalled
-    address and port, which gets our packets at once. `nat=True`: the signalled address and port;
-    that address with another port; `sip_source` with any port; any source if `latch_any`. The peer
-    then gets our packets where its own came from, and none before.
-    """
-
-    realm: str
-    address: str
-    """Our local address, as leased."""
-    port: int
-    """Our RTP port, even, as leased; RTCP is one above."""
-    remote: Address | None = None
-    """Where the peer's SDP says that it receives RTP; None: not known yet."""
-    remote_rtcp: Address | None = None
-    """The same for RTCP (RFC 3605); None: one above `remote`."""
-    nat: bool = False
-    latch_any: bool = False
-    sip_source: str | None = None
-    """The host that this leg's SIP comes from."""
-    expects: bool = False
-    """The peer should be sending RTP to us. Only then can its media time out."""
-    may_receive: bool = True
-    """We may send RTP to the peer (sendrecv or recvonly on its side). False drops, as `held`."""
-    clock_rates: Mapping[int, int] = field(default_factory=dict)
-    """Payload type → clock rate in Hz, of what this peer sends to us: for jitter."""
-    rate_pps: int = 0
-    """Nominal packets/s from this peer; 0: the default of the kind. Policed at 3 ×, burst 2 s."""
-    rate_bps: int = 0
-    """Nominal bytes/s (UDP payload) from this peer; 0: the default of the kind."""
-    asymmetric: bool = False
-    """With `nat=False`: the peer may send from another port of its signalled address than the one
-    it receives on. Our packets go to the signalled port all the same."""
-
-    def to_body(self) -> list[object]:
-        return [
-            self.realm,
-            self.address,
-            self.port,
-            self.remote,
-            self.remote_rtcp,
-            self.nat,
-            self.latch_any,
-            self.sip_source,
-            self.expects,
-            self.may_receive,
-            self.clock_rates,
-            self.rate_pps,
-            self.rate_bps,
-            self.asymmetric,
-        ]
-
-    @classmethod
-    def from_body(cls, body: object) -> End:
-        """Raises ControlError(BAD_REQUEST)."""
-        with reading("end", body) as fields:
-            return cls(
-                fields.word(),
-                fields.word(),
-                fields.number(1, 65534),
-                fields.address(None),
-                fields.address(None),
-                fields.flag(False),
-                fields.flag(False),
-                fields.text_or_none(None),
-                fields.flag(False),
-                fields.flag(True),
-                fields.clock_rates(),
-                fields.number(0, 1_000_000, 0),
-                fields.number(0, 1 << 32, 0),
-                fields.flag(False),
-            )
-
-
-@dataclass(slots=True)
-class Stream:
-    """One m-line between two ends: what comes from `a`'s peer goes to `b`'s, and back."""
-
-    index: int
-    """Of the m-line."""
-    kind: str
-    """`audio` or `video`; sets the default rates."""
-    a: End
-    b: End
-
-    def to_body(self) -> list[object]:
-        return [self.index, self.kind, self.a.to_body(), self.b.to_body()]
-
-    @classmethod
-    def from_body(cls, body: object) -> Stream:
-        """Raises ControlError(BAD_REQUEST)."""
-        with reading("stream", body) as fields:
-            return cls(
-                fields.number(0, 1 << 16),
-                fields.word(),
-                End.from_body(fields.any()),
-                End.from_body(fields.any()),
-            )
-
-
-@dataclass(slots=True)
-class Plan:
-    """All media of one call (or one early dialog of it): what shall be, not what shall change."""
-
-    call: str
-    """The key: call, leg and early dialog, as signalling likes to write it."""
-    revision: int
-    """Grows with each change."""
-    streams: Sequence[Stream] = ()
-    media_timeout_s: float = 60.0
-    """Silence after which an end that `expects` is reported; 0: never."""
-
-    def to_body(self) -> list[object]:
-        return [
-            self.call,
-            self.revision,
-            [stream.to_body() for stream in self.streams],
-            self.media_timeout_s,
-        ]
-
-    @classmethod
-    def from_body(cls, body: object) -> Plan:
-        """Raises ControlError(BAD_REQUEST)."""
-        with reading("plan", body) as fields:
-            return cls(
-                fields.text(),
-                fields.number(0, 1 << 63),
-                [Stream.from_body(one) for one in fields.items(MAX_STREAMS)],
-                fields.real(0.0, 86400.0, 60.0),
-            )
-
-
-@dataclass(slots=True)
 class LatchedEvent:
     """Body of LATCHED."""
 
@@ -352,6 +223,25 @@ class MediaTimeoutEvent:
     def from_body(cls, body: object) -> MediaTimeoutEvent:
         """Raises ControlError(BAD_REQUEST)."""
         with reading("timeout", body) as fields:
+            return cls(fields.text(), fields.number(0, 1 << 16), fields.text())
+
+
+@dataclass(slots=True)
+class SrtpFailedEvent:
+    """Body of SRTP_FAILED."""
+
+    call: str
+    stream: int
+    end: str
+    """`a` or `b`: whose peer sends it."""
+
+    def to_body(self) -> list[object]:
+        return [self.call, self.stream, self.end]
+
+    @classmethod
+    def from_body(cls, body: object) -> SrtpFailedEvent:
+        """Raises ControlError(BAD_REQUEST)."""
+        with reading("srtp failure", body) as fields:
             return cls(fields.text(), fields.number(0, 1 << 16), fields.text())
 
 

@@ -2,15 +2,38 @@
 
 A fast path decides nothing. It is given flows, matches packets exactly and forwards, drops or
 punts them; it is a cache, and flushing it at any moment may cost speed, never a call. For each
-datagram on an open port, in this order:
+datagram on an open port, in this order; the first line that applies ends it where it says PUNT or
+DROP. Only what is neither None nor empty in a flow costs anything.
 
-    1. not RTP (shorter than 12 bytes, version not 2, or a second byte of 192..223)   → PUNT
-    2. no flow, or its source is not the flow's                                       → PUNT
-    3. more than the policer allows                                                   → DROP
-    4. the flow's verdict                                                 → FORWARD or DROP
+     1. not RTP (shorter than 12 bytes, version not 2, a second byte of 192..223)   → PUNT
+     2. no flow, or its source is not the flow's                                    → PUNT
+     3. `types` says PUNT for its payload type                                      → PUNT
+     4. `numbering`: another SSRC, or a sequence number that jumps                  → PUNT
+     5. `srtp_in`: unprotect, or  → DROP, SIZE, SSRC, SRTP_REPLAY or SRTP_AUTH by the failure
+     6. count it in `reception`, with its size as it came
+     7. more than the policer allows, by its size as it came          → DROP, POLICED
+     8. `types` says DROP for its payload type                        → DROP, PAYLOAD_TYPE
+     9. the flow's verdict is DROP                                    → DROP, `reason`
+    10. `payloads`: another payload type; the marker stays
+    11. `convert`: another law (G.711), byte by byte of the payload, or  → DROP, SIZE
+    12. `numbering`: another SSRC, sequence number and timestamp
+    13. `srtp_out`: protect, or                    → DROP, SIZE, SSRC or SRTP_REUSE by the failure
+    14. send; if that fails, once more, and then                      → DROP, UNSENT
 
-The payload is forwarded unchanged. Nothing in this contract mentions descriptors or maps; one
-conformance suite (tests/relay/conformance) runs against each implementation.
+What is punted is given as it came, and nothing of it has been counted. A drop is counted by its
+reason, at the port that the packet came to.
+
+- *Jumps* (4): with `numbering` and a `reception` whose `ssrc` is `numbering.ssrc`, the step from
+  its highest sequence number (mod 2^16) is neither below MAX_DROPOUT nor above
+  2^16 - MAX_MISORDER (`relay.stats`). With another SSRC in `reception` nothing jumps.
+- *Payload* (11): it begins behind the fixed header, CSRCs and the extension. With the padding bit,
+  the last byte says how much of the end is padding and stays as it is. A header that is longer than
+  the packet, no padding where the bit is, or more than there is payload: SIZE. Steps 3 and 8 look
+  at the payload type as it came, and so does `convert`.
+- *Drops* before 12 leave gaps in what is sent, as loss on the way here does.
+
+Nothing in this contract mentions descriptors or maps; one conformance suite
+(tests/relay/conformance) runs against each implementation.
 """
 
 from __future__ import annotations
@@ -22,9 +45,20 @@ from enum import IntEnum
 from typing import Protocol, TypeAlias
 
 from relay.ports import Key
+from relay.rtp.session import SrtpSession
 from relay.stats import Reception
 
-__all__ = ["Address", "DropReason", "Flow", "Forwarder", "Key", "Punt", "Verdict"]
+__all__ = [
+    "Address",
+    "DropReason",
+    "Flow",
+    "Forwarder",
+    "Key",
+    "Numbering",
+    "Punt",
+    "SrtpSession",
+    "Verdict",
+]
 
 Address: TypeAlias = tuple[str, int]
 
@@ -59,6 +93,34 @@ class DropReason(IntEnum):
     """Nothing of the compound may cross."""
     UNSENT = 10
     """The kernel would not send it: no route, full buffer, closed peer port twice."""
+    SRTP_AUTH = 11
+    """Not authentic: another key, changed on the way, or no SRTP at all."""
+    SRTP_REPLAY = 12
+    """It came before, or is too old to know."""
+    SRTP_REUSE = 13
+    """Encrypting it would use an index twice under one key: a duplicate, or much too late."""
+    PAYLOAD_TYPE = 14
+    """Not negotiated, and the plan is strict."""
+    SSRC = 15
+    """The source changes too often, or there are too many."""
+    SEQUENCE = 16
+    """Its number jumps, and no second packet has confirmed that yet."""
+    SIZE = 17
+    """Its header, padding or authentication do not fit in it; or it grew too large."""
+
+
+@dataclass(slots=True, eq=False)
+class Numbering:
+    """How one source's packets are numbered on the way out. Never changed, replaced."""
+
+    ssrc: int
+    """The source that is meant, as it comes."""
+    out_ssrc: int
+    """Its SSRC as it leaves."""
+    sequence: int
+    """Added to its sequence numbers, mod 2^16."""
+    timestamp: int
+    """Added to its timestamps, mod 2^32."""
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +149,18 @@ class Flow:
     reception: Reception
     """Where packets from `source` are counted. A forwarder that counts elsewhere brings its
     figures here at `counters`, `remove` and `flush`."""
+    srtp_in: SrtpSession | None = None
+    """What comes is SRTP of this session."""
+    srtp_out: SrtpSession | None = None
+    """What leaves becomes SRTP of this session. Both are of this forwarder's making."""
+    types: bytes | None = None
+    """128 bytes: the Verdict for each payload type; None: FORWARD for all."""
+    payloads: bytes | None = None
+    """128 bytes: the payload type that each becomes; None: all stay."""
+    convert: bytes | None = None
+    """128 bytes, for each payload type 0: as it is, 1: µ-law to A-law, 2: A-law to µ-law."""
+    numbering: Numbering | None = None
+    """None: SSRC, sequence number and timestamp stay, whatever they are."""
 
 
 Punt: TypeAlias = Callable[[memoryview, Address, float], bool]
@@ -100,6 +174,23 @@ class Forwarder(Protocol):
     @property
     def name(self) -> str:
         """As in the settings."""
+
+    def session(self, suite: str, key: bytes, mki: bytes, roc: int) -> SrtpSession:
+        """A session for `Flow.srtp_in` or `srtp_out`, and for the slow path.
+
+        Args:
+            suite: one of `relay.control.messages.SUITES`.
+            key: master key and salt, as long as the suite says.
+            mki: what stands in each packet; empty: nothing.
+            roc: the roll-over counter that each source begins with, below 2^32.
+        """
+
+    def mark(self, key: Key, tos: int) -> None:
+        """Set the byte that packets from this open port bear (ToS, IPv6 traffic class; RFC 2474).
+
+        It holds for all that leaves by the port, `send` included, until `close`, which sets it
+        back to 0. Without it, it is 0.
+        """
 
     def open(self, key: Key, rx: socket.socket, punt: Punt) -> None:
         """Serve a port: every packet is punted until a flow is installed.

@@ -102,3 +102,11 @@ def test_plans_that_contradict_themselves(streams, code):
 def test_what_is_policed(kind, pps, bps, unit, rate):
     found = directions(plan(replace(A, rate_pps=pps, rate_bps=bps), kind=kind))[0]
     assert (found.unit_octets, found.rate_octets) == (unit, rate)
+
+
+@pytest.mark.parametrize(("field", "value"), [("dtmf", 1), ("dtmf_pt", 101)])
+def test_what_cannot_be_served_is_refused(field, value):
+    with pytest.raises(ControlError) as caught:
+        directions(plan(replace(A, **{field: value})))
+    assert caught.value.code == ErrorCode.BAD_REQUEST
+    assert f"`{field}`" in caught.value.text

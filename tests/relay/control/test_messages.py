@@ -21,6 +21,8 @@ from relay.control.messages import (
     MediaTimeoutEvent,
     Plan,
     PortsEvent,
+    Srtp,
+    SrtpFailedEvent,
     Stream,
     StreamStats,
     Welcome,
@@ -28,6 +30,7 @@ from relay.control.messages import (
 )
 from relay.control.packing import pack, unpack
 
+KEY = Srtp("AEAD_AES_128_GCM", bytes(range(28)), b"\x07", 3)
 END = End(
     "inside",
     "192.0.2.1",
@@ -43,6 +46,18 @@ END = End(
     50,
     8600,
     True,
+    KEY,
+    Srtp("AES_CM_128_HMAC_SHA1_80", bytes(range(30))),
+    True,
+    {96: 0, 101: 100},
+    {0: 1, 8: 2},
+    46,
+    True,
+    101,
+    1,
+    True,
+    False,
+    True,
 )
 DIRECTION = DirectionStats(
     5, 860, -1, 0.25, 41.5, 2, {"held": 3}, 2.5, 0.5, 77, ("192.0.2.9", 4000), [0, 101]
@@ -51,6 +66,7 @@ EXAMPLES = [
     Hello(1, "query", "s", True),
     Welcome(1, 0, 99, "python", 3, 7),
     Lease("inside", 8),
+    KEY,
     END,
     End("inside", "192.0.2.1", 12000),
     Stream(1, "video", END, END),
@@ -64,6 +80,7 @@ EXAMPLES = [
     WorkerStats(0, 9, "python", 3, 1.5, 0.5, {"inside": {"free": 1}}, {"packets": 2}, 3.5),
     LatchedEvent("call", 0, "b", "192.0.2.1", 4000),
     MediaTimeoutEvent("call", 0, "a"),
+    SrtpFailedEvent("call", 1, "b"),
     PortsEvent("inside", True),
 ]
 KINDS = [type(example) for example in EXAMPLES]
@@ -142,9 +159,60 @@ def test_numbers_are_never_reused():
         "PING": 9,
     }
     assert {event.name: event.value for event in messages.Event} == {
-        "RUNNING": 1,
         "LATCHED": 2,
         "MEDIA_TIMEOUT": 3,
         "PORTS": 4,
         "DRAINING": 5,
+        "SRTP_FAILED": 6,
     }
+
+
+SECRET = "SECRET" * 4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [SECRET, SECRET.encode()],
+        ["AEAD_AES_128_GCM", SECRET.encode()],
+        ["AEAD_AES_128_GCM", SECRET],
+        ["AEAD_AES_128_GCM", bytes(28), SECRET],
+        ["AEAD_AES_128_GCM", bytes(28), SECRET.encode() * 10],
+        ["AEAD_AES_128_GCM", [SECRET]],
+        ["AEAD_AES_128_GCM"],
+    ],
+)
+def test_a_bad_key_is_refused_and_not_shown(body):
+    with pytest.raises(ControlError) as caught:
+        Srtp.from_body(body)
+    assert caught.value.code == ErrorCode.BAD_REQUEST
+    assert caught.value.text.startswith("srtp: ")
+    assert "SECRET" not in caught.value.text
+
+
+def test_a_key_is_not_in_a_repr():
+    assert "SECRET" not in repr(Srtp("AEAD_AES_128_GCM", b"SECRET" * 4 + b"key!", b"SECRET"))
+
+
+@pytest.mark.parametrize("suite", messages.SUITES)
+def test_every_suite_has_its_length_of_key(suite):
+    size = messages.SUITES[suite]
+    assert Srtp.from_body([suite, bytes(size)]) == Srtp(suite, bytes(size))
+    for wrong in (size - 1, size + 1, 0):
+        assert refusal(Srtp.from_body, [suite, bytes(wrong)]) == ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("index", "value"),
+    [
+        (17, {0: 128}),  # a payload type has seven bits
+        (17, {128: 0}),
+        (18, {0: 3}),
+        (19, 64),
+        (21, 128),
+    ],
+)
+def test_media_fields_have_their_range(index, value):
+    body = END.to_body()
+    body[index] = value
+    assert refusal(End.from_body, body) == ErrorCode.BAD_REQUEST
