@@ -78,7 +78,7 @@ class MediaFacts:
     bandwidth_bps: int
     """b=TIAS, else b=AS; the session's where the media has none; 0: not said."""
     rtcp_mux: bool
-    """Offered or accepted (RFC 5761); never taken up yet."""
+    """Offered or accepted (RFC 5761)."""
 
     @property
     def disabled(self) -> bool:

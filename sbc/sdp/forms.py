@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sdp.lines import Meaning
+from sbc.sdp.lines import Meaning, holds_key
 from sbc.sdp.sections import SECTIONS, Section
 
 __all__ = ["FORMS", "Form"]
@@ -25,6 +25,7 @@ _WORDS: Final = re.compile(rb"([^ \r\n\0]++) ++([^ \r\n\0]++)([^\r\n\0]*+)")
 # What we anchor (RFC 3551, RFC 4585). AVPF differs from AVP in when RTCP is sent and in its
 # feedback messages, neither of which is a relay's business.
 _RTP_PROFILES: Final = frozenset((b"RTP/AVP", b"RTP/AVPF"))
+_SECURE_PROFILES: Final = frozenset((b"RTP/SAVP", b"RTP/SAVPF"))  # RFC 3711 §12, RFC 5124
 _RTP_KINDS: Final = frozenset((b"audio", b"video", b"text", b"application"))
 
 # RFC 3551 §6, tables 4 and 5. G722 is 8000 although it samples at 16000 (RFC 3551 §4.5.2).
@@ -53,6 +54,8 @@ class Form:
     """The lines behind the m-line."""
     relayed: bool
     """Whether it is of a kind that we anchor, if its port is not 0: plain RTP."""
+    secure: bool
+    """The same in SRTP, which is anchored where its keys are dealt with."""
     kind_text: str
     payload_types: bytes
     """Those of the formats that are numbers, as our own m-line lists them."""
@@ -68,7 +71,7 @@ class _Forms(dict[tuple[bytes, bytes, bytes], Form]):
 
     def __missing__(self, key: tuple[bytes, bytes, bytes]) -> Form:
         form = _read(*key)
-        if sum(map(len, key)) <= _CACHED_LENGTH:
+        if sum(map(len, key)) <= _CACHED_LENGTH and not holds_key(key[2]):
             if len(self) >= _CACHED_FORMS:
                 self.clear()
             self[key] = form
@@ -87,12 +90,14 @@ def _read(kind: bytes, rest: bytes, text: bytes) -> Form:
     proto, words = match[2], match[3].split()
     section = SECTIONS[text]
     formats = _formats(words, section.rtpmaps)
+    rtp = kind in _RTP_KINDS and bool(words) and words[0].isdigit()
     return Form(
         kind,
         proto,
         words,
         section,
-        proto in _RTP_PROFILES and kind in _RTP_KINDS and bool(words) and words[0].isdigit(),
+        rtp and proto in _RTP_PROFILES,
+        rtp and proto in _SECURE_PROFILES,
         kind.decode("ascii", "replace"),
         b" ".join([word for word in words if word.isdigit()]),
         formats,

@@ -32,7 +32,7 @@ from typing import Final
 
 from sbc.sdp.hosts import holds_host
 
-__all__ = ["MEANINGS", "Direction", "Meaning", "Role"]
+__all__ = ["MEANINGS", "Direction", "Meaning", "Role", "holds_key"]
 
 _CACHED_LINES: Final = 4_096
 _CACHED_LENGTH: Final = 160
@@ -108,13 +108,18 @@ _NEVER: Final = Meaning(crosses=False)
 _OURS: Final = frozenset(b"vosciuepzrkm")
 
 
+def holds_key(text: bytes) -> bool:
+    """Whether some line of `text` may be a call's own key: such text is never kept in a cache."""
+    return b"crypto:" in text or b"inline:" in text
+
+
 class _Meanings(dict[bytes, Meaning]):
     """Line (no line end) → `Meaning`, read on first sight. Emptied when full: it is only a cache,
     and whoever fills it with lines of their own pays the uncached price, not memory."""
 
     def __missing__(self, line: bytes) -> Meaning:
         said = _read(line)
-        if len(line) <= _CACHED_LENGTH:
+        if len(line) <= _CACHED_LENGTH and not holds_key(line):
             if len(self) >= _CACHED_LINES:
                 self.clear()
             self[line] = said

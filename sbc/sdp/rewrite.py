@@ -6,6 +6,7 @@ change, so the two legs of a call always have the same indices:
 
 * an anchored m-line gets our address and port; ours is always RTP port + 1 for RTCP, which is what
   the absence of `a=rtcp` says (RFC 3605 §2.1), so there is none
+* where the legs differ in more than addresses (keys, codecs, payload types), a `Dress` says how
 * an m-line without an anchor, rejected, or of a kind that we do not relay stays in its place with
   port 0 and without attributes. It is offered on like that rather than left out: each leg then has
   the same m-lines, and what came as port 0 can only be answered by port 0 (RFC 3264 §6)
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 from sbc.errors import LocalProtocolError
 from sbc.sdp.facts import address_of, is_relayed
@@ -24,7 +26,22 @@ from sbc.sdp.hosts import holds_host
 from sbc.sdp.lines import MEANINGS, Direction, Role
 from sbc.sdp.model import Media, Session
 
-__all__ = ["Anchor", "Origin", "content", "rewrite"]
+__all__ = ["Anchor", "Dress", "Origin", "content", "rewrite"]
+
+
+@dataclass(slots=True)
+class Dress:
+    """What an m-line of ours says otherwise than the one it is made of."""
+
+    proto: bytes = b""
+    """Of our offer; b"": as it was offered to us. An answer has the protocol of the offer."""
+    payload_types: bytes = b""
+    """b"": the same ones."""
+    rest: bytes | None = None
+    """The lines behind the m-line that belong to those types and all others that cross, each with
+    CRLF before it; None: as they are."""
+    further: bytes = b""
+    """Lines of our own (`a=crypto`, `a=rtcp-mux`), the same way."""
 
 
 @dataclass(slots=True)
@@ -34,6 +51,10 @@ class Anchor:
     host: str
     """The advertised address, IPv4 or IPv6 without brackets."""
     port: int
+    dress: Dress | None = None
+
+
+_PLAIN: Final = Dress()
 
 
 @dataclass(slots=True)
@@ -100,35 +121,35 @@ def content(
     for media, anchor, asked in zip(session.media, anchors, offered, strict=True):
         if (
             anchor is None
-            or not is_relayed(media)
+            or not (is_relayed(media) or (anchor.dress is not None and media.form.secure))
             or asked.port == 0  # an answer cannot bring back what the offer had disabled
             or asked.form.kind != media.form.kind
         ):
             out.append(_rejected(asked))
         else:
-            form = media.form
-            words = (form.kind, anchor.port, asked.form.proto, form.payload_types)
+            form, dress = media.form, anchor.dress or _PLAIN
+            proto = asked.form.proto if offer is not None else dress.proto or form.proto
+            words = (form.kind, anchor.port, proto, dress.payload_types or form.payload_types)
             out.append(b"\r\nm=%b %d %b %b" % words)
             if anchor.host != ours:
                 out.append(b"\r\nc=" + _network_address(anchor.host))
             out.append(form.section.bandwidth)
-            _write_rest(media, session, out)
+            rest = form.section.rest if dress.rest is None else dress.rest
+            if address_of(media.connection(session))[1]:
+                rest = _held(rest, media, session)
+            out += rest, dress.further
     out.append(b"\r\n")
     return b"".join(out)
 
 
-def _write_rest(media: Media, session: Session, out: list[bytes]) -> None:
-    if not address_of(media.connection(session))[1]:
-        out.append(media.form.section.rest)
-        return
-    # Say by direction what the peer said by address (RFC 3264 §8.4).
-    for line in media.section.lines:
-        meant = MEANINGS[line]
-        if meant.crosses and line[:2] != b"b=" and meant.role is not Role.DIRECTION:
-            out.append(b"\r\n" + line)
+def _held(rest: bytes, media: Media, session: Session) -> bytes:
+    """Say by direction what the peer said by address (RFC 3264 §8.4)."""
+    lines = rest.split(b"\r\n")[1:]
+    kept = [line for line in lines if MEANINGS[line].role is not Role.DIRECTION]
     said = media.section.said[Role.DIRECTION] or session.section.said[Role.DIRECTION]
     sends = said is None or said.number & Direction.SENDONLY
-    out.append(b"\r\na=sendonly" if sends else b"\r\na=inactive")
+    kept.append(b"a=sendonly" if sends else b"a=inactive")
+    return b"".join([b"\r\n" + line for line in kept])
 
 
 def _rejected(media: Media) -> bytes:

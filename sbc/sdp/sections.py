@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
-from sbc.sdp.lines import MEANINGS, Meaning, Role
+from sbc.sdp.lines import MEANINGS, Meaning, Role, holds_key
 
 __all__ = ["SECTIONS", "Said", "Section"]
 
@@ -52,7 +52,7 @@ class _Sections(dict[bytes, Section]):
 
     def __missing__(self, text: bytes) -> Section:
         section = _read(text)
-        if len(text) <= _CACHED_LENGTH:
+        if len(text) <= _CACHED_LENGTH and not holds_key(text):
             if len(self) >= _CACHED_SECTIONS:
                 self.clear()
             self[text] = section
