@@ -1,13 +1,14 @@
 """Who is speaking to us: from realm and source address to trunk.
 
 A source belongs to the trunk of its realm with the most specific network that holds it, as in
-IP routing; `sbc check` refuses two trunks of one realm with the same network.
+IP routing; `sbc check` refuses two trunks of one realm with the same network. Addresses that a
+trunk's names have come and go (`follow`); one that the file gives to another trunk stays there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 from policies.settings import Network, PolicySettings, TrunkSettings
@@ -21,16 +22,24 @@ _REMEMBERED: Final = 8192
 class Access:
     """The trunks' sources as an index, with the latest answers remembered."""
 
-    __slots__ = ("_exempt", "_exempt_known", "_known", "_networks", "_strangers")
+    __slots__ = (
+        "_exempt",
+        "_exempt_known",
+        "_followed",
+        "_known",
+        "_networks",
+        "_strangers",
+        "_trunks",
+    )
 
     def __init__(self, settings: PolicySettings) -> None:
-        networks: dict[str, list[tuple[Network, TrunkSettings]]] = {}
+        self._trunks: dict[str, list[TrunkSettings]] = {}
         for trunk in settings.trunks:
-            of_realm = networks.setdefault(trunk.realm, [])
-            of_realm.extend((network, trunk) for network in trunk.sources)
-        self._networks = {realm: _by_length(of_realm) for realm, of_realm in networks.items()}
-        self._known: dict[str, dict[str, TrunkSettings]] = {realm: {} for realm in networks}
-        self._strangers: dict[str, set[str]] = {realm: set() for realm in networks}
+            self._trunks.setdefault(trunk.realm, []).append(trunk)
+        self._followed: dict[str, tuple[Network, ...]] = {}
+        self._networks = {realm: self._index(realm) for realm in self._trunks}
+        self._known: dict[str, dict[str, TrunkSettings]] = {realm: {} for realm in self._trunks}
+        self._strangers: dict[str, set[str]] = {realm: set() for realm in self._trunks}
         self._exempt = settings.access.exempt
         self._exempt_known: dict[str, bool] = {}
 
@@ -52,6 +61,22 @@ class Access:
             return None
         return self._look_up(realm, host, known, strangers)
 
+    def follow(self, trunk: str, hosts: Iterable[str]) -> None:
+        """From now on `trunk` also speaks from these addresses, and from no others so learnt.
+
+        Args:
+            trunk: its name.
+            hosts: numeric addresses; what is none is passed over.
+        """
+        self._followed[trunk] = tuple(
+            ip_network(address) for host in sorted(hosts) if (address := _parse(host)) is not None
+        )
+        for realm, trunks in self._trunks.items():
+            if any(one.name == trunk for one in trunks):
+                self._networks[realm] = self._index(realm)
+                self._known[realm].clear()
+                self._strangers[realm].clear()
+
     def is_exempt(self, host: str) -> bool:
         """Whether `access.exempt` frees this source from the rate limit."""
         if not self._exempt:
@@ -64,6 +89,15 @@ class Access:
                 self._exempt_known.clear()
             self._exempt_known[host] = answer
         return answer
+
+    def _index(self, realm: str) -> list[tuple[int, int, dict[int, TrunkSettings]]]:
+        """The networks of a realm; of two trunks with the same one the first keeps it."""
+        trunks = self._trunks[realm]
+        written = [(network, trunk) for trunk in trunks for network in trunk.sources]
+        learnt = [
+            (network, trunk) for trunk in trunks for network in self._followed.get(trunk.name, ())
+        ]
+        return _by_length(written + learnt)
 
     def _look_up(
         self, realm: str, host: str, known: dict[str, TrunkSettings], strangers: set[str]

@@ -40,6 +40,10 @@ class Policies:
         """The trunk that `host` speaks for in `realm`, None for a stranger."""
         return self._access.identify(realm, host)
 
+    def follow(self, trunk: str, hosts: Iterable[str]) -> None:
+        """The addresses that the names of a trunk's peers have now."""
+        self._access.follow(trunk, hosts)
+
     def stranger(self) -> Refuse | Ignore:
         """What any request from a source without a trunk gets."""
         return self._stranger

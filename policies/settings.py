@@ -16,6 +16,7 @@ __all__ = [
     "PolicySettings",
     "ReasonUse",
     "Refresher",
+    "Resolve",
     "RouteSettings",
     "SessionTimerSettings",
     "Shield",
@@ -45,6 +46,17 @@ class Identify(Enum):
     """Their source; a certificate, where it shows one, must not be another trunk's."""
     CERTIFICATE = "certificate"
     """The verified certificate of their connection, wherever that comes from."""
+
+
+class Resolve(Enum):
+    """How far a peer's name is followed (RFC 3263)."""
+
+    AUTO = "auto"
+    """NAPTR where the transport is ours to choose, SRV, then addresses."""
+    SRV = "srv"
+    """SRV alone."""
+    A = "a"
+    """Addresses alone."""
 
 
 class Nat(Enum):
@@ -111,12 +123,25 @@ class Stranger(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """An address that we call; `priority` low first, then `weight`, as in SRV (RFC 2782)."""
+    """An address or name that we call; `priority` low first, then `weight` (RFC 2782)."""
 
     host: str
+    """Numeric, without brackets; or a name, in lower case."""
     port: int = 5060
+    """0: none is given, so that the DNS may say it; of names only."""
     priority: int = 0
     weight: int = 1
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the DNS has to be asked where it is."""
+        return ":" not in self.host and not self.host.rpartition(".")[2].isdigit()
+
+    @property
+    def text(self) -> str:
+        """As in a configuration file."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +194,12 @@ class TrunkSettings:
     peers: tuple[Peer, ...]
     sources: tuple[Network, ...]
     """Networks that we accept; the peers' own addresses where the file names none."""
+    sources_follow: bool = False
+    """Whether addresses that the peers' names have are accepted, too."""
+    resolve: Resolve = Resolve.AUTO
+    invite_timeout_s: float | None = None
+    """INVITE to the first response of any kind; then the next target. None: as long as
+    RFC 3261 waits (timer B, 32 s)."""
     transport: TrunkTransport = TrunkTransport.UDP
     tls: TrunkTls = TrunkTls()
     identify: Identify = Identify.ADDRESS

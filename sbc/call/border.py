@@ -28,9 +28,11 @@ from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
 from sbc.call.operations import Operations
 from sbc.call.relays import RelayEvents
+from sbc.call.where import Where
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
 from sbc.errors import ParseError
 from sbc.ids import Mint
+from sbc.resolve.records import Answer, Question
 from sbc.settings import Settings
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import BadRequest, parse
@@ -84,17 +86,20 @@ class Border(RelayEvents, Operations):
         values: TimerValues | None = None,
     ) -> None:
         media = settings.relay.media
+        listeners = settings.transport.listeners
+        policies = Policies(settings.policies)
         core = Core(
             layer=TransactionLayer(values or TimerValues(), transmit),
-            policies=Policies(settings.policies),
+            policies=policies,
             mint=Mint(key, shard, random),
             leases=Leases(list({one.realm: None for one in media})),
             relay=relay,
-            ends=LocalEnds(settings.transport.listeners),
+            ends=LocalEnds(listeners),
             hide=hide or Hide(),
             advertised={one.address: one.advertise for one in media},
             media_addresses={one.realm: one.advertise for one in reversed(media)},
             wall_offset_s=wall_offset_s,
+            where=Where(settings.policies.trunks, listeners, random, policies.follow),
         )
         super().__init__(core)
         self.most_transactions = 500_000
@@ -136,6 +141,11 @@ class Border(RelayEvents, Operations):
     def unreachable(self, hop: Hop, branch: bytes | None, now: float) -> None:
         """A request to this address, the one of this branch if known, has not arrived."""
         self._notify(self.core.layer.transport_failed(hop, branch, now), now)
+
+    def answered(self, question: Question, answer: Answer, now: float) -> None:
+        """What the DNS says, or that it is silent: calls that have waited for it go on."""
+        for asker, places in self.core.where.answered(question, answer, now):
+            self._guarded(asker, partial(asker.located, places, now), now)
 
     def tick(self, now: float) -> None:
         """Fire every timer that is due, and end some of the calls that are to be ended."""

@@ -18,6 +18,7 @@ from sbc.call.cdr import Cdr
 from sbc.call.headers import Hide
 from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
+from sbc.call.where import Where
 from sbc.ids import Mint
 from sbc.sip.message import Request
 from sbc.sip.serialise import ReplyBase
@@ -87,6 +88,8 @@ class Core:
     """Realm → its first advertised media address."""
     wall_offset_s: float
     """Wall clock minus monotonic clock; kept true, for the wall clock may be set."""
+    where: Where = field(default_factory=Where)
+    """Where targets are: the places of their names, and which have just failed."""
     dialogs: dict[bytes, Party] = field(default_factory=dict)
     """Our own tag → the leg that it names, early dialogs included."""
     plans: dict[str, Anchored] = field(default_factory=dict)

@@ -23,6 +23,8 @@ _NEGATIVE_CEILING_S: Final = 60.0
 """RFC 2308 §5 allows hours: too long for somebody who has just repaired a zone."""
 _RETRY_S: Final = 5.0
 """After silence (RFC 2308 §7.1 and §7.2 allow up to 300 s)."""
+_SILENCE_S: Final = 60.0
+"""So long silence is an answer, too: calls need not wait while the question is asked again."""
 _STALE_S: Final = 86_400.0
 """RFC 8767 §5: from 1 to 3 days."""
 _AHEAD: Final = 0.8
@@ -67,7 +69,8 @@ class Cache:
             if kept is not None and kept.answer.outcome is not Outcome.FAILED and now < kept.end:
                 kept.failed, kept.ask_at = True, now + _RETRY_S
                 return kept
-            until = end = ask_at = now + _RETRY_S
+            until = ask_at = now + _RETRY_S
+            end = now + _SILENCE_S
         else:
             found = answer.outcome is Outcome.FOUND
             life_s = min(max(answer.ttl_s, _FLOOR_S), _CEILING_S if found else _NEGATIVE_CEILING_S)

@@ -27,7 +27,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeVar
 
 from sbc.resolve.records import (
-    TLS,
     Address,
     Answer,
     Kind,
@@ -38,7 +37,7 @@ from sbc.resolve.records import (
     Record,
     Srv,
 )
-from sbc.transaction.hop import TCP, UDP
+from sbc.transaction.hop import TCP, TLS, UDP
 
 __all__ = ["MAX_PLACES", "Located", "Look", "Way", "Wish", "default_port", "is_usable", "locate"]
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Final, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 __all__ = [
-    "TLS",
     "Address",
     "Answer",
     "Kind",
@@ -23,8 +22,6 @@ __all__ = [
     "Srv",
     "name_of",
 ]
-
-TLS: Final = b"TLS"
 
 
 class Kind(IntEnum):
