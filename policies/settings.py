@@ -105,7 +105,7 @@ class Shield(Enum):
 class ReasonUse(Enum):
     """Which Reason lines a trunk's peers get (RFC 3326, RFC 6432)."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 (no password)
     """The other side's, as they are."""
     Q850 = "q850"
     """One Q.850 cause: the other side's, or what its SIP status stands for (RFC 3398)."""

@@ -1,0 +1,156 @@
+"""What each leg is told that we can do, and what its peer has shown that it can (RFC 5853 §3.5).
+
+The two sides of a call never see each other's Allow, Supported and Require: each gets ours, which
+say what this border does on that leg, less what the trunk's `shield:` spares its peers. What one
+side lacks is made up for by us, not refused to the other.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from policies.settings import Shield, TrunkSettings, Use
+from sbc.sip.message import Message, Request
+from sbc.sip.status import INVITE, PRACK, REFER, UPDATE
+
+__all__ = ["RELIABLE", "TIMER", "Peer", "head_for", "may_send", "options_head", "unsupported"]
+
+RELIABLE: Final = b"100rel"
+"""RFC 3262."""
+TIMER: Final = b"timer"
+"""RFC 4028."""
+
+_METHODS: Final = b"INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO".split()
+"""What this border takes in a dialog, on every leg that is not shielded from it."""
+_OPTIONS: Final = (RELIABLE, TIMER)
+"""Extensions that this border has."""
+_SHIELDS: Final = {
+    PRACK: Shield.PRACK,
+    UPDATE: Shield.UPDATE,
+    INVITE: Shield.REINVITE,
+    REFER: Shield.REFER,
+}
+_MAX_CACHED_BYTES: Final = 512
+_NONE: Final[frozenset[bytes]] = frozenset()
+
+
+class Peer:
+    """What one leg's peer has said of itself. Later words replace earlier ones."""
+
+    __slots__ = ("_allowed", "_required", "_supported")
+
+    def __init__(self) -> None:
+        self._allowed: frozenset[bytes] | None = None
+        self._supported: frozenset[bytes] = _NONE
+        self._required: frozenset[bytes] = _NONE
+
+    def learn(self, message: Message) -> None:
+        """Take Allow, Supported and Require of any request or of a 18x or 2xx.
+
+        A line that is not there changes nothing; an empty Supported takes everything back (RFC
+        3261 §20.37). What a peer requires it has, too.
+        """
+        allowed = message.first(b"allow")
+        if allowed is not None:
+            self._allowed = _members(message, b"allow", allowed)
+        supported = message.first(b"supported")
+        if supported is not None:
+            self._supported = _lower(_members(message, b"supported", supported))
+        required = message.first(b"require")
+        if required is not None:
+            self._required |= _lower(_members(message, b"require", required))
+
+    def allows(self, method: bytes) -> bool | None:
+        """Whether it takes this method; None while it has not said (RFC 3261 §20.5)."""
+        return None if self._allowed is None else method in self._allowed
+
+    def supports(self, option: bytes) -> bool:
+        """Whether it has shown this option tag, in lower case."""
+        return option in self._supported or option in self._required
+
+
+def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
+    """Our Allow, Supported and Require lines for one leg, ready to be sent.
+
+    Args:
+        initial: an INVITE of ours outside a dialog, where 100rel is offered, or with `reliable:
+            always` required. Responses and requests in a dialog: False.
+    """
+    reliable, timers = _have(trunk)
+    head = _lines(trunk.shield, reliable and initial, timers)
+    if initial and reliable and trunk.reliable is Use.ALWAYS:
+        head += b"Require: 100rel\r\n"
+    return head
+
+
+def options_head(trunk: TrunkSettings) -> bytes:
+    """Allow, Accept and Supported of our answer to OPTIONS (RFC 3261 §11.2): all that we have."""
+    allow, _, supported = _lines(trunk.shield, *_have(trunk)).partition(b"\r\n")
+    return b"%b\r\nAccept: application/sdp\r\n%b" % (allow, supported)
+
+
+def may_send(trunk: TrunkSettings, peer: Peer | None, method: bytes) -> bool:
+    """Whether a request of ours with this method may go to a trunk's peer inside a dialog.
+
+    UPDATE and REFER only to a peer that has said that it takes them (RFC 3311 §5.1); a re-INVITE
+    or anything else unless it has said that it does not.
+    """
+    shield = _SHIELDS.get(method)
+    if shield is not None and shield in trunk.shield:
+        return False
+    allowed = None if peer is None else peer.allows(method)
+    if method in (INVITE, PRACK):
+        return True  # it has sent or taken an INVITE, or asked for the PRACK, whatever it lists
+    if allowed is None:
+        return method != UPDATE and method != REFER
+    return allowed
+
+
+def unsupported(request: Request, trunk: TrunkSettings) -> bytes:
+    """The Unsupported line of the 420 that a request deserves, b"" if we have all it requires.
+
+    Proxy-Require is not for us (RFC 3261 §20.29). Raises nothing.
+    """
+    if request.first(b"require") is None:
+        return b""
+    reliable, timers = _have(trunk)
+    have = {RELIABLE: reliable, TIMER: timers}
+    missing = [
+        option
+        for line in request.every(b"require")
+        for option in map(bytes.strip, line.split(b","))
+        if option and not have.get(option.lower(), option.lower() in _OPTIONS)
+    ]
+    return b"Unsupported: %b\r\n" % b", ".join(missing) if missing else b""
+
+
+def _have(trunk: TrunkSettings) -> tuple[bool, bool]:
+    """100rel, timer: whether they are on for this trunk."""
+    reliable = Shield.PRACK not in trunk.shield and trunk.reliable is not Use.NEVER
+    return reliable, trunk.session_timer.use is not Use.NEVER
+
+
+@lru_cache(maxsize=256)  # of the combinations that are configured
+def _lines(shield: frozenset[Shield], reliable: bool, timers: bool) -> bytes:
+    hidden = {method for method, one in _SHIELDS.items() if one in shield} - {INVITE}
+    methods = [name for name in _METHODS if name not in hidden]
+    have = {RELIABLE: reliable, TIMER: timers}
+    options = [name for name in _OPTIONS if have.get(name, True)]
+    return b"Allow: %b\r\nSupported: %b\r\n" % (b", ".join(methods), b", ".join(options))
+
+
+def _members(message: Message, name: bytes, first: bytes) -> frozenset[bytes]:
+    lines = message.every(name)
+    if len(lines) == 1 and len(first) <= _MAX_CACHED_BYTES:
+        return _tokens(first)
+    return frozenset().union(*map(_tokens.__wrapped__, lines))
+
+
+@lru_cache(maxsize=1024)  # a network's devices say the same few things, over and over
+def _tokens(line: bytes) -> frozenset[bytes]:
+    return frozenset(map(bytes.strip, line.split(b","))) - {b""}
+
+
+def _lower(names: frozenset[bytes]) -> frozenset[bytes]:
+    return frozenset(map(bytes.lower, names))
