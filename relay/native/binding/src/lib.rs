@@ -1,0 +1,242 @@
+//! `relay._native`: the fast path `native`, as `relay/forward/native.py` drives it.
+//!
+//! Python's side of everything is here and in [`reception`]; the rest knows nothing of Python.
+
+mod address;
+mod pace;
+mod poll;
+mod port;
+mod punts;
+mod reception;
+mod sockets;
+mod table;
+mod thread;
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{Builder, JoinHandle};
+
+use parking_lot::Mutex;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyByteArray;
+use rustix::io::Errno;
+
+use crate::address::Address;
+use crate::poll::monotonic;
+use crate::port::{Drops, Flow, PortId, REFUSED};
+use crate::reception::Reception;
+use crate::table::UNCONNECTED;
+use crate::thread::Shared;
+
+/// An open port, as Python holds it.
+#[pyclass(frozen, module = "relay._native")]
+struct Port {
+    id: PortId,
+    drops: Arc<Drops>,
+}
+
+#[pymethods]
+impl Port {
+    /// What punts of this port are marked with.
+    #[getter]
+    fn mark(&self) -> u64 {
+        mark(self.id)
+    }
+
+    /// What was dropped since the port was opened, by number of reason. Asks nobody.
+    fn drops(&self) -> Vec<(usize, u64)> {
+        self.drops.read().collect()
+    }
+}
+
+fn mark(id: PortId) -> u64 {
+    u64::from(id.serial) << 32 | u64::from(id.index)
+}
+
+/// `relay.forward.base.Flow`, what is read of it.
+#[derive(FromPyObject)]
+struct Wanted {
+    verdict: u8,
+    source: Option<(String, u16)>,
+    destination: Option<(String, u16)>,
+    reason: usize,
+    unit_octets: f64,
+    rate_octets: f64,
+    reception: Py<Reception>,
+}
+
+const FORWARD: u8 = 0;
+const PUNT: u8 = 2;
+
+impl Wanted {
+    fn to_flow(&self) -> PyResult<Flow> {
+        let source = if self.verdict == PUNT { &None } else { &self.source };
+        Ok(Flow {
+            forward: self.verdict == FORWARD,
+            source: address(source)?,
+            destination: address(&self.destination)?,
+            reason: self.reason,
+            unit_octets: self.unit_octets,
+            rate_octets: self.rate_octets,
+            reception: Arc::clone(&self.reception.get().counted),
+        })
+    }
+}
+
+fn address(given: &Option<(String, u16)>) -> PyResult<Option<Address>> {
+    let Some((host, port)) = given else { return Ok(None) };
+    match Address::parse(host, *port) {
+        Some(address) => Ok(Some(address)),
+        None => Err(PyValueError::new_err(format!("expected an IP address, got {host}"))),
+    }
+}
+
+fn refused(error: Errno) -> PyErr {
+    PyOSError::new_err((error.raw_os_error(), error.to_string()))
+}
+
+/// One thread, its ports and its flows.
+#[pyclass(frozen, module = "relay._native")]
+struct Engine {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+type PuntedUp<'py> = (u64, Bound<'py, PyByteArray>, (String, u16), f64);
+
+#[pymethods]
+impl Engine {
+    /// Starts the thread. Raises OSError: out of descriptors, of threads.
+    #[new]
+    fn new() -> PyResult<Engine> {
+        let shared = Arc::new(Shared::new().map_err(refused)?);
+        let its = Arc::clone(&shared);
+        let thread = Builder::new().name("relay-native".to_owned()).spawn(move || its.run())?;
+        Ok(Engine { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Readable while a packet waits for `next_punt`, and for good once the thread has died.
+    fn fileno(&self) -> RawFd {
+        self.shared.table.lock().flag().number()
+    }
+
+    /// Why the thread has ended; None while it lives.
+    #[getter]
+    fn fault(&self) -> Option<String> {
+        self.shared.fault.lock().clone()
+    }
+
+    /// Open ports.
+    fn __len__(&self) -> usize {
+        self.shared.table.lock().len()
+    }
+
+    /// Serves a port by its bound socket, which stays open until after `close`. Raises OSError.
+    fn open(&self, rx: RawFd) -> PyResult<Port> {
+        let drops = Arc::new(Drops::new());
+        let id = self.shared.table.lock().open(rx, Arc::clone(&drops)).map_err(refused)?;
+        Ok(Port { id, drops })
+    }
+
+    /// Stops serving ports.
+    fn close(&self, py: Python<'_>, ports: Vec<Py<Port>>) {
+        py.detach(|| {
+            let mut table = self.shared.table.lock();
+            for port in &ports {
+                table.close(port.get().id);
+            }
+        });
+    }
+
+    /// Adds or replaces flows, as one batch: port, the port that the flow leaves from, flow.
+    fn install(&self, py: Python<'_>, wanted: Vec<(Py<Port>, Py<Port>, Wanted)>) -> PyResult<()> {
+        let mut flows = Vec::with_capacity(wanted.len());
+        for (port, out, flow) in &wanted {
+            flows.push((port.get().id, out.get().id, flow.to_flow()?));
+        }
+        py.detach(|| {
+            let mut table = self.shared.table.lock();
+            for (port, out, flow) in flows {
+                table.install(port, out, flow, monotonic());
+            }
+        });
+        Ok(())
+    }
+
+    /// Forgets flows; their ports punt again.
+    fn remove(&self, ports: Vec<Py<Port>>) {
+        let mut table = self.shared.table.lock();
+        for port in &ports {
+            table.forget(port.get().id);
+        }
+    }
+
+    /// Forgets all flows.
+    fn flush(&self) {
+        self.shared.table.lock().flush();
+    }
+
+    /// Leaves a port's unconnected socket alone, or not.
+    fn mute(&self, port: &Port, muted: bool) {
+        self.shared.table.lock().mute(port.id, muted);
+    }
+
+    /// The oldest packet that waits: mark of its port, bytes, source, arrival. None: there is none.
+    fn next_punt<'py>(&self, py: Python<'py>) -> Option<PuntedUp<'py>> {
+        let punt = self.shared.table.lock().next_punt()?;
+        let source = (punt.source.host.to_string(), punt.source.port);
+        Some((mark(punt.port), PyByteArray::new(py, &punt.data), source, punt.now))
+    }
+
+    /// Nothing is ready to be received and nothing waits to be fetched. For tests.
+    fn quiet(&self) -> PyResult<bool> {
+        let table = self.shared.table.lock();
+        let mut events = Vec::with_capacity(1);
+        self.shared.poll.wait(&mut events, false).map_err(refused)?;
+        Ok(events.is_empty() && table.is_quiet())
+    }
+
+    /// Flows that stay on their unconnected socket; ICMP errors met by sends; drains of sockets.
+    fn totals(&self) -> (u64, u64, u64) {
+        (
+            UNCONNECTED.load(Ordering::Relaxed),
+            REFUSED.load(Ordering::Relaxed),
+            self.shared.passes.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Ends the thread and waits for it.
+    fn stop(&self, py: Python<'_>) {
+        self.shared.stop();
+        let thread = self.thread.lock().take();
+        py.detach(|| {
+            if let Some(thread) = thread {
+                let _ = thread.join(); // a panic was caught, and told as the fault
+            }
+        });
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+/// Whether this is a release build: only that is worth measuring.
+const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+
+/// As `relay/extension.py` expects it: grows with each change of what is offered here.
+const INTERFACE: u32 = 1;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
+    module.add("PROFILE", PROFILE)?;
+    module.add("INTERFACE", INTERFACE)?;
+    module.add_class::<Engine>()?;
+    module.add_class::<Port>()?;
+    module.add_class::<Reception>()
+}

@@ -1,0 +1,63 @@
+//! The adaptive tick (`relay/loop.py`): waking for each packet is the largest single cost of a
+//! relay in user space, so above a few thousand packets a second the thread sleeps between drains.
+
+/// One sleep.
+pub(crate) const TICK_NS: i64 = 700_000;
+/// A drain ends when nothing is ready, or after this.
+pub(crate) const BUDGET_S: f64 = 0.004;
+const MEASURE_S: f64 = 0.05;
+/// Packets a second between which the thread keeps to what it does.
+const TICK_ABOVE: f64 = 3000.0;
+const WAKE_BELOW: f64 = 1500.0;
+
+/// Measures the rate and decides.
+pub(crate) struct Pace {
+    /// Sleeps between drains rather than waking for each packet.
+    pub(crate) ticking: bool,
+    events: usize,
+    measured_at: f64,
+}
+
+impl Pace {
+    pub(crate) fn new(now: f64) -> Pace {
+        Pace { ticking: false, events: 0, measured_at: now }
+    }
+
+    /// So many packets came.
+    pub(crate) fn count(&mut self, events: usize) {
+        self.events += events;
+    }
+
+    /// After each drain.
+    pub(crate) fn adapt(&mut self, now: f64) {
+        let elapsed_s = now - self.measured_at;
+        if elapsed_s < MEASURE_S {
+            return;
+        }
+        let rate = self.events as f64 / elapsed_s;
+        self.events = 0;
+        self.measured_at = now;
+        self.ticking = rate > if self.ticking { WAKE_BELOW } else { TICK_ABOVE };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_above_some_thousand_a_second_and_wakes_again_below_half_of_that() {
+        let mut pace = Pace::new(10.0);
+        pace.count(1000);
+        pace.adapt(10.04);
+        assert!(!pace.ticking, "too soon to tell");
+        pace.adapt(10.1);
+        assert!(pace.ticking);
+        for (events, ticking) in [(200, true), (160, true), (140, false), (290, false), (310, true)]
+        {
+            pace.count(events);
+            pace.adapt(pace.measured_at + 0.1);
+            assert_eq!(pace.ticking, ticking, "{events} in a tenth of a second");
+        }
+    }
+}

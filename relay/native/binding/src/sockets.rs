@@ -1,0 +1,93 @@
+//! Media sockets: the one that hears everybody, and the one beside it for the latched peer.
+//!
+//! The twin of `relay/sockets.py`, which tells why there are two.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::io::{Errno, Result};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, recv,
+    recvfrom, send, sendto, socket_with, sockopt,
+};
+
+use crate::address::Address;
+
+/// Datagrams that are thrown away at most: a flood meanwhile is left to the checks that follow.
+const MAX_STALE: usize = 4096;
+
+/// One UDP socket of a port.
+pub(crate) enum Media {
+    /// Bound by the supervisor; Python's socket object has it and outlives the open port.
+    Python(RawFd),
+    /// Made here.
+    Own(OwnedFd),
+}
+
+impl AsFd for Media {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Media::Own(fd) => fd.as_fd(),
+            // SAFETY: `relay.forward.native` keeps the socket object from before `open` until
+            // after `close`, and `close` drops every copy of this value.
+            Media::Python(fd) => unsafe { BorrowedFd::borrow_raw(*fd) },
+        }
+    }
+}
+
+impl Media {
+    /// One packet, its size; its source was checked by the kernel.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
+        recv(self, buffer, RecvFlags::DONTWAIT).map(|(_, size)| size)
+    }
+
+    /// One packet: its size and source.
+    pub(crate) fn receive_from(&self, buffer: &mut [u8]) -> Result<(usize, Address)> {
+        let (_, size, source) = recvfrom(self, buffer, RecvFlags::DONTWAIT)?;
+        let source = source.and_then(Address::of).ok_or(Errno::AFNOSUPPORT)?;
+        Ok((size, source))
+    }
+
+    /// Sends one packet, to the connected peer or to the address given.
+    pub(crate) fn send(&self, data: &[u8], to: Option<Address>) -> Result<()> {
+        match to {
+            None => send(self, data, SendFlags::DONTWAIT)?,
+            Some(to) => sendto(self, data, SendFlags::DONTWAIT, &to.to_socket())?,
+        };
+        Ok(())
+    }
+
+    /// Whether a datagram waits.
+    pub(crate) fn readable(&self) -> bool {
+        recv(self, &mut [0u8; 1][..], RecvFlags::DONTWAIT | RecvFlags::PEEK).is_ok()
+    }
+
+    /// Discards what waits.
+    pub(crate) fn empty(&self) {
+        let mut byte = [0u8; 1];
+        for _ in 0..MAX_STALE {
+            // An error may be an earlier packet's: it is cleared by this call, as in Python.
+            if recv(self, &mut byte[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A second socket on this port, connected to `peer`.
+    ///
+    /// SO_REUSEPORT is set on both only while the second one is bound. Packets of others may land
+    /// in it between its bind and its connect, so its reader looks at the first sources.
+    pub(crate) fn connect_beside(&self, peer: Address) -> Result<Media> {
+        let local = getsockname(self)?;
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let family = AddressFamily::from_raw(local.address_family().as_raw());
+        let tx = socket_with(family, SocketType::DGRAM, flags, None)?;
+        sockopt::set_socket_reuseport(self, true)?;
+        let bound = sockopt::set_socket_reuseport(&tx, true)
+            .and_then(|()| bind(&tx, &local))
+            .and_then(|()| connect(&tx, &peer.to_socket()));
+        sockopt::set_socket_reuseport(self, false)?;
+        bound?;
+        sockopt::set_socket_reuseport(&tx, false)?;
+        Ok(Media::Own(tx))
+    }
+}

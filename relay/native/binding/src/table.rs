@@ -1,0 +1,328 @@
+//! All open ports: opened, closed, aimed at each other, and served when epoll names them.
+//!
+//! The thread and Python's thread change the table in turn, behind one lock that the thread gives
+//! up between two packets where somebody waits for it. So a command is in force when it returns,
+//! and no descriptor can be closed while a packet is on it; a queue would have to wake the thread
+//! for each command, and Python to wait for the answer before it may let go of a port.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::io::Result;
+use slab::Slab;
+
+use crate::address::Address;
+use crate::poll::{Flag, Poll};
+use crate::port::{Aim, Drops, Flow, Port, PortId, Received, Side};
+use crate::punts::{Punt, Punts};
+use crate::sockets::Media;
+
+/// The largest datagram.
+pub(crate) const LARGEST: usize = 65_536;
+/// Packets of one socket that wait for the slow path before nothing more is read from it.
+const MOST_WAITING: u32 = 64;
+const FEW_WAITING: u32 = 32;
+/// Packets of the peer that may wait on `rx` when its own socket is made.
+const OVERTAKEN: usize = 64;
+const SERIALS: u32 = (1 << 31) - 1;
+
+/// Flows that stay on their unconnected socket for want of a descriptor, since the start.
+pub(crate) static UNCONNECTED: AtomicU64 = AtomicU64::new(0);
+
+/// All open ports.
+pub(crate) struct Table {
+    poll: Arc<Poll>,
+    ports: Slab<Port>,
+    serial: u32,
+    punts: Punts,
+    buffer: Box<[u8]>,
+}
+
+/// What epoll says of a port's socket, and the reverse.
+fn number(port: PortId, side: Side) -> u64 {
+    u64::from(port.index) << 32 | u64::from(port.serial) << 1 | side as u64
+}
+
+fn port_of(number: u64) -> (PortId, Side) {
+    let port = PortId { index: (number >> 32) as u32, serial: (number as u32) >> 1 };
+    (port, if number & 1 == 0 { Side::Rx } else { Side::Tx })
+}
+
+impl Table {
+    pub(crate) fn new(poll: Arc<Poll>, flag: Flag) -> Table {
+        Table {
+            poll,
+            ports: Slab::new(),
+            serial: 0,
+            punts: Punts::new(flag),
+            buffer: vec![0; LARGEST].into_boxed_slice(),
+        }
+    }
+
+    pub(crate) fn flag(&self) -> &Flag {
+        self.punts.flag()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ports.len()
+    }
+
+    /// Nothing waits for the slow path.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.punts.is_empty()
+    }
+
+    fn get(&self, id: PortId) -> Option<&Port> {
+        self.ports.get(id.index as usize).filter(|port| port.serial == id.serial)
+    }
+
+    fn get_mut(&mut self, id: PortId) -> Option<&mut Port> {
+        self.ports.get_mut(id.index as usize).filter(|port| port.serial == id.serial)
+    }
+
+    /// Serves a port: everything is punted until a flow is installed. What waits on the socket is
+    /// a former call's or a stranger's and is discarded.
+    pub(crate) fn open(&mut self, rx: RawFd, drops: Arc<Drops>) -> Result<PortId> {
+        let rx = Media::Python(rx);
+        rx.empty();
+        self.serial = self.serial % SERIALS + 1;
+        let entry = self.ports.vacant_entry();
+        let id = PortId { index: entry.key() as u32, serial: self.serial };
+        self.poll.add(&rx, number(id, Side::Rx))?;
+        entry.insert(Port::new(self.serial, rx, drops));
+        Ok(id)
+    }
+
+    /// Stops serving a port.
+    pub(crate) fn close(&mut self, id: PortId) {
+        if self.get(id).is_none() {
+            return;
+        }
+        self.forget(id);
+        self.punts.reclaim(id);
+        let port = self.ports.remove(id.index as usize);
+        self.poll.remove(&*port.rx);
+        port.rx.empty();
+        if let Some(feeder) = port.feeder {
+            self.aim(feeder);
+        }
+    }
+
+    /// Puts a flow in force. Both ports are open.
+    pub(crate) fn install(&mut self, id: PortId, out: PortId, flow: Flow, now: f64) {
+        let source = flow.source;
+        let Some(port) = self.get_mut(id) else { return };
+        port.take(flow);
+        let mut fresh = false;
+        if port.source != source {
+            self.disconnect(id);
+            fresh = self.connect(id, source);
+        }
+        self.link(id, out);
+        self.aim(id);
+        if let Some(feeder) = self.get(id).and_then(|port| port.feeder) {
+            self.aim(feeder);
+        }
+        self.look_again(id);
+        if fresh {
+            self.overtaken(id, now);
+        }
+    }
+
+    /// Has no flow on this port; its packets are punted.
+    pub(crate) fn forget(&mut self, id: PortId) {
+        let Some(port) = self.get_mut(id) else { return };
+        port.flow = None;
+        port.source = None;
+        port.aim = None;
+        let feeder = port.feeder;
+        self.disconnect(id);
+        if let Some(feeder) = feeder {
+            self.aim(feeder);
+        }
+        self.unlink(id);
+    }
+
+    /// Has no flow on any port.
+    pub(crate) fn flush(&mut self) {
+        let ids =
+            |(index, port): (usize, &Port)| PortId { index: index as u32, serial: port.serial };
+        let all: Vec<PortId> = self.ports.iter().map(ids).collect();
+        for id in all {
+            self.forget(id);
+        }
+    }
+
+    /// Leaves a flooded port alone, or listens to it again; a latched peer is on its other socket.
+    pub(crate) fn mute(&mut self, id: PortId, muted: bool) {
+        if let Some(port) = self.get_mut(id) {
+            port.muted = muted;
+            self.watch(id, Side::Rx);
+        }
+    }
+
+    /// Serves what epoll has named: one packet.
+    pub(crate) fn serve(&mut self, named: u64, now: f64) {
+        let (id, side) = port_of(named);
+        if side == Side::Tx || self.get(id).is_some_and(|port| !port.muted) {
+            self.receive(id, side, now);
+        }
+    }
+
+    /// The oldest packet on its way up.
+    pub(crate) fn next_punt(&mut self) -> Option<Punt> {
+        let punt = self.punts.pop()?;
+        self.taken(punt.port, punt.side);
+        Some(punt)
+    }
+
+    fn receive(&mut self, id: PortId, side: Side, now: f64) {
+        let Some(port) = self.ports.get_mut(id.index as usize) else { return };
+        if port.serial != id.serial || port.paused[side as usize] {
+            return; // of a round that began before this was so
+        }
+        if let Received::Punt(size, source) = port.receive(side, &mut self.buffer, now) {
+            port.waiting[side as usize] += 1;
+            let waiting = port.waiting[side as usize];
+            let data = self.buffer[..size].to_vec();
+            self.punts.push(Punt { port: id, side, source, data, now });
+            if waiting >= MOST_WAITING || self.punts.full() {
+                self.pause(id, side, true);
+            }
+        }
+    }
+
+    /// A packet has left the queue.
+    fn taken(&mut self, id: PortId, side: Side) {
+        let full = self.punts.full();
+        let Some(port) = self.get_mut(id) else { return };
+        let waiting = &mut port.waiting[side as usize];
+        *waiting = waiting.saturating_sub(1);
+        if port.paused[side as usize] && (*waiting == 0 || *waiting < FEW_WAITING && !full) {
+            self.pause(id, side, false);
+        }
+    }
+
+    fn pause(&mut self, id: PortId, side: Side, paused: bool) {
+        if let Some(port) = self.get_mut(id) {
+            port.paused[side as usize] = paused;
+            self.watch(id, side);
+        }
+    }
+
+    /// Polls a socket, or no longer: not with an empty mask, which would still wake for errors.
+    fn watch(&self, id: PortId, side: Side) {
+        let Some(port) = self.get(id) else { return };
+        let socket = match side {
+            Side::Rx => Some(&port.rx),
+            Side::Tx => port.tx.as_ref(),
+        };
+        let Some(socket) = socket else { return };
+        if port.paused[side as usize] || side == Side::Rx && port.muted {
+            self.poll.remove(&**socket);
+        } else {
+            let _ = self.poll.add(&**socket, number(id, side)); // EEXIST: it is polled
+        }
+    }
+
+    /// Settles how a port's packets leave.
+    fn aim(&mut self, id: PortId) {
+        let aim = self.get(id).and_then(|port| {
+            let flow = port.flow.as_ref().filter(|flow| flow.forward)?;
+            let out = self.get(port.out?)?;
+            match &out.tx {
+                Some(tx) if out.source == flow.destination => {
+                    Some(Aim { socket: Arc::clone(tx), to: None })
+                }
+                _ => Some(Aim { socket: Arc::clone(&out.rx), to: Some(flow.destination?) }),
+            }
+        });
+        if let Some(port) = self.get_mut(id) {
+            port.aim = aim;
+        }
+    }
+
+    fn link(&mut self, id: PortId, out: PortId) {
+        if self.get(id).is_some_and(|port| port.out != Some(out)) {
+            self.unlink(id);
+            if let Some(port) = self.get_mut(id) {
+                port.out = Some(out);
+            }
+            if let Some(port) = self.get_mut(out) {
+                port.feeder = Some(id);
+            }
+        }
+    }
+
+    fn unlink(&mut self, id: PortId) {
+        let out = self.get_mut(id).and_then(|port| port.out.take());
+        if let Some(port) = out.and_then(|out| self.get_mut(out)) {
+            if port.feeder == Some(id) {
+                port.feeder = None;
+            }
+        }
+    }
+
+    /// The flow's source, and a socket for it. Returns whether there is one.
+    fn connect(&mut self, id: PortId, source: Option<Address>) -> bool {
+        let poll = Arc::clone(&self.poll);
+        let Some(port) = self.get_mut(id) else { return false };
+        port.source = source;
+        let Some(source) = source else { return false };
+        let made = port.rx.connect_beside(source).and_then(|tx| {
+            poll.add(&tx, number(id, Side::Tx))?;
+            Ok(tx)
+        });
+        match made {
+            Ok(tx) => {
+                port.connected(Arc::new(tx));
+                true
+            }
+            Err(_) => {
+                // Out of descriptors, or no route: everything goes on over `rx`, only dearer.
+                UNCONNECTED.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+
+    fn disconnect(&mut self, id: PortId) {
+        let Some(port) = self.get_mut(id) else { return };
+        port.paused[Side::Tx as usize] = false;
+        port.waiting[Side::Tx as usize] = 0;
+        let feeder = port.feeder;
+        if let Some(tx) = port.tx.take() {
+            self.poll.remove(&*tx);
+            if let Some(feeder) = feeder {
+                self.aim(feeder); // it may have sent by this socket
+            }
+        }
+    }
+
+    /// Packets that were on their way up when the flow came: the peer's are the flow's now.
+    fn look_again(&mut self, id: PortId) {
+        let Some(port) = self.get(id) else { return };
+        if port.source.is_none() || port.waiting == [0; 2] {
+            return;
+        }
+        for mut punt in self.punts.reclaim(id) {
+            let Some(port) = self.get_mut(id) else { return };
+            if port.pass(&mut punt.data, punt.source, punt.now) {
+                self.taken(id, punt.side);
+            } else {
+                self.punts.push(punt);
+            }
+        }
+    }
+
+    /// Packets of the peer that wait on `rx` come before those on the new socket.
+    fn overtaken(&mut self, id: PortId, now: f64) {
+        for _ in 0..OVERTAKEN {
+            if !self.get(id).is_some_and(|port| port.rx.readable()) {
+                return;
+            }
+            self.receive(id, Side::Rx, now);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The thread that moves packets. It never takes the GIL, and no panic of it reaches Python.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use rustix::io::Result;
+
+use crate::pace::{BUDGET_S, Pace, TICK_NS};
+use crate::poll::{Flag, Poll, monotonic, sleep};
+use crate::table::Table;
+
+/// What epoll calls the flag that wakes the thread; no port has this number.
+const WAKE: u64 = u64::MAX;
+/// In one round.
+const MOST_EVENTS: usize = 64;
+
+/// What the thread and Python share.
+pub(crate) struct Shared {
+    pub(crate) table: Mutex<Table>,
+    pub(crate) poll: Arc<Poll>,
+    wake: Flag,
+    stop: AtomicBool,
+    /// Why the thread has ended, where nobody asked for it.
+    pub(crate) fault: Mutex<Option<String>>,
+    pub(crate) passes: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Result<Shared> {
+        let poll = Arc::new(Poll::new()?);
+        let wake = Flag::new()?;
+        poll.add(&wake, WAKE)?;
+        Ok(Shared {
+            table: Mutex::new(Table::new(Arc::clone(&poll), Flag::new()?)),
+            poll,
+            wake,
+            stop: AtomicBool::new(false),
+            fault: Mutex::new(None),
+            passes: AtomicU64::new(0),
+        })
+    }
+
+    /// The thread is to end.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.wake.raise();
+    }
+
+    /// The thread's whole life.
+    pub(crate) fn run(&self) {
+        let fault = match catch_unwind(AssertUnwindSafe(|| self.serve())) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => format!("polling: {error}"),
+            Err(panic) => match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+                (Some(text), _) => (*text).to_owned(),
+                (_, Some(text)) => text.clone(),
+                _ => "a panic without words".to_owned(),
+            },
+        };
+        *self.fault.lock() = Some(fault);
+        self.table.lock().flag().raise(); // Python looks, finds the fault, and ends the worker
+    }
+
+    fn serve(&self) -> Result<()> {
+        let mut events = Vec::with_capacity(MOST_EVENTS);
+        let mut pace = Pace::new(monotonic());
+        let mut spent = false;
+        while !self.stop.load(Ordering::Acquire) {
+            if pace.ticking && !spent {
+                sleep(TICK_NS);
+            }
+            self.poll.wait(&mut events, !pace.ticking)?;
+            let start = monotonic();
+            let mut now = start;
+            spent = false;
+            while !events.is_empty() {
+                pace.count(events.len());
+                self.round(events.iter().map(|event| event.data.u64()), now);
+                now = monotonic();
+                spent = now - start > BUDGET_S;
+                if spent || !pace.ticking {
+                    break;
+                }
+                self.poll.wait(&mut events, false)?;
+            }
+            pace.adapt(now);
+            self.passes.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// One packet of each socket that is ready, and a chance for Python between any two.
+    fn round(&self, named: impl Iterator<Item = u64>, now: f64) {
+        let mut table = self.table.lock();
+        for number in named {
+            if number == WAKE {
+                self.wake.lower();
+            } else {
+                table.serve(number, now);
+            }
+            MutexGuard::bump(&mut table);
+        }
+    }
+}
