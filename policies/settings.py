@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
+from policies.media import TrunkMedia
+from policies.users import AuthSettings, CredentialSettings, UserSettings
+
 __all__ = [
     "AccessSettings",
     "Identify",
@@ -217,6 +220,7 @@ class TrunkSettings:
     nat: Nat = Nat.AUTO
     latch: Latch = Latch.SIGNALLED
     media_timeout_s: float = 60.0
+    media: TrunkMedia = TrunkMedia()
     session_timer: SessionTimerSettings = SessionTimerSettings()
     reliable: Use = Use.AUTO
     """100rel (RFC 3262)."""
@@ -226,6 +230,10 @@ class TrunkSettings:
     refusals: tuple[tuple[int, int], ...] = ()
     """What its own callers are told in place of a failure, in the same form."""
     reason: ReasonUse = ReasonUse.PASS
+    auth: AuthSettings | None = None
+    """What its requests have to prove; None: where they come from is enough."""
+    credentials: CredentialSettings | None = None
+    """Who we are when it asks us; None: nobody."""
     line: int = 0
     """Line in the configuration file."""
 
@@ -260,3 +268,4 @@ class PolicySettings:
     trunks: tuple[TrunkSettings, ...]
     routes: tuple[RouteSettings, ...]
     access: AccessSettings = AccessSettings()
+    users: tuple[UserSettings, ...] = ()

@@ -8,7 +8,7 @@ from policies.settings import PolicySettings
 from relay.settings import RelaySettings
 from sbc.transport.settings import TransportSettings
 
-__all__ = ["CdrSettings", "LogSettings", "Settings"]
+__all__ = ["CdrSettings", "DnsSettings", "LogSettings", "Settings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,18 @@ class CdrSettings:
     path: str
     sync_s: float = 1.0
     """Lines are written at once and forced to the disk this often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSettings:
+    """Who is asked for the names of peers."""
+
+    servers: tuple[tuple[str, int], ...] = ()
+    """Address and port, in this order; none: those of /etc/resolv.conf."""
+    timeout_s: float = 2.0
+    """For one question, all servers together."""
+    search: bool = False
+    """Whether the search domains of /etc/resolv.conf complete a name without a dot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +53,6 @@ class Settings:
     relay: RelaySettings
     cdr: CdrSettings
     log: LogSettings = LogSettings()
+    dns: DnsSettings = DnsSettings()
+    unread_secrets: tuple[str, ...] = ()
+    """Passwords that could not be read here, a line for each: no border starts without them."""

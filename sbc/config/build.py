@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
+from policies.media import TrunkMedia
 from policies.settings import (
     AccessSettings,
     LimitSettings,
     Peer,
     PolicySettings,
     RouteSettings,
+    SessionTimerSettings,
     TrunkSettings,
+    TrunkTransport,
 )
 from relay.settings import MediaSettings, RelaySettings
-from sbc.config.models import Border, Trunk
+from sbc.config.loginchecks import unread_secrets
+from sbc.config.logins import auth_settings, credential_settings, user_settings
+from sbc.config.media import codec_settings
+from sbc.config.models import Border, Dns, Trunk, TrunkPeer
+from sbc.config.scalars import address_port
 from sbc.config.source import Source
-from sbc.settings import CdrSettings, LogSettings, Settings
+from sbc.settings import CdrSettings, DnsSettings, LogSettings, Settings
 from sbc.transport.settings import ListenerSettings, TransportSettings
 
 __all__ = ["Host", "build", "folders"]
@@ -49,7 +56,7 @@ def build(border: Border, source: Source, host: Host) -> Settings:
         transport=TransportSettings(listeners=_listeners(border)),
         policies=PolicySettings(
             trunks=tuple(
-                _trunk(name, trunk, source.line(("trunks", name)))
+                _trunk(name, trunk, border, folder, source.line(("trunks", name)))
                 for name, trunk in border.trunks.items()
             ),
             routes=tuple(
@@ -67,10 +74,13 @@ def build(border: Border, source: Source, host: Host) -> Settings:
                 burst_per_source=border.access.burst,
                 exempt=tuple(border.access.exempt),
             ),
+            users=tuple(user_settings(name, user, folder) for name, user in border.users.items()),
         ),
         relay=_relay(border, run_dir, host),
         cdr=CdrSettings(path=cdr_path, sync_s=border.cdr.sync),
+        dns=_dns(border.dns),
         log=LogSettings(level=border.log.level, json=border.log.as_json),
+        unread_secrets=tuple(unread_secrets(border, folder)),
     )
 
 
@@ -111,17 +121,17 @@ def _listeners(border: Border) -> tuple[ListenerSettings, ...]:
     return tuple(listeners)
 
 
-def _trunk(name: str, trunk: Trunk, line: int) -> TrunkSettings:
-    peers = tuple(
-        Peer(host=one.address, port=one.port, priority=one.priority, weight=one.weight)
-        for one in trunk.peers
-    )
-    sources = trunk.sources or [ip_network(peer.host) for peer in peers]
+def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> TrunkSettings:
+    peers = tuple(_peer(one, trunk) for one in trunk.peers)
+    sources = trunk.sources or [ip_network(peer.host) for peer in peers if not peer.is_name]
     return TrunkSettings(
         name=name,
         realm=trunk.realm,
         peers=peers,
         sources=tuple(dict.fromkeys(sources)),
+        sources_follow=not trunk.sources and any(peer.is_name for peer in peers),
+        resolve=trunk.resolve,
+        invite_timeout_s=trunk.invite_timeout,
         transport=trunk.transport,
         limits=LimitSettings(
             calls=trunk.limits.calls, cps=trunk.limits.cps, status=trunk.limits.status
@@ -132,8 +142,48 @@ def _trunk(name: str, trunk: Trunk, line: int) -> TrunkSettings:
         nat=trunk.nat,
         latch=trunk.latch,
         media_timeout_s=trunk.media_timeout,
+        session_timer=SessionTimerSettings(
+            expires_s=trunk.session_timer.expires,
+            minimum_s=trunk.session_timer.minimum,
+            refresher=trunk.session_timer.refresher,
+            use=trunk.session_timer.use,
+        ),
+        reliable=trunk.reliable,
+        shield=frozenset(trunk.shield),
+        responses=_statuses(trunk.responses),
+        refusals=_statuses(trunk.refusals),
+        reason=trunk.reason,
+        media=TrunkMedia(
+            srtp=trunk.srtp,
+            suites=tuple(trunk.srtp_suites),
+            codecs=codec_settings(trunk.codecs),
+            rtcp_mux=trunk.rtcp_mux,
+        ),
+        auth=auth_settings(name, trunk.auth, border.users),
+        credentials=credential_settings(trunk.credentials, folder),
         line=line,
     )
+
+
+def _peer(one: TrunkPeer, trunk: Trunk) -> Peer:
+    """The default port of an address; a name has none, so that SRV may say it (RFC 3263 §4.2)."""
+    peer = Peer(host=one.address, port=one.port or 0, priority=one.priority, weight=one.weight)
+    if peer.is_name or peer.port:
+        return peer
+    return replace(peer, port=5061 if trunk.transport is TrunkTransport.TLS else 5060)
+
+
+def _dns(dns: Dns) -> DnsSettings:
+    return DnsSettings(
+        servers=tuple(address_port(one, 53, "") for one in dns.servers),
+        timeout_s=dns.timeout,
+        search=dns.search,
+    )
+
+
+def _statuses(table: dict[str, int]) -> tuple[tuple[int, int], ...]:
+    """`4xx` as 4, for the class."""
+    return tuple((int(key.removesuffix("xx")), status) for key, status in table.items())
 
 
 def _relay(border: Border, run_dir: str, host: Host) -> RelaySettings:
@@ -147,6 +197,7 @@ def _relay(border: Border, run_dir: str, host: Host) -> RelaySettings:
                 advertise=one.advertise or one.address,
                 port_min=one.ports[0],
                 port_max=one.ports[1],
+                dscp=realm.dscp,
             )
             for name, realm in border.realms.items()
             for one in realm.media

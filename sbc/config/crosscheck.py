@@ -6,14 +6,16 @@ counts as being there, so that nobody is told twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from policies.settings import Network, TrunkTransport
+from policies.settings import Network, Peer, Resolve, Shield, TrunkTransport, Use
 from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
+from sbc.config.loginchecks import login_faults
 from sbc.config.models import Border, Listener, Media, Trunk
 from sbc.config.problems import Problem
 from sbc.config.source import Path, Source
@@ -206,6 +208,8 @@ def _reachable(context: _Context, path: Path, trunk: Trunk) -> None:
             context.error((*path, "transport"), f"expected {text}, got none there")
             continue
         for index, peer in enumerate(trunk.peers):
+            if _is_name(peer.address):
+                continue  # which families it has is the DNS's to say
             version = ip_address(peer.address).version
             if version not in versions:
                 context.error(
@@ -213,8 +217,10 @@ def _reachable(context: _Context, path: Path, trunk: Trunk) -> None:
                     f"expected a peer that a {transport} listener of realm {trunk.realm} can"
                     f" reach, got an IPv{version} address",
                 )
+    default = 5061 if trunk.transport is TrunkTransport.TLS else 5060
     for index, peer in enumerate(trunk.peers):
-        if any((peer.address, peer.port) == (host, port) for _, host, port in binds):
+        address = (peer.address, peer.port or default)
+        if any(address == (host, port) for _, host, port in binds):
             context.error(
                 (*path, "peers", index),
                 "expected the address of somebody else, got the border's own listener",
@@ -225,9 +231,13 @@ def _sources_are_one_trunks(context: _Context) -> None:
     """In one realm a source address must tell the trunk."""
     owners: dict[tuple[str, Network], str] = {}
     for name, trunk in context.border.trunks.items():
-        peers = [ip_network(peer.address) for peer in trunk.peers]
         key = "sources" if trunk.sources else "peers"
-        for index, network in enumerate(trunk.sources or peers):
+        networks = dict(enumerate(trunk.sources)) or {
+            index: ip_network(peer.address)
+            for index, peer in enumerate(trunk.peers)
+            if not _is_name(peer.address)
+        }
+        for index, network in networks.items():
             owner = owners.setdefault((trunk.realm, network), name)
             if owner != name:
                 text = str(network) if network.num_addresses > 1 else str(network.network_address)
@@ -235,6 +245,19 @@ def _sources_are_one_trunks(context: _Context) -> None:
                     ("trunks", name, key, index),
                     f"expected a source of its own in realm {trunk.realm}, got {text}, which"
                     f" trunk {owner} has",
+                )
+
+
+def _names_can_be_looked_up(context: _Context) -> None:
+    """What `resolve` asks for must be what a peer leaves open."""
+    for name, trunk in context.border.trunks.items():
+        for index, peer in enumerate(trunk.peers):
+            srv = trunk.resolve is Resolve.SRV and _is_name(peer.address)
+            if srv and peer.port is not None:
+                context.error(
+                    ("trunks", name, "peers", index),
+                    f"expected a name without a port, for SRV says it (resolve: srv), got"
+                    f" {peer.address}:{peer.port}",
                 )
 
 
@@ -271,6 +294,12 @@ def _target(context: _Context, path: Path, name: str, trunks: set[str], before: 
         context.error(path, f'expected each trunk once, got "{name}" again')
 
 
+def _logins_fit(context: _Context) -> None:
+    folder = os.path.dirname(os.path.abspath(context.source.path))
+    for fault in login_faults(context.border, context.names("trunks"), folder):
+        (context.note if fault.note else context.error)(fault.path, fault.text)
+
+
 def _run_dir_is_short(context: _Context) -> None:
     run_dir, _ = folders(context.border, context.source.path, context.host)
     longest = len(f"{run_dir}/worker-999.sock".encode())
@@ -280,6 +309,27 @@ def _run_dir_is_short(context: _Context) -> None:
             ("run_dir",),
             f"expected a path of at most {room} bytes (sockets are made in it), got {run_dir}",
         )
+
+
+def _mending_fits(context: _Context) -> None:
+    """What a trunk insists on and what its peers are shielded from exclude each other."""
+    for name, trunk in context.border.trunks.items():
+        path, timer = ("trunks", name), trunk.session_timer
+        if timer.minimum > timer.expires:
+            context.error(
+                (*path, "session_timer", "minimum"),
+                f"expected at most the {timer.expires} s of session_timer.expires, "
+                f"got {timer.minimum} s",
+            )
+        if trunk.reliable is Use.ALWAYS and Shield.PRACK in trunk.shield:
+            context.error(
+                (*path, "reliable"), "expected auto or never beside shield: prack, got always"
+            )
+        if timer.use is Use.ALWAYS and {Shield.UPDATE, Shield.REINVITE} <= set(trunk.shield):
+            context.error(
+                (*path, "session_timer", "use"),
+                "expected auto or never beside shield: [update, reinvite], got always",
+            )
 
 
 def _what_is_unused(context: _Context) -> None:
@@ -298,6 +348,10 @@ def _what_is_unused(context: _Context) -> None:
     for name in border.trunks:
         if name not in sources and name not in targets:
             context.note(("trunks", name), "no route uses this trunk (sbc route add)")
+
+
+def _is_name(host: str) -> bool:
+    return Peer(host=host).is_name
 
 
 def _overlap(one: str, other: str) -> bool:
@@ -325,7 +379,10 @@ _CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
     _media_ports,
     _trunks_have_realms,
     _sources_are_one_trunks,
+    _names_can_be_looked_up,
     _routes_lead_somewhere,
+    _logins_fit,
     _run_dir_is_short,
+    _mending_fits,
     _what_is_unused,
 )

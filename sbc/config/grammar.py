@@ -130,7 +130,7 @@ def _expectation(path: Path) -> str:
 
 
 _MISSING: Final = {
-    "listen": 'a list of "udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT"',
+    "listen": 'a list of "udp:ADDRESS:PORT" (or tcp:, tls:)',
     "media": "a mapping of address and ports",
     "realm": "the name of a realm",
     "from": "the name of a trunk",
@@ -147,7 +147,10 @@ def _entry(detail: ErrorDetails) -> Path:
     path = _path(detail)
     if detail["type"] == "extra_forbidden":
         return path
-    return path[:2] if path[:1] in (("realms",), ("trunks",), ("routes",)) else path[:1]
+    return path[:2] if path[:1] in _NAMED else path[:1]
+
+
+_NAMED: Final = (("realms",), ("trunks",), ("routes",), ("users",))
 
 
 def _without(data: Any, broken: set[Path]) -> tuple[object, list[int]]:  # noqa: ANN401

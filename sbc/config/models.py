@@ -8,37 +8,56 @@ outside this package sees a pydantic type.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field
 
-from policies.settings import Latch, Nat, Stranger, TrunkTransport
+from policies.media import RtcpMux, Srtp, TrunkMedia
+from policies.settings import (
+    Latch,
+    Nat,
+    ReasonUse,
+    Resolve,
+    Shield,
+    Stranger,
+    TrunkTransport,
+    Use,
+)
 from relay.settings import FAST_PATHS
+from sbc.config.logins import Auth, Credentials, Ha1, User, UserName
+from sbc.config.media import Codecs, Dscp, SuiteName
+from sbc.config.mending import SessionTimer
 from sbc.config.scalars import (
     ADDRESS,
     COUNT,
     NUMBER,
+    PORT,
+    SECONDS,
     Address,
     Bind,
     DialPrefix,
+    DnsServer,
     HeaderName,
+    Host,
     Name,
     Network,
     Number,
     OneOrMany,
     Order,
-    Port,
     PortRange,
     Rule,
     Seconds,
     Status,
+    StatusKey,
     Switch,
     Text,
     address_port,
     bind,
     choice,
     expected,
+    host_port,
 )
+from sbc.config.section import Section as _Section
 
 __all__ = [
     "MODELS",
@@ -53,21 +72,6 @@ __all__ = [
     "TrunkPeer",
     "model_at",
 ]
-
-
-class _Section(BaseModel):
-    """A mapping of the file: unknown keys are errors, an empty one is written as nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _mapping(cls, value: Any) -> Any:  # noqa: ANN401 (what YAML holds)
-        if value is None:
-            return {}
-        if not isinstance(value, dict):
-            raise expected("a mapping (key: value)")
-        return value
 
 
 def _one_of(*words: str) -> Rule:
@@ -103,13 +107,16 @@ def _listener(value: object) -> object:
     return value
 
 
+_PEER: Final = '"ADDRESS", "NAME", either with ":PORT", or a mapping'
+
+
 def _peer(value: object) -> object:
     """`"10.0.0.20:5060"` is `{ address: 10.0.0.20, port: 5060 }`."""
     if isinstance(value, str):
-        host, port = address_port(value, 5060, '"ADDRESS", "ADDRESS:PORT" or a mapping')
-        return {"address": host, "port": port}
+        host, port = host_port(value, _PEER)
+        return {"address": host} if port is None else {"address": host, "port": port}
     if not isinstance(value, dict):
-        raise expected('"ADDRESS", "ADDRESS:PORT" or a mapping')
+        raise expected(_PEER)
     return value
 
 
@@ -145,15 +152,17 @@ class Realm(_Section):
     """Where SIP is heard: at least one."""
     media: Annotated[list[Media], OneOrMany]
     """Where this network's media is anchored: at least one."""
+    dscp: Dscp = 46
+    """How media towards this network is marked: ef, cs3, af31, … or a number."""
 
 
 class TrunkPeer(_Section):
-    """An address that calls are sent to."""
+    """An address or a name that calls are sent to."""
 
-    address: Address
-    """Where it is."""
-    port: Port = 5060
-    """On which port it hears SIP."""
+    address: Host
+    """Where it is; a name is looked up (RFC 3263) and kept up to date."""
+    port: Annotated[int | None, PORT] = None
+    """On which port it hears SIP. Default: 5060, over TLS 5061; of a name, what the DNS says."""
     priority: Order = 0
     """Lower is tried first."""
     weight: Order = 1
@@ -179,11 +188,18 @@ class Trunk(_Section):
     peers: Annotated[list[Annotated[TrunkPeer, BeforeValidator(_peer)]], OneOrMany] = []
     """Where its calls are sent. None: it only calls us, and needs `sources`."""
     sources: Annotated[list[Network], OneOrMany] = []
-    """Where its calls come from. Default: the peers' addresses."""
+    """Where its calls come from. Default: the peers' addresses, those of names as the DNS has
+    them."""
     transport: Annotated[TrunkTransport, choice(TrunkTransport, "udp, tcp, tls or auto")] = (
         TrunkTransport.UDP
     )
     """How it is called; auto is UDP, and TCP for messages above 1300 bytes."""
+    resolve: Annotated[Resolve, choice(Resolve, "auto, srv or a")] = Resolve.AUTO
+    """How a peer's name is looked up; auto is NAPTR where the transport is open, then SRV, then
+    A and AAAA; srv and a are those alone. A name with a port has no SRV."""
+    invite_timeout: Annotated[float | None, SECONDS] = None
+    """How long a peer may leave an INVITE without any response before the next one is tried.
+    Default: 32 s, as RFC 3261 says."""
     limits: Limits = Limits()
     no_answer: Seconds = 180.0
     """How long it may ring before the call is given up (CANCEL, 480)."""
@@ -197,6 +213,30 @@ class Trunk(_Section):
     """Behind NAT: media from addresses that signalling names, or from anybody."""
     media_timeout: Seconds = 60.0
     """Silence of a stream that should flow, after which the call is ended."""
+    session_timer: SessionTimer = SessionTimer()
+    reliable: Annotated[Use, choice(Use, "auto, always or never")] = Use.AUTO
+    """Reliable provisional responses (100rel, PRACK): offered, or required of the peers that are
+    called and used for every response to those that know it, or not known."""
+    shield: Annotated[
+        list[Annotated[Shield, choice(Shield, "prack, update, reinvite or refer")]], OneOrMany
+    ] = []
+    """What its peers cannot do or do badly: it is neither offered nor sent to them."""
+    responses: dict[StatusKey, Status] = {}
+    """What others are told when it fails a call: `{ 503: 500, "4xx": 480 }`. Default: 401 and 407
+    are told as 403, 420 to 422, 494 and 503 as 500, a redirection as 480."""
+    refusals: dict[StatusKey, Status] = {}
+    """What its own callers are told in place of a failure, whoever has failed."""
+    reason: Annotated[ReasonUse, choice(ReasonUse, "pass, q850 or strip")] = ReasonUse.PASS
+    """The Reason that its peers get: the other side's as it is, one Q.850 cause, or none."""
+    srtp: Annotated[Srtp, choice(Srtp, "off, preferred or required")] = Srtp.OFF
+    """Whether its media is encrypted (SDES). Preferred: offered beside the clear (RFC 8643)."""
+    srtp_suites: Annotated[list[SuiteName], OneOrMany] = list(TrunkMedia().suites)
+    """Crypto suites that may be used, best first."""
+    rtcp_mux: Annotated[RtcpMux, choice(RtcpMux, "off, accept or offer")] = RtcpMux.ACCEPT
+    """Whether RTCP may share the RTP port, or is offered to."""
+    codecs: Codecs = Codecs()
+    auth: Auth = Auth()
+    credentials: Credentials | None = None
 
 
 class Route(_Section):
@@ -247,6 +287,17 @@ class Relay(_Section):
     """How long after its first packet a stream may still change its mind about its peer."""
 
 
+class Dns(_Section):
+    """How names of peers are looked up."""
+
+    servers: Annotated[list[DnsServer], OneOrMany] = []
+    """Whom to ask, in this order. Default: as /etc/resolv.conf says."""
+    timeout: Seconds = 2.0
+    """How long one question may take, all servers together."""
+    search: Switch = False
+    """Whether the search domains of /etc/resolv.conf are tried for a name without a dot."""
+
+
 class Log(_Section):
     """What the processes say on standard error."""
 
@@ -266,9 +317,11 @@ class Border(_Section):
     realms: dict[Name, Realm] = {}
     trunks: dict[Name, Trunk] = {}
     routes: list[Route] = []
+    users: dict[UserName, User] = {}
     access: Access = Access()
     cdr: Cdr = Cdr()
     relay: Relay = Relay()
+    dns: Dns = Dns()
     log: Log = Log()
 
 
@@ -280,10 +333,18 @@ MODELS: Final[dict[tuple[str, ...], type[_Section]]] = {
     ("trunks", "*"): Trunk,
     ("trunks", "*", "peers", "*"): TrunkPeer,
     ("trunks", "*", "limits"): Limits,
+    ("trunks", "*", "session_timer"): SessionTimer,
+    ("trunks", "*", "codecs"): Codecs,
+    ("trunks", "*", "auth"): Auth,
+    ("trunks", "*", "credentials"): Credentials,
+    ("trunks", "*", "credentials", "ha1"): Ha1,
     ("routes", "*"): Route,
+    ("users", "*"): User,
+    ("users", "*", "ha1"): Ha1,
     ("access",): Access,
     ("cdr",): Cdr,
     ("relay",): Relay,
+    ("dns",): Dns,
     ("log",): Log,
 }
 

@@ -15,7 +15,9 @@ __all__ = ["default_at", "find", "is_key", "parse_path", "parse_value", "set_at"
 _PART: Final = re.compile(r"([^.\[\]]+)((?:\[[0-9]+\])*)\Z")
 _IPV6: Final = re.compile(r"\[[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%\w+)?\](:[0-9]+)?\Z")
 """`[2001:db8::1]:5060`: to YAML a list and what should not follow it, to everybody a peer."""
-_LISTS: Final = frozenset({"routes", "listen", "media", "peers", "sources", "pass", "to", "exempt"})
+_LISTS: Final = frozenset(
+    {"routes", "listen", "media", "peers", "sources", "pass", "to", "exempt", "shield"}
+)
 
 
 def parse_path(text: str, source: Source) -> Path:
@@ -124,7 +126,11 @@ def is_key(path: Path) -> bool:
     """Whether the grammar has a key at `path`, set or not."""
     model = model_at(path[:-1])
     if model is None:
-        return path[:-1] in (("realms",), ("trunks",)) or not path or isinstance(path[-1], int)
+        return (
+            path[:-1] in (("realms",), ("trunks",), ("users",))
+            or not path
+            or isinstance(path[-1], int)
+        )
     return any((field.alias or name) == path[-1] for name, field in model.model_fields.items())
 
 
