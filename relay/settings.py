@@ -28,6 +28,8 @@ class MediaSettings:
     """First port, even."""
     port_max: int
     """Last port, odd: RTP takes the even port of a pair, RTCP the odd one (RFC 3550 §11)."""
+    dscp: int = 46
+    """How what leaves here is marked (RFC 2474); 46: EF, for telephony (RFC 4594 §4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
