@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from relay import latch
 from relay.latch import Belief, Latch, Outcome, Rules
+from sbc.call import reliable, session_timer
 from sbc.call import states as call
 from sbc.sdp import offer_answer
 from sbc.transaction import invite_client, invite_server, non_invite_client, non_invite_server
@@ -57,6 +58,25 @@ _CALL_WORDS = {
     "end": "the border ends it",
 }
 """A call's inputs and effects."""
+_MENDING_WORDS = {
+    "send": "a response to send",
+    "acked": "PRACK, nothing waits",
+    "acked more": "PRACK, more waits",
+    "retransmit": "timer",
+    "give up": "64 T1 without PRACK",
+    "stop": "final response",
+    "begin": "send it",
+    "append": "queue it",
+    "rest": "",
+    "go on": "send the next",
+    "again": "send it again",
+    "agreed ours": "2xx, we refresh",
+    "agreed theirs": "2xx, the peer refreshes",
+    "agreed none": "2xx without a timer",
+    "sent": "our refresh leaves",
+    "refused": "it is refused",
+}
+"""Inputs and effects of what mends a leg."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,17 @@ def machines() -> Iterator[Machine]:
         for (state, step), after in offer_answer._TABLE.items()
     )
     yield Machine("Offer and answer", "sbc/sdp/offer_answer.py", offer_answer, arrows)
+    arrows = tuple(
+        Arrow(state.name, _MENDING_WORDS.get(_text(event), _text(event)), done, after.name)
+        for (state, event), (effect, after) in reliable._TABLE.items()
+        for done in [_MENDING_WORDS.get(_called(effect), _called(effect))]
+    )
+    yield Machine("Reliable provisional responses", "sbc/call/reliable.py", reliable, arrows)
+    arrows = tuple(
+        Arrow(state.name, _MENDING_WORDS.get(_text(event), _text(event)), "", after.name)
+        for (state, event), after in session_timer._TABLE.items()
+    )
+    yield Machine("Session timer", "sbc/call/session_timer.py", session_timer, arrows)
 
 
 def _call_arrows() -> Iterator[Arrow]:
@@ -119,9 +150,13 @@ def _transaction_arrows(table: Mapping[Any, Any]) -> Iterator[Arrow]:
         yield Arrow(
             "[*]" if state.name == "IDLE" else state.name,
             _WORDS.get(event, event),
-            effect.__name__.strip("_").replace("_", " "),
+            _called(effect),
             after.name,
         )
+
+
+def _called(effect: Callable[..., object]) -> str:
+    return effect.__name__.strip("_").replace("_", " ")
 
 
 def _text(member: IntEnum) -> str:

@@ -34,10 +34,13 @@ class Key:
 
 
 _MANY: Final = {"listen": "[N]", "media": "[N]", "peers": "[N]", "routes": "[N]"}
+_STATUSES: Final = 'SIP failure codes, or classes such as "4xx", and what each becomes'
 _OBJECTS: Final = {
-    "listen": '"udp:ADDRESS:PORT", "tcp:ADDRESS:PORT" or a mapping',
+    "listen": '"udp:ADDRESS:PORT" (or tcp:, tls:) or a mapping',
     "media": "a mapping, or a list of them",
-    "peers": '"ADDRESS", "ADDRESS:PORT" or a mapping',
+    "responses": _STATUSES,
+    "refusals": _STATUSES,
+    "peers": '"ADDRESS", "NAME", either with ":PORT", or a mapping',
 }
 
 
@@ -92,7 +95,7 @@ def _default(field: FieldInfo) -> str | None:
     if field.is_required():
         return None
     value: Any = field.get_default()
-    if value is None or value == [] or isinstance(value, BaseModel):
+    if value in (None, [], {}) or isinstance(value, BaseModel):
         return ""
     return (
         "auto" if field.alias is None and value == 0 and _is_auto(field) else render(written(value))

@@ -21,10 +21,15 @@ __all__ = [
     "ADDRESS",
     "COUNT",
     "NUMBER",
+    "PORT",
+    "SECONDS",
     "Address",
     "Bind",
     "DialPrefix",
+    "DnsServer",
     "HeaderName",
+    "Host",
+    "Interval",
     "Name",
     "Network",
     "Number",
@@ -35,12 +40,14 @@ __all__ = [
     "Rule",
     "Seconds",
     "Status",
+    "StatusKey",
     "Switch",
     "Text",
     "address_port",
     "bind",
     "choice",
     "expected",
+    "host_port",
 ]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
@@ -48,6 +55,8 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}\Z")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9+*#._~!$&=-]{0,64}\Z")
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)\Z")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LABEL: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+_STATUS_KEY: Final = re.compile(r"[3-6](?:[0-9]{2}|xx)\Z")
 _HOST_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_.-]+\Z")
 _WRITTEN_BY_US: Final = (
     "via v route record-route from f to t contact m call-id i cseq max-forwards path service-route "
@@ -118,6 +127,23 @@ def _seconds(value: object) -> float:
     return float(value)
 
 
+def _interval(value: object) -> int:
+    """Whole seconds, 90 or more: RFC 4028 §4 has no shorter session interval."""
+    try:
+        seconds = _seconds(value)
+    except PydanticCustomError:
+        raise expected(_INTERVAL) from None
+    if not 90 <= seconds <= 86_400 or not seconds.is_integer():
+        raise expected(_INTERVAL)
+    return int(seconds)
+
+
+def _status_key(value: object) -> str:
+    if not isinstance(value, str) or not _STATUS_KEY.match(value):
+        raise expected('a SIP failure code such as 503, or a class such as "4xx"')
+    return value
+
+
 def _switch(value: object) -> bool:
     if not isinstance(value, bool):
         raise expected("true or false")
@@ -178,9 +204,25 @@ def _network(value: object) -> IPv4Network | IPv6Network:
 
 def address_port(value: object, default: int, text: str) -> tuple[str, int]:
     """`10.0.0.20`, `10.0.0.20:5060`, `2001:db8::1`, `[2001:db8::1]:5060` → address and port."""
+    host, port = _split(value, text)
+    try:
+        address = ip_address(host)
+    except ValueError:
+        raise expected(text, _host_name_hint(host)) from None
+    return str(address), default if port is None else port
+
+
+def host_port(value: object, text: str) -> tuple[str, int | None]:
+    """As `address_port`, or a name: `sip.carrier.example`, `sip.carrier.example:5061`."""
+    host, port = _split(value, text)
+    return _host_of(host, text), port
+
+
+def _split(value: object, text: str) -> tuple[str, int | None]:
+    """Host and port, None where there is none; the host is not looked at."""
     if not isinstance(value, str):
         raise expected(text)
-    host, port = value, default
+    host, port_text = value, None
     if value.startswith("["):
         host, closed, rest = value[1:].partition("]")
         if not closed or (rest and not rest.startswith(":")):
@@ -188,29 +230,52 @@ def address_port(value: object, default: int, text: str) -> tuple[str, int]:
         port_text = rest[1:] if rest else None
     elif value.count(":") == 1:
         host, _, port_text = value.partition(":")
-    else:
-        port_text = None
-    if port_text is not None:
-        if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= 65535:
-            raise expected(text, "ports go from 1 to 65535")
-        port = int(port_text)
+    if port_text is None:
+        return host, None
+    if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= 65535:
+        raise expected(text, "ports go from 1 to 65535")
+    return host, int(port_text)
+
+
+def _host_of(host: str, text: str) -> str:
+    """An address, or a name in lower case and without the dot at its end."""
     try:
-        address = ip_address(host)
+        return str(ip_address(host))
     except ValueError:
-        raise expected(text, _host_name_hint(host)) from None
-    return str(address), port
+        pass
+    name = host.removesuffix(".")
+    labels = name.split(".")
+    if len(name) > 253 or not all(_LABEL.match(label) for label in labels):
+        hint = "" if host.isascii() else "write it as the DNS does: xn--…"
+        raise expected(text, hint)
+    if labels[-1].isdigit():
+        raise expected(text)
+    return name.lower()
+
+
+def _host(value: object) -> str:
+    if not isinstance(value, str):
+        raise expected(_HOST)
+    return _host_of(value.removeprefix("[").removesuffix("]"), _HOST)
+
+
+def _dns_server(value: object) -> str:
+    host, port = address_port(value, 53, _DNS_SERVER)
+    if port == 53:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bind(value: object) -> tuple[str, str, int]:
-    """`udp:10.0.0.5:5060` → transport, address and port; without a port, 5060."""
+    """`udp:10.0.0.5:5060` → transport, address and port; without a port, 5060 or TLS's 5061."""
     if not isinstance(value, str):
         raise expected(_BIND)
     transport, _, rest = value.partition(":")
-    if transport in ("tls", "ws", "wss", "sctp"):
+    if transport in ("ws", "wss", "sctp"):
         raise expected(_BIND, f"{transport} is not there yet")
-    if transport not in ("udp", "tcp"):
+    if transport not in ("udp", "tcp", "tls"):
         raise expected(_BIND)
-    return (transport, *address_port(rest, 5060, _BIND))
+    return (transport, *address_port(rest, 5061 if transport == "tls" else 5060, _BIND))
 
 
 def _port_range(value: object) -> tuple[int, int]:
@@ -237,8 +302,7 @@ def choice(kinds: type[Enum], text: str) -> Rule:
 
     def parse(value: object) -> Enum:
         if not isinstance(value, str) or value not in by_value:
-            hint = "tls is not there yet" if value == "tls" else ""
-            raise expected(text, hint)
+            raise expected(text)
         return by_value[value]
 
     return Rule(parse, text)
@@ -253,40 +317,49 @@ def _one_or_many(value: object) -> object:
 
 def _host_name_hint(value: object) -> str:
     if isinstance(value, str) and _HOST_NAME.match(value):
-        return "host names are not looked up yet"
+        return "a name will not do here"
     return ""
 
 
 _NUMBER: Final = "a number above 0"
 _SECONDS: Final = 'a time above 0, in seconds or such as "90s", "3m"'
+_INTERVAL: Final = 'a time in whole seconds from "90s" to "24h"'
 _TEXT: Final = "a text"
 _A_NAME: Final = "a name of letters, digits, - and _ (at most 32)"
 _HEADER: Final = "the name of a header"
 _ADDRESS: Final = "an IP address"
 _NETWORK: Final = "an IP address or a network such as 192.0.2.0/24"
-_BIND: Final = '"udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT"'
+_BIND: Final = '"udp:ADDRESS:PORT" (or tcp:, tls:)'
 _RANGE: Final = "a range of ports such as 12000-21999"
 _COUNT: Final = "a whole number above 0"
 _ORDER: Final = "a whole number from 0 to 65535"
 _PORT: Final = "a port from 1 to 65535"
 _STATUS: Final = "a SIP failure code from 400 to 699"
+_HOST: Final = "an IP address or a host name"
+_DNS_SERVER: Final = 'the address of a DNS server: "ADDRESS" or "ADDRESS:PORT"'
 _PEER: Final = '"ADDRESS" or "ADDRESS:PORT"'
 
 ADDRESS: Final = Rule(_address, _ADDRESS)
 COUNT: Final = Rule(_whole(1, 10**9, _COUNT), _COUNT)
 NUMBER: Final = Rule(_number, _NUMBER)
+PORT: Final = Rule(_whole(1, 65535, _PORT), _PORT)
+SECONDS: Final = Rule(_seconds, _SECONDS)
 
 Address = Annotated[str, ADDRESS]
+Host = Annotated[str, Rule(_host, _HOST)]
+DnsServer = Annotated[str, Rule(_dns_server, _DNS_SERVER)]
 Network = Annotated[IPv4Network | IPv6Network, Rule(_network, _NETWORK)]
 Name = Annotated[str, Rule(_name, _A_NAME)]
 Text = Annotated[str, Rule(_text, _TEXT)]
 HeaderName = Annotated[str, Rule(_header_name, _HEADER)]
 DialPrefix = Annotated[str, Rule(_dial_prefix, "the first digits of a number")]
 Number = Annotated[float, NUMBER]
-Seconds = Annotated[float, Rule(_seconds, _SECONDS)]
+Seconds = Annotated[float, SECONDS]
 Switch = Annotated[bool, Rule(_switch, "true or false")]
 Order = Annotated[int, Rule(_whole(0, 65535, _ORDER), _ORDER)]
-Port = Annotated[int, Rule(_whole(1, 65535, _PORT), _PORT)]
+Port = Annotated[int, PORT]
+Interval = Annotated[int, Rule(_interval, _INTERVAL)]
+StatusKey = Annotated[str, Rule(_status_key, "a SIP failure code")]
 Status = Annotated[int, Rule(_whole(400, 699, _STATUS), _STATUS)]
 Bind = Annotated[tuple[str, str, int], Rule(bind, _BIND)]
 PortRange = Annotated[tuple[int, int], Rule(_port_range, _RANGE)]

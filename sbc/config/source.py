@@ -39,6 +39,8 @@ _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True} | {
 }
 _DIRECTIVE: Final = re.compile(r"^%YAML[ \t]+(?!1\.2\b)", re.MULTILINE)
 _TAG: Final = "tag:yaml.org,2002:"
+_BY_STATUS: Final = (("responses",), ("refusals",))
+"""Mappings whose keys are numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +256,7 @@ class _Values:
         values: dict[str, object] = {}
         lines: dict[str, int] = {}
         for key, value in node.value:
-            if not isinstance(key, ScalarNode) or key.tag != f"{_TAG}str":
+            if not isinstance(key, ScalarNode) or not _names(key, path):
                 written = _short(key.value) if isinstance(key, ScalarNode) else "a list or mapping"
                 self._complain(key, path, f"expected a name as key (in quotes?), got {written}")
                 continue
@@ -296,6 +298,13 @@ class _Values:
                 text=text,
             )
         )
+
+
+def _names(key: ScalarNode, path: Path) -> bool:
+    """Whether a key is a name: a text, or where status codes are keys, a plain number."""
+    if key.tag == f"{_TAG}int" and path[-1:] in _BY_STATUS:
+        return _INTEGER.match(key.value) is not None
+    return bool(key.tag == f"{_TAG}str")
 
 
 _NOWHERE: Final = ScalarNode(f"{_TAG}null", "")
