@@ -224,10 +224,12 @@ class _Numbers:
         """The number for a format: the one it has here, else the one it has on the other leg if
         that is free here, else a free one."""
         key = name, clock_rate
-        if self._taken.get(wanted, key) == key:
+        if self._taken.get(wanted) == key:
             number = wanted
         elif key in self._by_format:
             number = self._by_format.pop(key)
+        elif wanted not in self._taken:
+            number = wanted
         else:
             number = next((one for one in _DYNAMIC if one not in self._taken), wanted)
         self._taken[number] = key
