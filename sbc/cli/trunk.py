@@ -26,6 +26,8 @@ _KEYS: Final[dict[str, tuple[str, ...]]] = {
     "peer": ("peers",),
     "source": ("sources",),
     "transport": ("transport",),
+    "resolve": ("resolve",),
+    "invite_timeout": ("invite_timeout",),
     "calls": ("limits", "calls"),
     "cps": ("limits", "cps"),
     "status": ("limits", "status"),
@@ -46,8 +48,8 @@ def _trunk_options(command: F) -> F:
         click.option(
             "--peer",
             multiple=True,
-            metavar="ADDRESS[:PORT]",
-            help="Where its calls are sent; may be repeated, tried in this order.",
+            metavar="HOST[:PORT]",
+            help="Where its calls are sent: address or name; may be repeated, tried in order.",
         ),
         click.option(
             "--source",
@@ -56,6 +58,10 @@ def _trunk_options(command: F) -> F:
             help="Where its calls come from; may be repeated. Default: the peers.",
         ),
         click.option("--transport", metavar="udp|tcp|tls|auto", help="How it is called."),
+        click.option("--resolve", metavar="auto|srv|a", help="How a peer's name is looked up."),
+        click.option(
+            "--invite-timeout", metavar="TIME", help="No response at all: try the next peer (4s)."
+        ),
         click.option("--calls", metavar="N", help="Most concurrent calls, both directions."),
         click.option("--cps", metavar="N", help="Most new calls in a second, both directions."),
         click.option("--status", metavar="CODE", help="SIP answer over a limit (503)."),
@@ -237,6 +243,8 @@ def _as_json(one: TrunkSettings) -> dict[str, object]:
         "peers": _peers(one),
         "sources": _sources(one),
         "transport": one.transport.value,
+        "resolve": one.resolve.value,
+        "invite_timeout_s": one.invite_timeout_s,
         "calls": one.limits.calls,
         "cps": one.limits.cps,
         "status": one.limits.status,
@@ -251,14 +259,13 @@ def _as_json(one: TrunkSettings) -> dict[str, object]:
 
 
 def _peers(one: TrunkSettings) -> list[str]:
-    return [
-        f"[{peer.host}]:{peer.port}" if ":" in peer.host else f"{peer.host}:{peer.port}"
-        for peer in one.peers
-    ]
+    return [peer.text for peer in one.peers]
 
 
 def _sources(one: TrunkSettings) -> list[str]:
-    return [
+    written = [
         str(network) if network.num_addresses > 1 else str(network.network_address)
         for network in one.sources
     ]
+    followed = [peer.host for peer in one.peers if peer.is_name] if one.sources_follow else []
+    return written + followed

@@ -20,11 +20,13 @@ from policies.settings import TrunkSettings
 from sbc.call.border import Border
 from sbc.call.headers import Hide
 from sbc.errors import TransportError
+from sbc.resolve.records import Answer, Question
 from sbc.runtime.cdr_file import CdrFile
 from sbc.runtime.identity import identifier_key
 from sbc.runtime.journal import Journal
 from sbc.runtime.overload import CHECK_S, Overload
 from sbc.runtime.relay_client import RelayClient
+from sbc.runtime.resolver import Resolver
 from sbc.runtime.stopwatch import Stopwatch
 from sbc.settings import Settings
 from sbc.sip.stream import FramingError
@@ -44,6 +46,7 @@ _BUSY_TICK_S: Final = 0.001
 """While calls are ended by slices: all else gets its turn in between."""
 _LAST_WORDS_S: Final = 2.0
 """How long a stop waits for answers to its BYEs, which are repeated after 0.5 and 1.5 s."""
+_LOCATE_S: Final = 0.5
 _COLLECT_S: Final = 5.0
 _QUIET: Final = 50
 """Calls and transactions."""
@@ -82,6 +85,7 @@ class Server:
             hide=hide,
         )
         self.border.core.verbose = settings.log.level in ("debug", "info")
+        self.resolver = Resolver(settings.dns, self._answered)
         self.cdr = CdrFile(settings.cdr.path)
         self.journal = Journal(settings.log.level, settings.log.json)
         self.stopwatch = Stopwatch()
@@ -128,12 +132,16 @@ class Server:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started once the first media ports are in hand."""
+        if self.border.core.where.has_names:
+            self.resolver.load()
         gc.collect()
         gc.freeze()
         gc.disable()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.relay.run, self.border)
+                nursery.start_soon(self.resolver.run)
+                nursery.start_soon(self._keep_located)
                 with trio.move_on_after(5.0):
                     while not all(self.border.core.leases.in_hand().values()):  # noqa: ASYNC110
                         await trio.sleep(0.01)
@@ -177,6 +185,9 @@ class Server:
         """
         border, core = self.border, self.border.core
         border.flush()
+        if core.where.questions:
+            self.resolver.ask(core.where.questions)
+            core.where.questions.clear()
         now = self.clock()
         if now < self._next_flush and not all_of_it:
             return  # the tick is never far
@@ -208,6 +219,7 @@ class Server:
             | self.stopwatch.figures()
             | {
                 "pid": os.getpid(),
+                "names": self.border.core.where.describe(self.clock()),
                 "listeners": listeners,
                 "tcp": {"connections": len(self._tcp)} | dict(self._tcp.counters),
                 "cdr": {
@@ -258,6 +270,18 @@ class Server:
                 self._collect()
             self.stopwatch.stop()
 
+    async def _keep_located(self) -> None:
+        """Have the names of peers looked up before their answers end."""
+        where = self.border.core.where
+        while where.has_names:
+            where.tick(self.clock())
+            self.flush()
+            for level, event, fields in where.notes:
+                about = " ".join(f"{name}={value}" for name, value in fields.items())
+                _log.log(level, "%s %s", event, about)
+            where.notes.clear()
+            await trio.sleep(_LOCATE_S)
+
     async def _sync_records(self) -> None:
         while True:
             await trio.sleep(self.settings.cdr.sync_s)
@@ -304,6 +328,10 @@ class Server:
             self.border.core.policies.identify(realm, host) for realm in realms
         ]
         return any(trunk is not None for trunk in found)
+
+    def _answered(self, question: Question, answer: Answer) -> None:
+        self.border.answered(question, answer, self.clock())
+        self.flush()
 
     def _waiting(self) -> bool:
         return bool(self.border.core.plans)

@@ -144,8 +144,8 @@ def test_init_behind_nat_on_other_ports(folder):
         (["--inside", "10.0.0.5"], "--outside: expected an address, got nothing\n"),
         (
             ["--inside", "pbx.example", "--outside", "192.0.2.10"],
-            'sbc.yaml:7:14: realms.inside.listen[1]: expected "udp:ADDRESS:PORT" or '
-            '"tcp:ADDRESS:PORT", got "udp:pbx.example:5060" (host names are not looked up yet)\n',
+            'sbc.yaml:7:14: realms.inside.listen[1]: expected "udp:ADDRESS:PORT" (or tcp:, tls:), '
+            'got "udp:pbx.example:5060" (a name will not do here)\n',
         ),
         (
             ["--inside", "10.0.0.5", "--outside", "10.0.0.5"],

@@ -168,7 +168,7 @@ def test_what_does_not_fit_is_one_line(text, message):
 
 
 def test_a_trunk_with_errors_of_its_own_still_is_a_trunk():
-    text = GOOD.replace("198.51.100.7", "nowhere")
+    text = GOOD.replace("198.51.100.7", "no_where!")
     assert [error.split(": ")[1] for error in errors(text)] == ["trunks.carrier.peers"]
 
 

@@ -132,8 +132,8 @@ def test_text_that_is_no_configuration(text, message):
         ),
         (
             one('listen: "udp:192.0.2.10:5060", ', ""),
-            'sbc.yaml:4:3: realms.outside.listen: expected a list of "udp:ADDRESS:PORT" or '
-            '"tcp:ADDRESS:PORT", got nothing',
+            'sbc.yaml:4:3: realms.outside.listen: expected a list of "udp:ADDRESS:PORT" (or tcp:, tls:), '
+            "got nothing",
         ),
         # values
         (
@@ -164,8 +164,8 @@ def test_text_that_is_no_configuration(text, message):
         ),
         (
             one("realm: outside,", "realm: outside, transport: tls,"),
-            "sbc.yaml:7:41: trunks.carrier.transport: expected udp, tcp or auto, "
-            'got "tls" (tls is not there yet)',
+            "sbc.yaml:7:41: trunks.carrier.transport: expected a tls listener in realm outside, "
+            "got none there",
         ),
         (
             one("realm: outside,", "realm: outside, trusted: yes,"),
@@ -190,14 +190,43 @@ def test_text_that_is_no_configuration(text, message):
             'sbc.yaml:7:36: trunks.carrier.pass: expected the name of a header, got "X A"',
         ),
         (
-            one("198.51.100.7", "sip.carrier.example"),
-            'sbc.yaml:7:37: trunks.carrier.peers: expected "ADDRESS", "ADDRESS:PORT" or a '
-            'mapping, got "sip.carrier.example" (host names are not looked up yet)',
+            one("198.51.100.7", "sip..example"),
+            'sbc.yaml:7:37: trunks.carrier.peers: expected "ADDRESS", "NAME", either with '
+            '":PORT", or a mapping, got "sip..example"',
+        ),
+        (
+            one("198.51.100.7", "träger.example"),
+            'sbc.yaml:7:37: trunks.carrier.peers: expected "ADDRESS", "NAME", either with '
+            '":PORT", or a mapping, got "träger.example" (write it as the DNS does: xn--…)',
+        ),
+        (
+            one("198.51.100.7", "198.51.100.700"),
+            'sbc.yaml:7:37: trunks.carrier.peers: expected "ADDRESS", "NAME", either with '
+            '":PORT", or a mapping, got "198.51.100.700"',
+        ),
+        (
+            one("198.51.100.7", '"sip.carrier.example:5060", resolve: srv'),
+            "sbc.yaml:7:37: trunks.carrier.peers: expected a name without a port, for SRV says it"
+            " (resolve: srv), got sip.carrier.example:5060",
+        ),
+        (
+            one("198.51.100.7", "198.51.100.7, resolve: mx"),
+            'sbc.yaml:7:60: trunks.carrier.resolve: expected auto, srv or a, got "mx"',
+        ),
+        (
+            GOOD + 'dns: { servers: [ns.example] }\n',
+            'sbc.yaml:11:18: dns.servers[1]: expected the address of a DNS server: "ADDRESS" or '
+            '"ADDRESS:PORT", got "ns.example" (a name will not do here)',
+        ),
+        (
+            GOOD + "dns: { timeout: 0s }\n",
+            'sbc.yaml:11:17: dns.timeout: expected a time above 0, in seconds or such as "90s", '
+            '"3m", got "0s"',
         ),
         (
             one("10.0.0.20:5060", "10.0.0.20:99999"),
-            'sbc.yaml:6:38: trunks.pbx.peers[1]: expected "ADDRESS", "ADDRESS:PORT" or a '
-            'mapping, got "10.0.0.20:99999" (ports go from 1 to 65535)',
+            'sbc.yaml:6:38: trunks.pbx.peers[1]: expected "ADDRESS", "NAME", either with ":PORT", '
+            'or a mapping, got "10.0.0.20:99999" (ports go from 1 to 65535)',
         ),
         (
             one('["10.0.0.20:5060"]', "[{ address: 10.0.0.20, port: 0 }]"),
@@ -210,13 +239,13 @@ def test_text_that_is_no_configuration(text, message):
         ),
         (
             one('"udp:192.0.2.10:5060"', '"192.0.2.10:5060"'),
-            'sbc.yaml:4:22: realms.outside.listen: expected "udp:ADDRESS:PORT" or '
-            '"tcp:ADDRESS:PORT", got "192.0.2.10:5060"',
+            'sbc.yaml:4:22: realms.outside.listen: expected "udp:ADDRESS:PORT" (or tcp:, tls:), '
+            'got "192.0.2.10:5060"',
         ),
         (
-            one('"udp:192.0.2.10:5060"', '"tls:192.0.2.10:5061"'),
-            'sbc.yaml:4:22: realms.outside.listen: expected "udp:ADDRESS:PORT" or '
-            '"tcp:ADDRESS:PORT", got "tls:192.0.2.10:5061" (tls is not there yet)',
+            one('"udp:192.0.2.10:5060"', '"wss:192.0.2.10:443"'),
+            'sbc.yaml:4:22: realms.outside.listen: expected "udp:ADDRESS:PORT" (or tcp:, tls:), '
+            'got "wss:192.0.2.10:443" (wss is not there yet)',
         ),
         (
             one("12000-21999", "12001-21999"),
@@ -273,7 +302,7 @@ def test_one_error_is_one_line(text, message):
 def test_all_errors_come_at_once_in_the_order_of_the_file():
     text = """\
 realms:
-  inside: { listen: "tls:10.0.0.5:5060", media: { address: 10.0.0.5, ports: 12000-21999 } }
+  inside: { listen: "ws:10.0.0.5:5060", media: { address: 10.0.0.5, ports: 12000-21999 } }
   outside: { listen: "udp:192.0.2.10:5060", media: { address: 192.0.2.10, ports: 22000-31999 } }
 trunks:
   pbx: { realm: inside, peers: [10.0.0.300] }
@@ -285,10 +314,10 @@ routes:
 lag: {}
 """
     assert errors(text) == [
-        'sbc.yaml:2:21: realms.inside.listen: expected "udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT", '
-        'got "tls:10.0.0.5:5060" (tls is not there yet)',
-        'sbc.yaml:5:33: trunks.pbx.peers[1]: expected "ADDRESS", "ADDRESS:PORT" or a mapping, '
-        'got "10.0.0.300"',
+        'sbc.yaml:2:21: realms.inside.listen: expected "udp:ADDRESS:PORT" (or tcp:, tls:), '
+        'got "ws:10.0.0.5:5060" (ws is not there yet)',
+        'sbc.yaml:5:33: trunks.pbx.peers[1]: expected "ADDRESS", "NAME", either with ":PORT", or '
+        'a mapping, got "10.0.0.300"',
         'sbc.yaml:6:67: trunks.carrier.limits.calls: expected a whole number above 0, got "many"',
         'sbc.yaml:7:19: trunks.other.realm: expected a realm (inside, outside), got "outsid"',
         'sbc.yaml:9:22: routes[1].to: expected a trunk (carrier, other, pbx), got "carier"',
