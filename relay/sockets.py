@@ -9,9 +9,10 @@ that no stranger gets so much as an ICMP error.
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Final
 
-__all__ = ["connect_beside", "empty", "readable"]
+__all__ = ["connect_beside", "empty", "mark", "readable"]
 
 _MAX_STALE: Final = 4096
 
@@ -62,3 +63,15 @@ def empty(rx: socket.socket) -> int:
         except OSError:
             return count
     return _MAX_STALE
+
+
+def mark(one: socket.socket, tos: int) -> None:
+    """Set the byte that this socket's packets bear: ToS, or IPv6 traffic class (RFC 2474).
+
+    Where the kernel refuses it stays as it was: the packets matter more than their mark.
+    """
+    with suppress(OSError):
+        if one.family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos)
+        else:
+            one.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)

@@ -39,7 +39,7 @@ Nothing in this contract mentions descriptors or maps; one conformance suite
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol, TypeAlias
@@ -147,8 +147,7 @@ class Flow:
     rate_octets: int
     """Allowance per second: three times the nominal rate. Two seconds of it are the burst."""
     reception: Reception
-    """Where packets from `source` are counted. A forwarder that counts elsewhere brings its
-    figures here at `counters`, `remove` and `flush`."""
+    """Where packets from `source` are counted. Of this forwarder's making."""
     srtp_in: SrtpSession | None = None
     """What comes is SRTP of this session."""
     srtp_out: SrtpSession | None = None
@@ -175,6 +174,13 @@ class Forwarder(Protocol):
     def name(self) -> str:
         """As in the settings."""
 
+    def reception(self, clock_rates: Mapping[int, int]) -> Reception:
+        """What a direction's packets are counted in, by this path and by the slow path in turn.
+
+        Args:
+            clock_rates: payload type → Hz, as signalled.
+        """
+
     def session(self, suite: str, key: bytes, mki: bytes, roc: int) -> SrtpSession:
         """A session for `Flow.srtp_in` or `srtp_out`, and for the slow path.
 
@@ -188,8 +194,7 @@ class Forwarder(Protocol):
     def mark(self, key: Key, tos: int) -> None:
         """Set the byte that packets from this open port bear (ToS, IPv6 traffic class; RFC 2474).
 
-        It holds for all that leaves by the port, `send` included, until `close`, which sets it
-        back to 0. Without it, it is 0.
+        It holds for all that leaves by the port, `send` included. `open` sets it to 0.
         """
 
     def open(self, key: Key, rx: socket.socket, punt: Punt) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -19,7 +19,10 @@ from relay.forward.base import Address, DropReason, Flow, Key, Punt, Verdict
 from relay.loop import Loop
 from relay.policer import Policer
 from relay.rtp.packet import FIXED_HEADER, MIN_SIZE
-from relay.sockets import connect_beside, empty, readable
+from relay.rtp.session import SrtpSession
+from relay.rtp.srtp import new_session
+from relay.sockets import connect_beside, empty, mark, readable
+from relay.stats import Reception
 
 __all__ = ["PythonForwarder"]
 
@@ -73,9 +76,22 @@ class PythonForwarder:
         """Open ports."""
         return len(self._ports)
 
+    def reception(self, clock_rates: Mapping[int, int]) -> Reception:
+        """What a direction's packets are counted in, here and by the slow path."""
+        return Reception(clock_rates)
+
+    def session(self, suite: str, key: bytes, mki: bytes, roc: int) -> SrtpSession:
+        """A session for flows and for the slow path."""
+        return new_session(suite, key, mki, roc)
+
+    def mark(self, key: Key, tos: int) -> None:
+        """Set the byte that packets from this port bear."""
+        self._ports[key].mark(tos)
+
     def open(self, key: Key, rx: socket.socket, punt: Punt) -> None:
         """Serve a port: every packet is punted until a flow is installed. Raises OSError."""
         empty(rx)
+        mark(rx, 0)
         port = _Port(self, key, rx, punt, self._memory)
         self._loop.watch(rx.fileno(), port.receive_any)
         self._ports[key] = port
@@ -175,6 +191,7 @@ class _Port:
         "_send",
         "_source",
         "_strangers",
+        "_tos",
         "_unit",
         "_unsure",
         "_views",
@@ -212,6 +229,7 @@ class _Port:
         self._policer = _NO_POLICER
         self._reason = DropReason.UNLATCHED
         self._strangers: Policer | None = None
+        self._tos = 0
 
     def receive_any(self, now: float) -> None:
         """One packet from the unconnected socket."""
@@ -288,6 +306,14 @@ class _Port:
         if self._source is not None:
             self._punt(self._memory.view(size), self._source, now)
 
+    def mark(self, tos: int) -> None:
+        """Set the byte that packets from this port bear."""
+        if tos != self._tos:
+            self._tos = tos
+            mark(self.rx, tos)
+            if self.tx is not None:
+                mark(self.tx, tos)
+
     def install(self, flow: Flow, out: _Port) -> None:
         """Put a flow in force."""
         before, tx_before = self._flow, self.tx
@@ -353,6 +379,8 @@ class _Port:
         try:
             self.tx = connect_beside(self.rx, source)
             self._receive: Callable[..., int] = self.tx.recv_into
+            if self._tos:
+                mark(self.tx, self._tos)
             self._unsure = _UNSURE
             self._forwarder.watch_peer(self)
         except OSError:

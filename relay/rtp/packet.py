@@ -13,7 +13,7 @@ from typing import Final
 
 from relay.errors import ParseError
 
-__all__ = ["FIXED_HEADER", "MIN_SIZE", "Header", "Kind", "classify", "parse"]
+__all__ = ["FIXED_HEADER", "MIN_SIZE", "Header", "Kind", "classify", "header_size", "parse"]
 
 FIXED_HEADER: Final = struct.Struct("!BBHII")
 """Version and flags, marker and payload type, sequence number, timestamp, SSRC."""
@@ -63,6 +63,22 @@ def classify(data: bytes | bytearray | memoryview) -> Kind:
     return Kind.DTLS if 20 <= first <= 63 else Kind.OTHER
 
 
+def header_size(data: bytes | bytearray | memoryview) -> int:
+    """Bytes before the payload: fixed part, CSRCs and extension; more than `data` has if the header
+    goes on behind its end.
+
+    Args:
+        data: at least MIN_SIZE bytes.
+
+    Source: RFC 3550 §5.1, §5.3.1.
+    """
+    size = MIN_SIZE + 4 * (data[0] & 0x0F)
+    if data[0] & 0x10:
+        # What lies behind the end of the data is 0: the size is too large all the same.
+        size += 4 + 4 * int.from_bytes(data[size + 2 : size + 4], "big")
+    return size
+
+
 def parse(data: bytes | bytearray | memoryview) -> Header:
     """The header of an RTP packet. Raises ParseError, and nothing else, for any bytes.
 
@@ -73,11 +89,7 @@ def parse(data: bytes | bytearray | memoryview) -> Header:
     first, second, sequence, timestamp, ssrc = FIXED_HEADER.unpack_from(data)
     if first >> 6 != 2:
         raise ParseError(f"RTP: expected version 2, got {first >> 6}")
-    size = MIN_SIZE + 4 * (first & 0x0F)
-    if first & 0x10:
-        if len(data) < size + 4:
-            raise ParseError("RTP: expected a whole header extension")
-        size += 4 + 4 * int.from_bytes(data[size + 2 : size + 4], "big")
+    size = header_size(data)
     if len(data) < size:
         raise ParseError(f"RTP: expected a header of {size} bytes, got {len(data)}")
     padding = data[-1] if first & 0x20 else 0
