@@ -25,6 +25,7 @@ _METHODS: Final = b"INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO".split()
 """What this border takes in a dialog, on every leg that is not shielded from it."""
 _OPTIONS: Final = (RELIABLE, TIMER)
 """Extensions that this border has."""
+_OURS: Final = frozenset(_OPTIONS)
 _SHIELDS: Final = {
     PRACK: Shield.PRACK,
     UPDATE: Shield.UPDATE,
@@ -49,17 +50,17 @@ class Peer:
         """Take Allow, Supported and Require of any request or of a 18x or 2xx.
 
         A line that is not there changes nothing; an empty Supported takes everything back (RFC
-        3261 §20.37). What a peer requires it has, too.
+        3261 §20.37). What a peer requires of us it has, too.
         """
         allowed = message.first(b"allow")
         if allowed is not None:
-            self._allowed = _members(message, b"allow", allowed)
+            self._allowed = _members(message, b"allow", allowed, False)
         supported = message.first(b"supported")
         if supported is not None:
-            self._supported = _lower(_members(message, b"supported", supported))
+            self._supported = _members(message, b"supported", supported, True)
         required = message.first(b"require")
         if required is not None:
-            self._required |= _lower(_members(message, b"require", required))
+            self._required |= _members(message, b"require", required, True) & _OURS
 
     def allows(self, method: bytes) -> bool | None:
         """Whether it takes this method; None while it has not said (RFC 3261 §20.5)."""
@@ -120,7 +121,7 @@ def unsupported(request: Request, trunk: TrunkSettings) -> bytes:
         option
         for line in request.every(b"require")
         for option in map(bytes.strip, line.split(b","))
-        if option and not have.get(option.lower(), option.lower() in _OPTIONS)
+        if option and not have.get(option.lower(), option.lower() in _OURS)
     ]
     return b"Unsupported: %b\r\n" % b", ".join(missing) if missing else b""
 
@@ -140,17 +141,17 @@ def _lines(shield: frozenset[Shield], reliable: bool, timers: bool) -> bytes:
     return b"Allow: %b\r\nSupported: %b\r\n" % (b", ".join(methods), b", ".join(options))
 
 
-def _members(message: Message, name: bytes, first: bytes) -> frozenset[bytes]:
+def _members(message: Message, name: bytes, first: bytes, tags: bool) -> frozenset[bytes]:
     lines = message.every(name)
     if len(lines) == 1 and len(first) <= _MAX_CACHED_BYTES:
-        return _tokens(first)
-    return frozenset().union(*map(_tokens.__wrapped__, lines))
+        return _cached(first, tags)
+    return _tokens(b",".join(lines), tags)
 
 
-@lru_cache(maxsize=1024)  # a network's devices say the same few things, over and over
-def _tokens(line: bytes) -> frozenset[bytes]:
-    return frozenset(map(bytes.strip, line.split(b","))) - {b""}
+def _tokens(line: bytes, tags: bool) -> frozenset[bytes]:
+    """The members of a list; option tags in lower case, methods as they are (§7.1)."""
+    return frozenset(map(bytes.strip, (line.lower() if tags else line).split(b","))) - {b""}
 
 
-def _lower(names: frozenset[bytes]) -> frozenset[bytes]:
-    return frozenset(map(bytes.lower, names))
+_cached: Final = lru_cache(maxsize=1024)(_tokens)
+"""A network's devices say the same few things, over and over."""

@@ -59,7 +59,7 @@ class Input(IntEnum):
     SENT = 4
     """Our refresh is out."""
     REFUSED = 5
-    """It was refused, and the session goes on."""
+    """It was refused, or could not be sent now, and the session goes on."""
 
 
 class Wait(IntEnum):
@@ -87,7 +87,7 @@ class _Proposal:
     """0: nothing."""
     minimum_s: int
     refresher: bytes
-    """uac, uas or b""."""
+    """`uac`, `uas`, or nothing."""
 
 
 class SessionTimer:
@@ -137,14 +137,11 @@ class SessionTimer:
         """
         if self.settings.use is Use.NEVER:
             return b""
-        if self.interval_s:
-            # §7.4: the interval as it is, and roles do not change for want of a word.
-            asked_s = max(self.interval_s, self._minimum_s)
+        if self.interval_s:  # §7.4: roles do not change for want of a word
             refresher = b";refresher=uas" if self.state is State.THEIRS else b";refresher=uac"
         else:
-            asked_s = self._asked_s
-            refresher = self._wish(b"uac", b"uas")
-        head = b"Session-Expires: %d%b\r\n" % (asked_s, refresher)
+            refresher = self._wish()
+        head = b"Session-Expires: %d%b\r\n" % (self._to_ask(), refresher)
         if self._minimum_s > _FLOOR_S:  # which is what no Min-SE means, §5
             head += b"Min-SE: %d\r\n" % self._minimum_s
         return head
@@ -155,8 +152,7 @@ class SessionTimer:
             return
         expires_s, refresher = _session_expires(response)
         if not expires_s:
-            alone = self.settings.use is Use.ALWAYS and self.can_refresh
-            self._agree(self._asked_s if alone else 0, ours=True)
+            self._agree(self._to_ask() if self.settings.use is Use.ALWAYS else 0, ours=True)
         else:
             # Without the word, which §9 demands, somebody has to; it costs little if both do.
             self._agree(expires_s, ours=refresher != b"uas")
@@ -164,9 +160,7 @@ class SessionTimer:
     def too_small(self, response: Response) -> bool:
         """A 422: whether the same request, with a new `request_head`, is worth sending (§7.3)."""
         minimum_s = _seconds(response, b"min-se")
-        known_s = self._minimum_s if self.interval_s else self._asked_s
-        asked_s = max(self.interval_s, known_s)
-        if not asked_s < minimum_s <= _MOST_S or self._rounds == _MAX_ROUNDS:
+        if not self._to_ask() < minimum_s <= _MOST_S or self._rounds == _MAX_ROUNDS:
             return False
         self._rounds += 1
         self._asked_s = self._minimum_s = minimum_s
@@ -184,13 +178,12 @@ class SessionTimer:
         if self.settings.use is Use.NEVER:
             return None
         expires_s, refresher = _session_expires(request)
-        minimum_s = max(_seconds(request, b"min-se"), min(_FLOOR_S, self.settings.minimum_s))
-        if 0 <= expires_s < self.settings.minimum_s and self._has(request, b"session-expires"):
+        if expires_s and expires_s < self.settings.minimum_s:
             if _supports_timer(request):  # §9; who does not support it cannot know what 422 is
                 return Refuse(422, b"Min-SE: %d\r\n" % self.settings.minimum_s)
-            if expires_s < minimum_s:
+            if expires_s < _FLOOR_S:
                 expires_s = 0
-        self._proposal = _Proposal(expires_s, minimum_s, refresher)
+        self._proposal = _Proposal(expires_s, _seconds(request, b"min-se"), refresher)
         return None
 
     def answer_head(self, peer_supports: bool) -> bytes:
@@ -205,12 +198,14 @@ class SessionTimer:
         if proposal is None:
             return b""
         ours = self._we_refresh(proposal.refresher, peer_supports)
-        wanted = proposal.expires_s or peer_supports or self.settings.use is Use.ALWAYS
-        if not wanted or (ours and not self.can_refresh):
-            self._agree(0, ours=True)
+        interval_s = 0
+        if proposal.expires_s or peer_supports or self.settings.use is Use.ALWAYS:
+            # §9: no more than was asked for, no less than its Min-SE.
+            most_s = max(self.settings.expires_s, proposal.minimum_s)
+            interval_s = min(proposal.expires_s or _MOST_S, most_s)
+        self._agree(interval_s, ours=ours)
+        if self.state is State.OFF:
             return b""
-        lowest_s = max(self.settings.expires_s, self.settings.minimum_s, proposal.minimum_s)
-        self._agree(min(proposal.expires_s or _MOST_S, lowest_s), ours=ours)
         if ours:
             return b"Session-Expires: %d;refresher=uas\r\n" % self.interval_s
         return b"Require: timer\r\nSession-Expires: %d;refresher=uac\r\n" % self.interval_s
@@ -220,7 +215,7 @@ class SessionTimer:
     def next(self, now: float) -> tuple[Wait, float] | None:
         """What to wait for, and how many seconds from now; None: for nothing.
 
-        To be asked after each agreement and each `refreshing` and `refused`; what was armed
+        To be asked after each agreement, and after `refreshing` and `refused`; what was armed
         before is then void.
         """
         if self.state is State.OFF:
@@ -231,28 +226,34 @@ class SessionTimer:
         expire_at = self._since + self.interval_s - min(_MARGIN_S, self.interval_s / 3)
         if self.state is State.OURS:
             refresh_at = self._since + self.interval_s / 2
-            if self._tried_at is not None:
-                refresh_at = self._tried_at + _AGAIN_S
+            if self._tried_at is not None:  # again and again, closer and closer to the end
+                left_s = expire_at - self._tried_at
+                refresh_at = self._tried_at + max(left_s / 2, _AGAIN_S)
             if refresh_at < expire_at:
                 return Wait.REFRESH, max(refresh_at - now, 0.0)
         return Wait.EXPIRE, max(expire_at - now, 0.0)
 
-    def refreshing(self, now: float) -> None:
+    def refreshing(self) -> None:
         """Our refresh is out: until it is answered, the session may expire."""
-        self._tried_at = now
         self._step(Input.SENT)
 
-    def refused(self) -> None:
-        """Our refresh got a final failure that does not end the session: not 408, not 481."""
+    def refused(self, now: float) -> None:
+        """Our refresh got a failure that does not end the session (not 408, not 481, §10), or
+        could not be sent now, as another exchange is open."""
+        self._tried_at = now
         self._step(Input.REFUSED)
 
     # Small parts
 
-    def _wish(self, us: bytes, peer: bytes) -> bytes:
+    def _to_ask(self) -> int:
+        """The interval of our next request; in a session that has one, that (§7.4)."""
+        return max(self.interval_s, self._minimum_s) if self.interval_s else self._asked_s
+
+    def _wish(self) -> bytes:
         wish = self.settings.refresher
         if not self.can_refresh or wish is Refresher.PEER:
-            return b";refresher=" + peer
-        return b";refresher=" + us if wish is Refresher.US else b""
+            return b";refresher=uas"
+        return b";refresher=uac" if wish is Refresher.US else b""
 
     def _we_refresh(self, asked: bytes, peer_supports: bool) -> bool:
         """Table 2 of §9: who does, when the peer has sent the request."""
@@ -267,30 +268,27 @@ class SessionTimer:
         return self.state in (State.OURS, State.REFRESHING)  # whoever did goes on doing it
 
     def _agree(self, interval_s: int, *, ours: bool) -> None:
-        # Less than §4 allows would have us send without end.
-        floor_s = min(_FLOOR_S, self.settings.minimum_s)
-        self.interval_s = max(interval_s, floor_s) if interval_s else 0
         self._since = self._tried_at = None
-        if not interval_s:
+        if not interval_s or (ours and not self.can_refresh):
+            self.interval_s = 0
             self._step(Input.AGREED_NONE)
         else:
+            # Less than §4 allows would have us send without end.
+            self.interval_s = max(interval_s, min(_FLOOR_S, self.settings.minimum_s))
             self._step(Input.AGREED_OURS if ours else Input.AGREED_THEIRS)
 
     def _step(self, event: Input) -> None:
         self.state = _TABLE.get((self.state, event), self.state)
 
-    @staticmethod
-    def _has(message: Message, name: bytes) -> bool:
-        return message.first(name) is not None
-
 
 def _session_expires(message: Message) -> tuple[int, bytes]:
-    """Seconds and `refresher`; 0 where there is none or none that can be read."""
+    """Seconds, at least 1, and `refresher`; 0 where there is none or none that can be read."""
     value = message.first(b"session-expires")
     if value is None:
         return 0, b""
     number, *params = value.split(b";")
-    seconds = decimal(number.strip(), _MAX_DELTA) or 0
+    read = decimal(number.strip(), _MAX_DELTA)
+    seconds = 0 if read is None else max(read, 1)
     for param in params:
         name, _, text = param.partition(b"=")
         if name.strip().lower() == b"refresher":
@@ -323,6 +321,7 @@ _TABLE: Final[Mapping[tuple[State, Input], State]] = {
     (_S.OURS, _I.AGREED_THEIRS): _S.THEIRS,
     (_S.OURS, _I.AGREED_NONE): _S.OFF,
     (_S.OURS, _I.SENT): _S.REFRESHING,
+    (_S.OURS, _I.REFUSED): _S.OURS,
     (_S.REFRESHING, _I.AGREED_OURS): _S.OURS,
     (_S.REFRESHING, _I.AGREED_THEIRS): _S.THEIRS,
     (_S.REFRESHING, _I.AGREED_NONE): _S.OFF,
