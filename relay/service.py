@@ -258,6 +258,8 @@ class Service:
         try:
             for direction in wanted:
                 lane = Lane(call.key, direction, pairs[direction.key], self._window_s, now)
+                if direction.component == Component.RTP:
+                    lane.reception = self._forwarder.reception(direction.clock_rates)
                 self.slowpath.open(lane, self.desk.rx[direction.key])
                 opened.append(lane)
         except OSError as error:

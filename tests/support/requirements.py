@@ -7,6 +7,8 @@ import shutil
 import socket
 from functools import cache
 
+from relay.extension import look
+
 __all__ = ["KINDS", "missing", "required"]
 
 _TOOLS = {
@@ -20,7 +22,7 @@ _TOOLS = {
 }
 """For each marker the commands that its tests run, and the Debian package of each."""
 
-KINDS = tuple(_TOOLS)
+KINDS = (*_TOOLS, "native")
 
 
 def required() -> frozenset[str]:
@@ -35,6 +37,8 @@ def required() -> frozenset[str]:
 @cache
 def missing(kind: str) -> str | None:
     """What this machine lacks for the tests of `kind`, or None."""
+    if kind == "native":
+        return None if look().usable else f"missing: {look()}"
     lacking = [f"{tool} (Debian: {package})" for tool, package in _TOOLS[kind] if not _find(tool)]
     if lacking:
         return "missing: " + ", ".join(lacking)

@@ -7,14 +7,18 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from relay.forward.base import Forwarder
+from relay.forward.native import NativeForwarder
 from relay.forward.python import PythonForwarder
 from relay.loop import Loop
 from tests.relay.rig import Rig
 
-FAST_PATHS: dict[str, Callable[[Loop], Forwarder]] = {"python": PythonForwarder}
+FAST_PATHS: dict[str, Callable[[Loop], Forwarder]] = {
+    "python": PythonForwarder,
+    "native": NativeForwarder,
+}
 
 
-@pytest.fixture(params=FAST_PATHS)
+@pytest.fixture(params=["python", pytest.param("native", marks=pytest.mark.native)])
 def fast_path(request) -> Callable[[Loop], Forwarder]:
     return FAST_PATHS[request.param]
 

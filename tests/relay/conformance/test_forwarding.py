@@ -224,8 +224,10 @@ def test_removal_while_traffic_flows_stops_it(rig):
         talk.a.send(rtp(51 + number), talk.to_a)
         talk.b.send(rtp(51 + number), talk.to_b)
     rig.run()
-    assert talk.a.all() == talk.b.all() == []
-    assert stats.streams[0].a.packets == 3
+    in_time = talk.b.received()  # a thread of its own may have had the first one before
+    assert in_time in ([], [rtp(50)])
+    assert talk.a.all() == []
+    assert 3 <= stats.streams[0].a.packets <= 3 + len(in_time)
     assert len(rig.forwarder) == 0
 
 

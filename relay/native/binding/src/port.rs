@@ -12,6 +12,7 @@ use relay_core::stats::Reception;
 use rustix::io::Errno;
 
 use crate::address::Address;
+use crate::punts::Punt;
 use crate::sockets::Media;
 
 /// As many as `DropReason` has, and some to spare.
@@ -110,6 +111,8 @@ pub(crate) struct Port {
     drops: Arc<Drops>,
     /// A flood: `rx` is left alone for a moment.
     pub(crate) muted: bool,
+    /// What was received before that and is still to go up.
+    pub(crate) held: Vec<Punt>,
     /// By side: the slow path is behind, so nothing is read.
     pub(crate) paused: [bool; 2],
     /// By side: packets on their way up.
@@ -132,6 +135,7 @@ impl Port {
             credit: 0.0,
             drops,
             muted: false,
+            held: Vec::new(),
             paused: [false; 2],
             waiting: [0; 2],
         }

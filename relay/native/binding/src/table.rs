@@ -156,10 +156,27 @@ impl Table {
 
     /// Leaves a flooded port alone, or listens to it again; a latched peer is on its other socket.
     pub(crate) fn mute(&mut self, id: PortId, muted: bool) {
+        if self.get(id).is_none_or(|port| port.muted == muted) {
+            return;
+        }
+        let (now, later) = if muted {
+            self.punts.reclaim(id).into_iter().partition(|punt| punt.side == Side::Tx)
+        } else {
+            (self.held(id), Vec::new())
+        };
+        for punt in now {
+            self.punts.push(punt);
+        }
         if let Some(port) = self.get_mut(id) {
             port.muted = muted;
-            self.watch(id, Side::Rx);
+            port.held = later;
         }
+        self.watch(id, Side::Rx);
+    }
+
+    /// What a muted port has received already.
+    fn held(&mut self, id: PortId) -> Vec<Punt> {
+        self.get_mut(id).map(|port| std::mem::take(&mut port.held)).unwrap_or_default()
     }
 
     /// Serves what epoll has named: one packet.
@@ -257,10 +274,10 @@ impl Table {
 
     fn unlink(&mut self, id: PortId) {
         let out = self.get_mut(id).and_then(|port| port.out.take());
-        if let Some(port) = out.and_then(|out| self.get_mut(out)) {
-            if port.feeder == Some(id) {
-                port.feeder = None;
-            }
+        if let Some(port) = out.and_then(|out| self.get_mut(out))
+            && port.feeder == Some(id)
+        {
+            port.feeder = None;
         }
     }
 
@@ -306,10 +323,14 @@ impl Table {
         if port.source.is_none() || port.waiting == [0; 2] {
             return;
         }
-        for mut punt in self.punts.reclaim(id) {
+        let mut punts = self.held(id);
+        punts.append(&mut self.punts.reclaim(id));
+        for mut punt in punts {
             let Some(port) = self.get_mut(id) else { return };
             if port.pass(&mut punt.data, punt.source, punt.now) {
                 self.taken(id, punt.side);
+            } else if port.muted && punt.side == Side::Rx {
+                port.held.push(punt);
             } else {
                 self.punts.push(punt);
             }

@@ -1,0 +1,196 @@
+"""The fast path `native`: a thread in Rust that moves the packets and never takes the GIL.
+
+What becomes of a packet is decided as `relay.forward.python` decides it; the sockets, flows and
+counters are the thread's (`relay/native/binding`). Commands are in force when they return: both
+threads change one table in turn. What the thread punts waits in a queue, at most 64 packets of one
+socket, and is fetched here in the worker's loop; while a queue is full the kernel keeps what
+comes, and drops what is too much.
+
+There may be no extension: `relay.extension` tells.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+from relay.forward.base import Address, DropReason, Flow, Key, Punt
+from relay.loop import Loop
+from relay.policer import Policer
+from relay.stats import Reception
+
+if TYPE_CHECKING:  # it may not have been built
+    from relay import _native
+
+__all__ = ["NativeEnded", "NativeForwarder"]
+
+_log = logging.getLogger(__name__)
+
+_STRANGERS_PER_S: Final = 200.0
+_STRANGERS_AT_ONCE: Final = 400.0
+_MUTED_S: Final = 0.25
+_FETCHED: Final = 32
+"""Punts that are worked off for one event: then it is the turn of others in the loop."""
+
+
+class NativeEnded(Exception):
+    """The thread has died: this worker can carry nothing any more and must end."""
+
+
+class _Port:
+    """An open port, as the slow path knows it."""
+
+    __slots__ = ("handle", "key", "muted", "punt", "rx", "strangers")
+
+    def __init__(self, key: Key, rx: socket.socket, punt: Punt, handle: _native.Port) -> None:
+        self.key = key
+        self.rx: Final = rx  # holds the descriptor for as long as the thread uses it
+        self.punt = punt
+        self.handle: Final = handle
+        self.muted = False
+        self.strangers: Policer | None = None
+
+
+class NativeForwarder:
+    """Fast path `native`. Raises ImportError without the extension, OSError without descriptors.
+
+    Args:
+        loop: where its queue of punts is polled.
+    """
+
+    name = "native"
+
+    def __init__(self, loop: Loop) -> None:
+        from relay import _native
+
+        self._native = _native
+        # Signals are for Python's own thread, which they must wake.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._engine = _native.Engine()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self._loop = loop
+        self._ports: dict[Key, _Port] = {}
+        self._marked: dict[int, _Port] = {}
+        self._muted: deque[tuple[float, _Port]] = deque()
+        self.mutes = 0
+        loop.watch(self._engine.fileno(), self._fetch)
+
+    def __len__(self) -> int:
+        """Open ports."""
+        return len(self._ports)
+
+    @property
+    def unconnected(self) -> int:
+        """Flows that stay on their unconnected socket for want of a descriptor."""
+        return self._engine.totals()[0]
+
+    def reception(self, clock_rates: Mapping[int, int]) -> Reception:
+        """Where the packets of a direction are counted, here and by the slow path."""
+        # The same by its methods and properties, not by its ancestry.
+        return cast(Reception, self._native.Reception(clock_rates))
+
+    def open(self, key: Key, rx: socket.socket, punt: Punt) -> None:
+        """Serve a port: every packet is punted until a flow is installed. Raises OSError."""
+        port = _Port(key, rx, punt, self._engine.open(rx.fileno()))
+        self._ports[key] = port
+        self._marked[port.handle.mark] = port
+
+    def close(self, keys: Sequence[Key]) -> None:
+        """Stop serving these ports."""
+        closed = [port for key in keys if (port := self._ports.pop(key, None)) is not None]
+        self._engine.close([port.handle for port in closed])
+        for port in closed:
+            del self._marked[port.handle.mark]
+
+    def install(self, flows: Sequence[Flow]) -> None:
+        """Add or replace flows, as one batch."""
+        ports = self._ports
+        self._engine.install(
+            [(ports[flow.key].handle, ports[flow.out].handle, flow) for flow in flows]
+        )
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        """Forget these flows; their ports punt again."""
+        ports = self._ports
+        self._engine.remove([ports[key].handle for key in keys if key in ports])
+
+    def flush(self) -> None:
+        """Forget all flows."""
+        self._engine.flush()
+
+    def counters(self, key: Key) -> dict[DropReason, int]:
+        """What was dropped on this port since it was opened."""
+        port = self._ports.get(key)
+        if port is None:
+            return {}
+        return {DropReason(reason): count for reason, count in port.handle.drops()}
+
+    def send(self, key: Key, data: memoryview | bytes, destination: Address) -> bool:
+        """Send one packet from an open port."""
+        try:
+            self._ports[key].rx.sendto(data, destination)
+        except OSError:
+            return False
+        return True
+
+    def between(self, now: float) -> None:
+        """Listen again to ports that a flood had muted; called between rounds.
+
+        Raises NativeEnded.
+        """
+        fault = self._engine.fault
+        if fault is not None:
+            raise NativeEnded(f"the native fast path has ended: {fault}")
+        muted = self._muted
+        while muted and muted[0][0] <= now:
+            port = muted.popleft()[1]
+            port.muted = False
+            self._engine.mute(port.handle, False)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is ready to be received, and nothing waits for the slow path."""
+        return self._engine.quiet()
+
+    def stop(self) -> None:
+        """End the thread. Nothing is served any more."""
+        self._loop.unwatch(self._engine.fileno())
+        self._engine.stop()
+
+    def _fetch(self, now: float) -> None:
+        """Give some of what the thread has punted to the slow path."""
+        for _ in range(_FETCHED):
+            punted = self._engine.next_punt()
+            if punted is None:
+                break
+            mark, data, source, arrived = punted
+            port = self._marked.get(mark)
+            if port is not None and not self._somebodys(port, data, source, arrived):
+                self._stranger(port, arrived)
+        if self._engine.fault is not None:  # `between` says it; the flag stays up
+            self._loop.unwatch(self._engine.fileno())
+
+    def _somebodys(self, port: _Port, data: bytearray, source: Address, now: float) -> bool:
+        try:
+            return port.punt(memoryview(data), source, now)
+        except Exception:
+            # The boundary: a bug costs the packet and is counted, as in the loop.
+            self._loop.crashes += 1
+            _log.exception("punt.crashed port=%d", port.key[1])
+            return False
+
+    def _stranger(self, port: _Port, now: float) -> None:
+        if port.strangers is None:
+            port.strangers = Policer(_STRANGERS_PER_S, _STRANGERS_AT_ONCE, now)
+        allowed = port.strangers.take(1.0, now)
+        if not allowed and not port.muted and self._ports.get(port.key) is port:
+            self.mutes += 1
+            port.muted = True
+            self._engine.mute(port.handle, True)
+            self._muted.append((now + _MUTED_S, port))
