@@ -44,12 +44,14 @@ class ClientRequest:
         max_forwards_line: the Max-Forwards line.
         head: all other header lines (Contact, Content-Type, …), without Content-Length.
         body: as sent.
+        credentials: zero or more Authorization and Proxy-Authorization lines.
     """
 
     __slots__ = (
         "body",
         "branch",
         "call_id_line",
+        "credentials",
         "cseq",
         "data",
         "from_line",
@@ -58,6 +60,7 @@ class ClientRequest:
         "method",
         "route_lines",
         "to_line",
+        "tries",
         "uri",
         "via_line",
     )
@@ -76,6 +79,7 @@ class ClientRequest:
         max_forwards_line: bytes = _MAX_FORWARDS_70,
         head: bytes = b"",
         body: bytes = b"",
+        credentials: bytes = b"",
     ) -> None:
         self.method = method
         self.uri = uri
@@ -89,6 +93,9 @@ class ClientRequest:
         self.max_forwards_line = max_forwards_line
         self.head = head
         self.body = body
+        self.credentials = credentials
+        self.tries = 0
+        """How often it was sent before, each time without the credentials that were wanted."""
         self.data = b"".join(
             (
                 b"%b %b SIP/2.0\r\n" % (method, uri),
@@ -99,6 +106,7 @@ class ClientRequest:
                 to_line,
                 call_id_line,
                 b"CSeq: %d %b\r\n" % (cseq, method),
+                credentials,
                 head,
                 b"Content-Length: %d\r\n\r\n" % len(body),
                 body,
@@ -108,21 +116,47 @@ class ClientRequest:
     def ack_for(self, response: Response) -> bytes:
         """The ACK to a 3xx to 6xx, as bytes: it is nobody's transaction (RFC 3261 §17.1.1.3).
 
-        Our lines, the response's To with its tag, the same branch and sequence number.
+        Our lines, the response's To with its tag, the same branch and sequence number, and what
+        proved who we are (§22.1).
         """
         to = response.first(b"to")
         to_line = self.to_line if to is None else b"To: %b\r\n" % to
-        return self._sibling(ACK, to_line, b"").data
+        return self._sibling(ACK, to_line, b"", self.credentials).data
 
     def cancel(self, head: bytes = b"") -> ClientRequest:
         """The CANCEL of this INVITE: same branch, so that it finds its way (RFC 3261 §9.1).
+
+        It bears no credentials: nobody may ask for them (§22.1).
 
         Args:
             head: further header lines, such as a Reason (RFC 3326).
         """
         return self._sibling(CANCEL, self.to_line, head)
 
-    def _sibling(self, method: bytes, to_line: bytes, head: bytes) -> ClientRequest:
+    def again(self, credentials: bytes, cseq: int) -> ClientRequest:
+        """The same request as a new one, with these credentials (RFC 3261 §8.1.3.5, §22.2)."""
+        branch = self.branch + b"-a"
+        request = ClientRequest(
+            self.method,
+            self.uri,
+            self.via_line.replace(self.branch, branch, 1),
+            branch,
+            self.route_lines,
+            self.from_line,
+            self.to_line,
+            self.call_id_line,
+            cseq,
+            self.max_forwards_line,
+            self.head,
+            self.body,
+            credentials,
+        )
+        request.tries = self.tries + 1
+        return request
+
+    def _sibling(
+        self, method: bytes, to_line: bytes, head: bytes, credentials: bytes = b""
+    ) -> ClientRequest:
         return ClientRequest(
             method,
             self.uri,
@@ -135,4 +169,5 @@ class ClientRequest:
             self.cseq,
             _MAX_FORWARDS_70,
             head,
+            credentials=credentials,
         )
