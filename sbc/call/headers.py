@@ -31,7 +31,7 @@ from sbc.sip.grammar import MAX_PARAMS, quote, split_list
 from sbc.sip.message import Message
 from sbc.sip.uri import SipUri, TelUri, parse_uri, unescape
 
-__all__ = ["ANONYMOUS", "NOBODYS_HOST", "Hide", "crossing", "party", "user_part"]
+__all__ = ["ANONYMOUS", "NOBODYS_HOST", "Hide", "crossing", "party", "text_for", "user_part"]
 
 NOBODYS_HOST: Final = b"anonymous.invalid"  # RFC 3323 §4.1.1.3
 ANONYMOUS: Final = b'"Anonymous" <sip:anonymous@anonymous.invalid>'
@@ -219,11 +219,20 @@ def _names_host(name: bytes, hide: Hide) -> bool:
 
 
 def _text(value: bytes, hide: Hide, host: bytes) -> bytes:
-    """`value` with its URIs rewritten; b"" if there is a host beside them."""
+    """A header's value with its URIs rewritten; b"" if there is a host beside them."""
+    return b"" if value.count(b":") > _MAX_COLONS else text_for(value, hide, host)
+
+
+def text_for(value: bytes, hide: Hide, host: bytes) -> bytes:
+    """Any text with our host in its URIs; b"" if there is a host beside them.
+
+    Args:
+        value: of bounded size: the time that this takes grows with it.
+        hide: the rules that hold.
+        host: our advertised host on the leg that the text goes to, IPv6 in brackets.
+    """
     if not hide.uri_hosts:
         return value
-    if value.count(b":") > _MAX_COLONS:
-        return b""
     rewritten: list[bytes] = []
 
     def take(match: re.Match[bytes]) -> bytes:
