@@ -1,6 +1,6 @@
 """The shell around the border: sockets drained into it, its timers ticked, its words sent out.
 
-One task for each UDP socket, one for the tick, one for each relay worker, one for each TCP
+One task for each UDP socket, one for the tick, one for each relay worker, one for each TCP or TLS
 connection. Whatever woke us, the pass is the same: feed everything that is there, then flush once.
 """
 
@@ -16,12 +16,12 @@ from typing import Final
 
 import trio
 
-from policies.settings import TrunkSettings
 from sbc.call.border import Border
 from sbc.call.headers import Hide
 from sbc.errors import TransportError
 from sbc.resolve.records import Answer, Question
 from sbc.runtime.cdr_file import CdrFile
+from sbc.runtime.certificates import Certificates
 from sbc.runtime.identity import identifier_key
 from sbc.runtime.journal import Journal
 from sbc.runtime.overload import CHECK_S, Overload
@@ -30,8 +30,8 @@ from sbc.runtime.resolver import Resolver
 from sbc.runtime.stopwatch import Stopwatch
 from sbc.settings import Settings
 from sbc.sip.stream import FramingError
-from sbc.transaction.hop import UDP, Hop
-from sbc.transport.tcp import TcpTransport
+from sbc.transaction.hop import TLS, UDP, Hop
+from sbc.transport.stream import StreamTransport
 from sbc.transport.udp import UdpListener, UnreachablePeer
 
 __all__ = ["Server"]
@@ -51,6 +51,12 @@ _COLLECT_S: Final = 5.0
 _QUIET: Final = 50
 """Calls and transactions."""
 _RESPONSE: Final = b"SIP/2.0"
+_VIA: Final = re.compile(rb"\r\n(?:via|v)[ \t]*:[ \t]*", re.IGNORECASE)
+_ALIASED: Final = re.compile(
+    rb"SIP/2\.0/TLS[ \t]+(?:\[[^]\r\n]*\]|[^:;,\s]+)(?::([0-9]{1,5}))?[^,\r\n]*;alias(?![^;,\s])",
+    re.IGNORECASE,
+)
+"""A Via with the parameter of RFC 5923, and the port of its sent-by."""
 _BRANCH: Final = re.compile(rb"branch=([^;,\s]+)", re.IGNORECASE)
 
 
@@ -95,8 +101,15 @@ class Server:
             for index, listener in enumerate(settings.transport.listeners)
             if listener.transport == "udp"
         }
-        self._tcp = TcpTransport(
-            settings.transport, _Streams(self), trusted=self._is_trunk, clock=clock
+        self._streams = StreamTransport(
+            settings.transport,
+            _Streams(self),
+            trunk_of=self._trunk_of,
+            may_connect=self._may_connect,
+            clock=clock,
+        )
+        self.certificates = Certificates(
+            self._streams.contexts, settings.transport.certificate_check_s
         )
         self._asked_on: set[int] = set()
         """Connections that have carried requests of ours."""
@@ -111,6 +124,13 @@ class Server:
             self._asked_on.discard(hop.connection)
             self.border.unreachable(hop, None, self.clock())
 
+    def alias(self, frame: bytes, hop: Hop) -> None:
+        """A peer lets us send requests, too, on the connection that it has made (RFC 5923)."""
+        top = _VIA.search(frame)
+        via = _ALIASED.match(frame, top.end()) if top is not None else None
+        if via is not None:
+            self._streams.alias(hop.connection, int(via[1] or 5061))
+
     # Life
 
     def open(self) -> None:
@@ -124,7 +144,7 @@ class Server:
             for listener in self._udp.values():
                 listener.open()
                 opened.append(listener)
-            self._tcp.open()
+            self._streams.open()
         except TransportError:
             for listener in opened:
                 listener.close()
@@ -145,7 +165,8 @@ class Server:
                 with trio.move_on_after(5.0):
                     while not all(self.border.core.leases.in_hand().values()):  # noqa: ASYNC110
                         await trio.sleep(0.01)
-                await nursery.start(self._tcp.run)
+                await nursery.start(self._streams.run)
+                nursery.start_soon(self.certificates.run)
                 for index, listener in self._udp.items():
                     nursery.start_soon(self._receive, index, listener)
                 nursery.start_soon(self._tick)
@@ -221,7 +242,7 @@ class Server:
                 "pid": os.getpid(),
                 "names": self.border.core.where.describe(self.clock()),
                 "listeners": listeners,
-                "tcp": {"connections": len(self._tcp)} | dict(self._tcp.counters),
+                "streams": {"connections": len(self._streams)} | dict(self._streams.counters),
                 "cdr": {
                     "path": self.cdr.path,
                     "failure": self.cdr.failure,
@@ -308,7 +329,7 @@ class Server:
         if listener is not None:
             listener.send(data, hop.address)
         else:
-            hop.connection = self._tcp.send(data, hop)
+            hop.connection = self._streams.send(data, hop)
             if not data.startswith(_RESPONSE):
                 self._asked_on.add(hop.connection)
 
@@ -322,12 +343,12 @@ class Server:
                 hop = Hop(realm, index, UDP, failure.host, failure.port)
                 self.border.unreachable(hop, branch[1], now)
 
-    def _is_trunk(self, host: str) -> bool:
-        realms = {listener.realm for listener in self.settings.transport.listeners}
-        found: list[TrunkSettings | None] = [
-            self.border.core.policies.identify(realm, host) for realm in realms
-        ]
-        return any(trunk is not None for trunk in found)
+    def _trunk_of(self, realm: str, host: str) -> str:
+        trunk = self.border.core.policies.identify(realm, host)
+        return trunk.name if trunk is not None else ""
+
+    def _may_connect(self, realm: str, host: str) -> bool:
+        return self.border.core.policies.may_speak(realm, host, self.clock())
 
     def _answered(self, question: Question, answer: Answer) -> None:
         self.border.answered(question, answer, self.clock())
@@ -338,12 +359,14 @@ class Server:
 
 
 class _Streams:
-    """What TCP connections bring (sbc.transport.base.StreamSink)."""
+    """What connections bring (sbc.transport.base.StreamSink)."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
 
     def message(self, frame: bytes, hop: Hop, now: float) -> None:
+        if hop.transport == TLS and b";alias" in frame and not frame.startswith(_RESPONSE):
+            self._server.alias(frame, hop)
         self._server.border.receive(frame, hop, now)
 
     def garbled(self, error: FramingError, hop: Hop, now: float) -> None:

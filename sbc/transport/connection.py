@@ -1,22 +1,26 @@
 """One stream connection: a raw non-blocking socket, what waits to be written, and how old it is.
 
 A connection never waits itself: `send` writes what the kernel takes at once and keeps the rest,
-`sbc.transport.tcp` owns the tasks that wait for the socket.
+`sbc.transport.stream_tasks` owns the tasks that wait for the socket. With a `TlsSession` it is
+SIP over TLS, without one SIP over TCP; nothing else differs here.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections import deque
 from typing import Final
 
 import trio
 
 from sbc.errors import FlowClosed, SendError, TransportError
-from sbc.sip.stream import StreamFramer
+from sbc.sip.stream import KeepAlive, StreamFramer
 from sbc.transaction.hop import Hop
+from sbc.transport.identity import Identity
+from sbc.transport.tls_session import TlsSession
 
-__all__ = ["QUEUE_BYTES", "TcpConnection"]
+__all__ = ["QUEUE_BYTES", "StreamConnection"]
 
 QUEUE_BYTES: Final = 256 * 1024
 """What may wait for a peer that does not read; four messages of the largest size."""
@@ -24,56 +28,88 @@ QUEUE_BYTES: Final = 256 * 1024
 _FIRST_MESSAGE_S: Final = 10.0
 _WHOLE_MESSAGE_S: Final = 32.0  # 64·T1: nobody waits longer for it
 _WRITE_STALL_S: Final = 32.0
+_PONG_S: Final = 10.0  # RFC 5626 §4.4.1
 _KEEPALIVE_IDLE_S: Final = 60
 _USER_TIMEOUT_MS: Final = 32_000  # 64·T1: by then every transaction on it has ended
 _IP_BIND_ADDRESS_NO_PORT: Final = 24  # <linux/in.h>, missing from `socket` in Python 3.11
+_OURS: Final = b""
+"""In place of a message in the queue: bytes of TLS itself, which nobody misses."""
 
 
-class TcpConnection:
+class StreamConnection:
     """One connection, accepted or made.
 
     Args:
         hop: our listener, their address, and a number that is unique in this process.
         sock: non-blocking; connected already if `incoming`.
         now: the clock's reading, seconds.
+        tls: the end of TLS that is ours; None: TCP alone.
+        keepalive_s: how often it is shown to be alive; 0: never.
     """
 
     __slots__ = (
+        "_early",
         "_hop",
+        "_keepalive_s",
         "_offset",
         "_opened",
+        "_ping_at",
+        "_pong_by",
+        "_ponged",
         "_queue",
         "error",
         "framer",
+        "identity",
         "incoming",
+        "is_connected",
         "is_open",
         "last_received",
         "last_written",
         "number",
+        "owner",
         "partial_since",
+        "ports",
         "queued_bytes",
         "received_any",
         "scope",
         "sock",
+        "tls",
         "trusted",
         "writing",
     )
 
     def __init__(
-        self, hop: Hop, sock: socket.socket, *, incoming: bool, trusted: bool, now: float
+        self,
+        hop: Hop,
+        sock: socket.socket,
+        *,
+        incoming: bool,
+        trusted: bool,
+        now: float,
+        tls: TlsSession | None = None,
+        keepalive_s: float = 0.0,
     ) -> None:
         self._hop: Final = (hop.realm, hop.listener, hop.transport, hop.host, hop.port)
         self.number: Final = hop.connection
         self.sock: Final = sock
         self.incoming: Final = incoming
         self.trusted: Final = trusted
+        self.tls: Final = tls
+        self.identity: Identity | None = None
+        """Whom the peer's verified certificate names, None for nobody."""
+        self.ports = [hop.port]
+        """The peer's, under which it is found; the first is the connection's own."""
+        self.owner = ""
+        """Of one that was accepted: the trunk that its certificate makes it."""
         self.framer: Final = StreamFramer()
         self.scope: Final = trio.CancelScope()
         """Everything that the connection's task does; cancelled with `error` set before."""
         self.error: TransportError | None = None
         """Why the connection ends; None for an orderly end."""
-        self.is_open = incoming
-        """Connected and writable; `send` only queues before."""
+        self.is_connected = incoming
+        """Whether the kernel takes bytes."""
+        self.is_open = incoming and tls is None
+        """Whether messages can be written; `send` only queues before."""
         self.writing = False
         """Whether a task waits for the kernel to take more."""
         self.received_any = False
@@ -83,15 +119,21 @@ class TcpConnection:
         self.last_received = now
         self.last_written = now
         self._opened = now
+        self._keepalive_s: Final = keepalive_s
+        self._ping_at = now + keepalive_s
+        self._pong_by = 0.0
+        self._ponged = False
         self.queued_bytes = 0
-        self._queue: deque[bytes] = deque()
+        self._early: list[bytes] = []
+        self._queue: deque[tuple[bytes, bytes]] = deque()
+        """What goes on the wire, and the message that it carries."""
         self._offset = 0
 
     @property
     def hop(self) -> Hop:
         """What the sink is told: our listener, their address, this connection's number. A fresh
         one each time, because the core notes in its own where its next message shall go."""
-        return Hop(*self._hop, self.number)
+        return Hop(*self._hop, self.number, self.owner, "", self.incoming)
 
     def prepare(self) -> None:
         """Set what every SIP stream wants: no delay, and a dead peer found in seconds."""
@@ -113,21 +155,34 @@ class TcpConnection:
             return FlowClosed(f"the connection is closed: {self.error}")
         if self.queued_bytes + len(data) > QUEUE_BYTES:
             return SendError(f"{self.queued_bytes} bytes wait already: the peer does not read")
-        if not self._queue:
-            self.last_written = now
-        self._queue.append(data)
-        self.queued_bytes += len(data)
-        if self.is_open and not self.writing:
-            self.flush(now)
-        return None
+        if not self.is_open:
+            self._early.append(data)
+            self.queued_bytes += len(data)
+            return None
+        return self._write(data, now)
+
+    def opened(self, now: float) -> None:
+        """Messages may go now; those that have waited for it do."""
+        self.is_open = True
+        self.last_received = now
+        self._ping_at = now + self._keepalive_s
+        early, self._early = self._early, []
+        self.queued_bytes -= sum(map(len, early))
+        for data in early:
+            self._write(data, now)
+
+    def push(self, wire: bytes, now: float) -> None:
+        """Write bytes of TLS itself: a step of the handshake, an alert, new keys."""
+        if wire and self.error is None:
+            self._append(wire, _OURS, now)
 
     def flush(self, now: float) -> bool:
         """Write what the kernel takes; whether nothing is left."""
         queue = self._queue
         while queue:
-            data = queue[0]
+            wire = queue[0][0]
             try:
-                written = self.sock.send(memoryview(data)[self._offset :])
+                written = self.sock.send(memoryview(wire)[self._offset :])
             except BlockingIOError:
                 return False
             except OSError as error:
@@ -136,7 +191,7 @@ class TcpConnection:
             self.last_written = now
             self.queued_bytes -= written
             self._offset += written
-            if self._offset == len(data):
+            if self._offset == len(wire):
                 queue.popleft()
                 self._offset = 0
         return True
@@ -149,11 +204,31 @@ class TcpConnection:
 
     def unsent(self) -> list[bytes]:
         """The messages that the kernel has not wholly taken; the queue is empty afterwards."""
-        messages = list(self._queue)
+        messages = [message for _, message in self._queue if message] + self._early
         self._queue.clear()
+        self._early.clear()
         self.queued_bytes = 0
         self._offset = 0
         return messages
+
+    @property
+    def waits_for_kernel(self) -> bool:
+        """Whether something could be written now, if only the kernel took it."""
+        return bool(self._queue) and self.is_connected
+
+    def alive(self, *, pong: bool) -> None:
+        """Something has come from the peer; `pong`: an answer to a keep-alive."""
+        self._pong_by = 0.0
+        if pong:
+            self._ponged = True
+
+    def keep_alive(self, now: float) -> None:
+        """Send a ping where one is due (RFC 5626 §3.5.1, §4.4.1)."""
+        if not self._keepalive_s or now < self._ping_at or not self.is_open:
+            return
+        self._ping_at = now + self._keepalive_s
+        if self.send(KeepAlive.PING.value, now) is None and self._ponged and not self._pong_by:
+            self._pong_by = now + _PONG_S
 
     def overdue(self, now: float, idle_timeout_s: float) -> str:
         """Why this connection should end now, or "". Connecting has its own deadline."""
@@ -161,6 +236,8 @@ class TcpConnection:
             return ""
         if self.queued_bytes and now - self.last_written > _WRITE_STALL_S:
             return f"the peer has read nothing for {_WRITE_STALL_S:g} s"
+        if self._pong_by and now > self._pong_by:
+            return f"no answer to a keep-alive within {_PONG_S:g} s"
         if self.incoming and not self.received_any:
             if now - self._opened > _FIRST_MESSAGE_S:
                 return f"no message within {_FIRST_MESSAGE_S:g} s"
@@ -169,3 +246,23 @@ class TcpConnection:
         if now - max(self.last_received, self.last_written) > idle_timeout_s:
             return f"idle for {idle_timeout_s:g} s"
         return ""
+
+    def _write(self, data: bytes, now: float) -> TransportError | None:
+        wire = data
+        if self.tls is not None:
+            try:
+                wire = self.tls.seal(data)
+            except ssl.SSLError as error:  # it has met an alert, or an end
+                closed = FlowClosed(f"TLS: {(error.reason or str(error)).lower()}")
+                self.end(closed)
+                return closed
+        self._append(wire, data, now)
+        return None
+
+    def _append(self, wire: bytes, message: bytes, now: float) -> None:
+        if not self._queue:
+            self.last_written = now
+        self._queue.append((wire, message))
+        self.queued_bytes += len(wire)
+        if self.is_connected and not self.writing:
+            self.flush(now)

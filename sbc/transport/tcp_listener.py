@@ -1,4 +1,4 @@
-"""A TCP address on which we accept SIP."""
+"""A TCP address on which we accept SIP, with TLS or without."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TcpListener:
     def __init__(self, index: int, settings: ListenerSettings) -> None:
         self.index = index
         self.settings = settings
-        self.name = name_of("tcp", settings.host, settings.port)
+        self.name = name_of(settings.transport, settings.host, settings.port)
         self.port = settings.port
         self.short_of_descriptors = False
         """Whether the last `accept` had to leave connections waiting."""
@@ -45,7 +45,7 @@ class TcpListener:
         try:
             sock = socket.socket(family_of(where.host), socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as error:
-            raise explain("tcp", where.host, where.port, error) from None
+            raise explain(where.transport, where.host, where.port, error) from None
         try:
             # For TIME_WAIT alone: on Linux a second listener still gets EADDRINUSE.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -55,7 +55,7 @@ class TcpListener:
             sock.listen(_BACKLOG)
         except OSError as error:
             sock.close()
-            raise explain("tcp", where.host, where.port, error) from None
+            raise explain(where.transport, where.host, where.port, error) from None
         except BaseException:
             sock.close()
             raise

@@ -51,7 +51,7 @@ def test_each_leg_has_a_dialog_and_a_session_of_its_own(
     assert final.media()[0] == "127.0.1.1"
     assert "127.0.2.1" in invite.contact_uri
     assert "127.0.1.1" in final.contact_uri
-    assert "timer" not in invite.first("supported")
+    assert "insidemark" not in invite.first("supported")
 
     a_leg.request("BYE")
     b_leg.hung_up()
@@ -200,8 +200,8 @@ def test_options_is_answered_truthfully(border: Border, caller: Phone) -> None:
     assert answer.status == 200
     allowed = {word.strip() for word in answer.first("allow").split(",")}
     assert {"INVITE", "ACK", "BYE", "CANCEL", "OPTIONS"} <= allowed
-    assert "UPDATE" not in allowed
-    assert "timer" not in answer.first("supported")
+    assert "UPDATE" in allowed
+    assert "insidemark" not in answer.first("supported")
 
 
 def test_no_hops_left_is_483(border: Border, caller: Phone) -> None:
@@ -464,7 +464,7 @@ def test_closed_connection_is_no_hang_up(border: Border, called: Phone) -> None:
             told = Message.parse(final, ("127.0.1.1", 5060))
             first.sendall(_over_tcp("ACK", own, uri=told.contact_uri, to=told.first("to")))
             b_leg.expect("ACK")
-        until(lambda: border.status()["tcp"]["connections"] == 0, 3, "the connection gone")
+        until(lambda: border.status()["streams"]["connections"] == 0, 3, "the connection gone")
         assert len(border.calls()) == 1
 
         b_leg.request("BYE")

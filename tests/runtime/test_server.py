@@ -33,7 +33,7 @@ def test_only_a_connection_that_carried_requests_of_ours_is_looked_for_when_it_e
     """Looking costs what is out; strangers may come and go as often as they like."""
     lost: list[int] = []
     monkeypatch.setattr(server.border, "unreachable", lambda hop, *_: lost.append(hop.connection))
-    server._tcp = SimpleNamespace(send=lambda data, hop: hop.connection or 9)
+    server._streams = SimpleNamespace(send=lambda data, hop: hop.connection or 9)
     server._transmit(Hop("outside", 3, TCP, "10.1.0.2", 5060), b"INVITE sip:x SIP/2.0\r\n")
     server._transmit(Hop("outside", 3, TCP, "10.1.0.2", 5061, 8), b"SIP/2.0 200 OK\r\n")
     for connection in (7, 8, 9, 9):

@@ -11,9 +11,9 @@ import trio
 
 from sbc.errors import ConnectError, FlowClosed, SendError, TransportError
 from sbc.transaction.hop import TCP, Hop
-from sbc.transport.connection import QUEUE_BYTES, TcpConnection
+from sbc.transport.connection import QUEUE_BYTES, StreamConnection
 from sbc.transport.settings import ListenerSettings, TransportSettings
-from sbc.transport.tcp import TcpTransport
+from sbc.transport.stream import StreamTransport
 from sbc.transport.tcp_listener import TcpListener
 
 HOST = "127.0.0.1"
@@ -79,9 +79,9 @@ def settings(host: str = HOST, **limits) -> TransportSettings:
 
 @asynccontextmanager
 async def running(host: str = HOST, **options):
-    keywords = {name: options.pop(name) for name in ("trusted", "clock") if name in options}
+    keywords = {name: options.pop(name) for name in ("trunk_of", "clock") if name in options}
     sink = Recorder()
-    transport = TcpTransport(settings(host, **options), sink, **keywords)
+    transport = StreamTransport(settings(host, **options), sink, **keywords)
     transport.open()
     async with trio.open_nursery() as nursery:
         await nursery.start(transport.run)
@@ -93,14 +93,14 @@ async def running(host: str = HOST, **options):
             nursery.cancel_scope.cancel()
 
 
-def port_of(transport: TcpTransport) -> int:
+def port_of(transport: StreamTransport) -> int:
     return transport.listeners[0].port
 
 
 _opened: list[trio.SocketStream | trio.SocketListener] = []
 
 
-async def dial(transport: TcpTransport, host: str = HOST) -> trio.SocketStream:
+async def dial(transport: StreamTransport, host: str = HOST) -> trio.SocketStream:
     stream = await trio.open_tcp_stream(host, port_of(transport))
     _opened.append(stream)
     return stream
@@ -326,7 +326,7 @@ async def test_an_idle_connection_ends_after_the_limit(autojump_clock):
         assert "idle for 60 s" in str(sink.ends[0][1])
 
 
-async def is_refused(transport: TcpTransport) -> bool:
+async def is_refused(transport: StreamTransport) -> bool:
     try:
         return await is_reset(await dial(transport))
     except OSError:
@@ -351,7 +351,7 @@ async def test_a_stranger_has_a_limit_and_a_trunk_has_none():
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert len(transport) == 2
         assert transport.counters["refused"] == 1
-    async with running(tcp_max_per_source=2, trusted=lambda host: True) as (transport, _):
+    async with running(tcp_max_per_source=2, trunk_of=lambda realm, host: "pbx") as (transport, _):
         for _ in range(4):
             await dial(transport)
         await trio.testing.wait_all_tasks_blocked(0.01)
@@ -417,7 +417,7 @@ def test_a_taken_tcp_port_is_one_line_and_nothing_stays_open():
             )
             for number in (0, port)
         )
-        transport = TcpTransport(TransportSettings(listeners=listeners), Recorder())
+        transport = StreamTransport(TransportSettings(listeners=listeners), Recorder())
         with pytest.raises(TransportError, match=rf"^tcp:{HOST}:{port}: the address is in use"):
             transport.open()
         assert all(
@@ -459,7 +459,7 @@ def test_a_listener_without_descriptors_says_so():
 def test_the_queue_of_a_connection_is_bounded_before_it_is_open():
     with socket.socket() as sock:
         hop = Hop("r", 0, TCP, HOST, 5060, 1)
-        one = TcpConnection(hop, sock, incoming=False, trusted=True, now=0.0)
+        one = StreamConnection(hop, sock, incoming=False, trusted=True, now=0.0)
         assert one.send(bytes(QUEUE_BYTES), 0.0) is None
         assert isinstance(one.send(b"x", 0.0), SendError)
         assert one.unsent() == [bytes(QUEUE_BYTES)]
