@@ -220,6 +220,12 @@ class TrunkSettings:
     nat: Nat = Nat.AUTO
     latch: Latch = Latch.SIGNALLED
     media_timeout_s: float = 60.0
+    pass_methods: tuple[str, ...] = ("INFO",)
+    """Methods that go across within a call, beside those that change it."""
+    ping_s: float = 0.0
+    """How often a peer is asked, within a call, whether it still knows it; 0: never."""
+    max_duration_s: float = 0.0
+    """Longest call, from its answer; 0: no limit."""
     media: TrunkMedia = TrunkMedia()
     session_timer: SessionTimerSettings = SessionTimerSettings()
     reliable: Use = Use.AUTO

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from policies.settings import TrunkSettings
+from sbc.call.capabilities import head_for
 from sbc.call.core import Core
-from sbc.call.leg import CONTENT_TYPE_SDP, Fork, Leg, Owner, session_id
+from sbc.call.leg import CONTENT_TYPE_SDP, Fork, Leg, Owner, again_head, session_id
 from sbc.call.local import ALLOW, LocalEnd
 from sbc.dialog.dialog import Dialog
 from sbc.errors import LocalProtocolError
@@ -96,14 +97,16 @@ class ALeg(Leg):
 
     def ring(self, status: int, fork: Fork, head: bytes, body: bytes, now: float) -> None:
         """A provisional response in the early dialog of one fork."""
-        head = self._routes() + self.end.contact(self.token) + ALLOW + head
+        ours = head_for(self.trunk, initial=False)
+        head = self._routes() + self.end.contact(self.token) + ours + head
         self._answer(status, fork.tag_a, head, body, now)
 
     def answer(self, status: int, fork: Fork, head: bytes, body: bytes, now: float) -> None:
         """The 2xx of one fork: this is the dialog from now on."""
         if self.invite is None or self.reply is None or self.txn is None:
             return
-        head = self._routes() + self.end.contact(self.token) + ALLOW + head
+        ours = head_for(self.trunk, initial=False) + self.timer_answer()
+        head = self._routes() + self.end.contact(self.token) + ours + head
         if body:
             head += CONTENT_TYPE_SDP
         data = self.reply.build(status, to_tag=fork.tag_a, head=head, body=body)
@@ -135,10 +138,10 @@ class ALeg(Leg):
         if request.method != BYE:
             # Too early for anything else that we do (RFC 3261 §14.2 for a second INVITE).
             status = 500 if request.method == INVITE else 405
-            again = b"Retry-After: %d\r\n" % (session_id(self.token) % 11)  # 0 to 10, by chance
-            self._respond(txn, reply, status, ALLOW + again if status == 500 else ALLOW, now)
+            again = again_head(self.token)
+            self.respond(txn, reply, status, ALLOW + again if status == 500 else ALLOW, now)
             return
-        self._respond(txn, reply, 200, b"", now)
+        self.respond(txn, reply, 200, b"", now)
         if self.owner is not None:
             self.owner.cancelled(request, now)
 

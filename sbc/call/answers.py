@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from policies.facts import Refuse
+from policies.settings import TrunkSettings
+from sbc.call.capabilities import head_for, options_head, unsupported
 from sbc.call.cdr import Cause
-from sbc.call.local import ALLOW
 from sbc.sip.message import Request
-from sbc.sip.status import BYE, METHODS, OPTIONS
+from sbc.sip.status import BYE, INFO, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.sip.uri import OtherUri
 
-__all__ = ["Refusal", "by_policy", "outside_dialog", "unsupported"]
+__all__ = ["Refusal", "by_policy", "outside_dialog"]
 
-_CAPABILITIES: Final = ALLOW + b"Accept: application/sdp\r\nSupported: \r\n"
-"""What we can do and take, and the extensions that we have: none (RFC 3261 §11.2)."""
+_OF_A_DIALOG: Final = frozenset((BYE, PRACK, UPDATE, INFO))
+"""What means nothing outside a dialog."""
 
 
 @dataclass(slots=True)
@@ -41,28 +42,18 @@ def by_policy(decision: Refuse) -> Refusal:
     return Refusal(decision.status, cause, f"{why.rule}: {why.text}")
 
 
-def unsupported(request: Request) -> bytes:
-    """The Unsupported line for what a request requires of us, b"" where it requires nothing.
-
-    We have no extension yet, so every option tag is one that we do not support (RFC 3261 §8.2.2.3).
-    """
-    if request.first(b"require") is None:
-        return b""
-    return b"Unsupported: %b\r\n" % b", ".join(request.values(b"require"))
-
-
-def outside_dialog(request: Request, draining: bool) -> tuple[int, bytes]:
+def outside_dialog(request: Request, trunk: TrunkSettings, draining: bool) -> tuple[int, bytes]:
     """Status and header lines for a request without a To-tag that is no INVITE, ACK or CANCEL."""
     method = request.method
     if method not in METHODS:
-        return 501, ALLOW
+        return 501, head_for(trunk, initial=False)
     if method == OPTIONS:
         if isinstance(request.target, OtherUri):
             return 416, b""
-        missing = unsupported(request)
+        missing = unsupported(request, trunk)
         if missing:
             return 420, missing
-        return (503, b"") if draining else (200, _CAPABILITIES)
-    if method == BYE:
+        return (503, b"") if draining else (200, options_head(trunk))
+    if method in _OF_A_DIALOG:
         return 481, b""
-    return 405, ALLOW
+    return 405, head_for(trunk, initial=False)

@@ -95,7 +95,7 @@ class BLeg(Leg):
             return
         # 491: RFC 3261 §14.2, our INVITE is open. A BYE is the caller's alone there (§15).
         status = {OPTIONS: 200, INVITE: 491, BYE: 481}.get(request.method, 405)
-        self._respond(txn, reply, status, ALLOW, now)
+        self.respond(txn, reply, status, ALLOW, now)
 
     def on_timeout(self, now: float) -> None:
         """Timer B."""
@@ -157,7 +157,7 @@ class BLeg(Leg):
         self.forks.clear()
 
     def _acknowledge(self, response: Response) -> None:
-        ack = self._in_dialog(ACK).data
+        ack = self.in_dialog(ACK).data
         self.acks[response.to_tag] = self.hop, ack
         self.core.layer.transmit(self.hop, ack)
 
@@ -167,5 +167,5 @@ class BLeg(Leg):
         kept_hop, kept_end = self.hop, self.end
         self.redirect()
         self._acknowledge(response)
-        self.core.layer.request(self._in_dialog(BYE), self.hop, None, now)
+        self.core.layer.request(self.in_dialog(BYE), self.hop, None, now)
         self.dialog, self.hop, self.end = kept, kept_hop, kept_end

@@ -27,6 +27,7 @@ from sbc.call.incoming import facts_of, refusal_of
 from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
 from sbc.call.operations import Operations
+from sbc.call.passage import Passage
 from sbc.call.relays import RelayEvents
 from sbc.call.where import Where
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
@@ -162,7 +163,7 @@ class Border(RelayEvents, Operations):
 
     def _response(self, response: Response, hop: Hop, now: float) -> None:
         user = self.core.layer.receive_response(response, hop, now)
-        if isinstance(user, BLeg):
+        if user is not None:  # a leg, a passage, or whoever else has asked
             user.on_response(response, now)
 
     def _request(self, request: Request, hop: Hop, now: float) -> None:
@@ -212,7 +213,9 @@ class Border(RelayEvents, Operations):
             self._invite(request, txn, now)
         else:
             reply = _reply_to(request, txn)
-            status, head = answers.outside_dialog(request, self.draining)
+            trunk = core.policies.identify(txn.hop.realm, txn.hop.host)
+            assert trunk is not None  # noqa: S101 (`_request` has seen it)
+            status, head = answers.outside_dialog(request, trunk, self.draining)
             core.layer.respond(txn, status, reply.build(status, head=head), now)
 
     def _invite(self, request: Request, txn: ServerTransaction, now: float) -> None:
@@ -266,7 +269,9 @@ class Border(RelayEvents, Operations):
         leg = None if of is None else of.user
         tag = leg.tags[0] if isinstance(leg, ALeg) and leg.tags else b""
         self.core.layer.respond(txn, status, reply.build(status, to_tag=tag), now)
-        if isinstance(leg, ALeg) and leg.owner is not None:
+        if isinstance(leg, Passage):
+            leg.cancelled(request, now)
+        elif isinstance(leg, ALeg) and leg.owner is not None:
             leg.owner.cancelled(request, now)
 
     def _stranger(self, request: Request, hop: Hop) -> None:
@@ -306,13 +311,14 @@ def _notify_one(user: User, notice: Notice, now: float) -> None:
         leg = user.handle(notice, now) if isinstance(notice, AcceptTimer) else None
         if isinstance(leg, ALeg | BLeg):
             leg.not_acked(now)
-    elif isinstance(user, BLeg):
-        if isinstance(notice, TimedOut):
-            user.on_timeout(now)
-        else:
-            user.on_transport_lost(now)
-    elif isinstance(user, Call) and isinstance(notice, IntEnum):
+    elif isinstance(notice, IntEnum):
         user.on_timer(notice, now)
+    elif isinstance(notice.transaction, ServerTransaction):
+        pass  # an answer of ours did not arrive: the peer's next step will show
+    elif isinstance(notice, TimedOut):
+        user.on_timeout(now)
+    else:
+        user.on_transport_lost(now)
 
 
 def _reply_to(request: Request, txn: ServerTransaction) -> ReplyBase:

@@ -20,7 +20,9 @@ from sbc.call.b_leg import BLeg
 from sbc.call.call import Call
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
+from sbc.call.passage import Passage
 from sbc.call.states import Ending
+from sbc.call.upkeep import Ping, Refresh
 from sbc.sip.message import Request, Response
 
 __all__ = ["Boundary"]
@@ -81,6 +83,10 @@ class Boundary:
         if isinstance(subject, Request | Response):
             tag = subject.to_tag if isinstance(subject, Request) else subject.from_tag
             subject = self.core.dialogs.get(tag) or self._call_made_by(subject)
+        if isinstance(subject, Passage):
+            subject = subject.source
+        elif isinstance(subject, Refresh | Ping):
+            subject = subject.leg
         if isinstance(subject, ALeg | BLeg):
             subject = subject.owner
         return subject if isinstance(subject, Call) else None

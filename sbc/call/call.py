@@ -23,6 +23,7 @@ from sbc.call.exchange import Exchange
 from sbc.call.headers import crossing
 from sbc.call.hunt import Hunt, explained
 from sbc.call.leg import SDP, Fork, Leg
+from sbc.call.midcall import Midcall
 from sbc.call.record import Record
 from sbc.call.states import TABLE, Effect, Ending, Input, State
 from sbc.errors import LocalProtocolError, ProtocolError
@@ -43,6 +44,7 @@ class Clock(IntEnum):
 
     NO_ANSWER = 64
     RECORD = 65
+    LIMIT = 66
 
 
 class Call:
@@ -64,6 +66,8 @@ class Call:
         "exchange",
         "hunt",
         "id",
+        "limit",
+        "midcall",
         "record",
         "state",
     )
@@ -85,9 +89,13 @@ class Call:
         self.state = State.CALLING
         end = core.ends.of(txn.hop)
         self.a = ALeg(core, self, trunk, end, txn.hop, token, invite, reply, txn)
+        self.a.learn(invite)
         self.b: BLeg | None = None
         self.exchange = Exchange(core, self)
         self.clock: Entry | None = None
+        self.limit: Entry | None = None
+        self.midcall: Midcall | None = None
+        """What is said within the call, once anything is."""
         wall_s = core.wall(now)
         self.record = Record(self.id, facts, invite.call_id, trunk.name, wall_s, wall_s - now)
         self.hunt = Hunt(core, self, self.a, self.exchange, self.record)
@@ -156,8 +164,24 @@ class Call:
                 return
         self._target_failed(503, "target unreachable", Cause.UNREACHABLE, None, now)
 
-    def leg_acked(self, leg: Leg, now: float) -> None:
-        """An ACK to a 2xx of ours; only the caller's first one changes anything."""
+    def leg_asked(
+        self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A request inside a confirmed dialog that is no BYE."""
+        if self.state is State.UP or self.state is State.ANSWERED:
+            self._within().received(leg, request, reply, txn, now)
+        else:
+            leg.respond(txn, reply, 481, b"", now)
+
+    def leg_due(self, leg: Leg, timer: IntEnum, now: float) -> None:
+        """A session timer, or the time to ask a peer whether it is there."""
+        if self.state is State.UP or self.state is State.ANSWERED:
+            self._within().due(leg, timer, now)
+
+    def leg_acked(self, leg: Leg, request: Request, now: float) -> None:
+        """An ACK to a 2xx of ours; only the caller's first one changes the call's state."""
+        if self.midcall is not None:
+            self.midcall.acked(leg, request, now)
         if leg is self.a:
             self.handle(Input.ACK, None, now)
 
@@ -188,6 +212,11 @@ class Call:
 
     def on_timer(self, timer: int, now: float) -> None:
         """One of the call's own timers."""
+        if timer == Clock.LIMIT:
+            if self.limit is not None and not self.record.ended:
+                reason = "the longest duration of its trunk is over"
+                self.end(Ending(Cause.MAX_DURATION, "border", reason), now)
+            return
         if self.clock is None or self.clock.owner is not None:
             return  # what came due together with it has stopped it, or armed another
         self.clock = None
@@ -220,6 +249,30 @@ class Call:
         self.exchange.forget()
         self._forget_when_done()
 
+    # What is said within the call
+
+    def other(self, leg: Leg) -> Leg:
+        """The leg on the other side of this one."""
+        return self._called() if leg is self.a else self.a
+
+    def crossing(self, message: Message, leg: Leg) -> bytes:
+        """What of the other side's message goes along to the peer of `leg`."""
+        return crossing(message, names=self.hunt.names, hide=self.core.hide, host=leg.end.host)
+
+    def failure_for(self, leg: Leg, other: Leg, response: Response) -> tuple[int, bytes]:
+        """What a failure on `other` is called on `leg`: status and further lines."""
+        status = response.status
+        if status < 400:
+            return 480, b""
+        if status in (401, 407):
+            return 403, b""
+        return (500 if status == 503 else status), self.crossing(response, leg)
+
+    def _within(self) -> Midcall:
+        if self.midcall is None:
+            self.midcall = Midcall(self)
+        return self.midcall
+
     # The machine
 
     def handle(self, event: Input, message: object, now: float) -> None:
@@ -247,18 +300,31 @@ class Call:
             except ProtocolError as error:
                 self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
         self.record.rang(self.record.wall(now))
-        a.ring(response.status, fork, self._crossing(response, a), body, now)
+        a.ring(response.status, fork, self.crossing(response, a), body, now)
 
     def _answer(self, message: object, now: float) -> None:
         response, a, b = _response(message), self.a, self._called()
         self._disarm()
         fork = self._fork(response)
         b.negotiation = fork.negotiation_b
+        b.learn(response)
+        b.timer_agreed(response, now)
         body = fork.negotiation_a.local
-        a.answer(response.status, fork, self._crossing(response, a), body, now)
+        a.answer(response.status, fork, self.crossing(response, a), body, now)
         self.record.answered(response.status, self.record.wall(now))
         self.exchange.settled()
+        self._watch_over(b, now)
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
+
+    def _watch_over(self, b: BLeg, now: float) -> None:
+        """Begin what finds a call that nobody is in any more, as far as the trunks want it."""
+        a = self.a
+        a.arm_timer(now)
+        a.arm_ping(now)
+        b.arm_ping(now)
+        limits_s = [leg.trunk.max_duration_s for leg in (a, b) if leg.trunk.max_duration_s]
+        if limits_s:
+            self.limit = self.core.layer.arm_long(self, Clock.LIMIT, min(limits_s), now)
 
     def _try_next(self, message: object, now: float) -> None:
         """A new leg to the next target that can be reached at all."""
@@ -277,13 +343,13 @@ class Call:
         self._arm(Clock.NO_ANSWER, leg.trunk.no_answer_s, now)
 
     def _refuse(self, message: object, now: float) -> None:
-        head = self._crossing(message, self.a) if isinstance(message, Response) else b""
+        head = self.crossing(message, self.a) if isinstance(message, Response) else b""
         self._refuse_caller(self.hunt.refusal, head, now)
 
     def _abandon(self, message: object, now: float) -> None:
         self._refuse_caller(self.hunt.refusal, b"", now)
         b = self._called()
-        head = self._crossing(message, b) if isinstance(message, Request) else b""
+        head = self.crossing(message, b) if isinstance(message, Request) else b""
         if b.dialog is None:
             b.cancel(head, now)
         else:  # only where a fault of ours came between its answer and the caller's
@@ -354,6 +420,11 @@ class Call:
         if not self.record.ended:
             self.record.end(self.record.wall(now))
             self._disarm()
+            if self.limit is not None:
+                self.limit.cancel()
+                self.limit = None
+            if self.midcall is not None:
+                self.midcall.close(now)
             if self.core.verbose:  # the summary is work, too
                 self.core.say(20, "call.ended", self.id, **self.record.summary())
             if self.hunt.trunk is not None:
@@ -373,7 +444,7 @@ class Call:
             self.exchange.close()
             self.hunt.close()
             self.core.ended.append(self.id)
-            self.b = None
+            self.b = self.midcall = None
 
     def _arm(self, timer: Clock, duration_s: float, now: float) -> None:
         self._disarm()
@@ -422,14 +493,10 @@ class Call:
             b.forks[response.to_tag] = fork
         return fork
 
-    def _crossing(self, message: Message, leg: Leg) -> bytes:
-        """What of the other side's message goes along to the peer of `leg`."""
-        return crossing(message, names=self.hunt.names, hide=self.core.hide, host=leg.end.host)
-
     def _reason(self, message: object, leg: Leg) -> bytes:
         """A peer's Reason crosses with its BYE; ours says what happened (RFC 3326)."""
         if isinstance(message, Request):
-            return self._crossing(message, leg)
+            return self.crossing(message, leg)
         if isinstance(message, Ending):
             return b'Reason: SIP;cause=%d;text="%b"\r\n' % (
                 message.status,

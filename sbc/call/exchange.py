@@ -7,6 +7,7 @@ anything: a call that nobody answers costs it nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from policies.settings import TrunkSettings
@@ -29,6 +30,16 @@ _MAX_STREAMS: Final = 8
 """Of one call: each takes four sockets of a worker."""
 
 
+@dataclass(slots=True)
+class _Proposal:
+    """An offer within a call, until it is answered or refused."""
+
+    facts: list[MediaFacts]
+    lines_before: int
+    added: int
+    """Streams that are new, the last of the media's."""
+
+
 class Exchange:
     """Offer, answers and media of one call.
 
@@ -45,6 +56,7 @@ class Exchange:
         "_media",
         "_offer",
         "_owner",
+        "_proposal",
         "_removed",
         "codecs",
     )
@@ -60,6 +72,8 @@ class Exchange:
         self._media: CallMedia | None = None
         self._removed: CallMedia | None = None
         """What the worker is to tell the last figures of."""
+        self._proposal: _Proposal | None = None
+        """The offer that is open within the call."""
         self.codecs: list[str] = []
         """The first format of each answered stream, which is the one in use (RFC 3264 §6.1)."""
 
@@ -157,6 +171,106 @@ class Exchange:
             media.connected()  # from here on silence is a fault
         if new or final:
             self._apply(media)
+
+    # Within a call
+
+    def propose(self, source: Leg, offer: Session, target: Leg, negotiation: Negotiation) -> bytes:
+        """An offer of `source`'s peer in our words, for `target`'s.
+
+        Raises:
+            ProtocolError: it cannot be carried.
+            RelayError: no port for a stream that is new.
+        """
+        facts = describe(offer)
+        check_offer(facts)
+        added = self._make_room(facts)
+        lines, self._lines = self._lines, len(facts)
+        try:
+            body = negotiation.send_offer(offer, self._anchors(target))
+        except LocalProtocolError:
+            self._lines = lines
+            self._take_back(added)
+            raise
+        self._proposal = _Proposal(facts, lines, added)
+        return body
+
+    def conclude(
+        self,
+        source: Leg,
+        target: Leg,
+        answer: Session,
+        negotiations: tuple[Negotiation, Negotiation],
+    ) -> bytes:
+        """The answer of `target`'s peer in our words, for `source`'s; the media follow it.
+
+        Args:
+            negotiations: of `source` and of `target`.
+
+        Raises:
+            ProtocolError: none that answers the offer; nothing has changed.
+        """
+        proposal, media = self._proposal, self._media
+        if proposal is None:
+            raise LocalProtocolError("an answer without a proposal")
+        negotiations[1].receive_answer(answer)
+        body = negotiations[0].send_answer(answer, self._anchors(source))
+        self._proposal = None
+        facts = describe(answer)
+        if media is not None:
+            for leg, said in ((source, proposal.facts), (target, facts)):
+                nat = behind_nat(leg.trunk, leg.side == "a" and leg.nat)
+                media.described(leg.side, said, nat, leg.hop.host)
+            self.codecs = _codecs(facts)
+            self._apply(media)
+        return body
+
+    def withdraw(self, *negotiations: Negotiation) -> None:
+        """The proposal came to nothing: all is as it was before."""
+        for negotiation in negotiations:
+            negotiation.refused()
+        proposal, self._proposal = self._proposal, None
+        if proposal is not None:
+            self._lines = proposal.lines_before
+            self._take_back(proposal.added)
+
+    def hold_to(
+        self, source: Leg, target: Leg, negotiations: tuple[Negotiation, Negotiation]
+    ) -> bytes:
+        """An answer for an offer of `target`'s peer that the other side has not answered.
+
+        What that side said last still holds, if it has as many m-lines; else b"".
+
+        Args:
+            negotiations: of `target`, which is owed an answer, and of `source`.
+        """
+        owed, silent = negotiations
+        silent.refused()
+        session, proposal = silent.remote, self._proposal
+        if session is None or proposal is None or len(session.media) != len(proposal.facts):
+            self.withdraw(owed)
+            return b""
+        self._proposal = None
+        return owed.send_answer(session, self._anchors(target))
+
+    def _make_room(self, facts: list[MediaFacts]) -> int:
+        """Ports for the streams that are new; how many those are."""
+        media = self._media
+        if media is None:
+            return 0
+        known = media.indices
+        new = [one for one in facts if one.anchored and one.index not in known]
+        if len(known) + len(new) > _MAX_STREAMS:
+            raise ProtocolError(f"expected at most {_MAX_STREAMS} streams", status=488)
+        if new:
+            ports = self._core.leases.more(media.lease, len(new))
+            for one, pair in zip(new, ports, strict=True):
+                media.add(one.index, one.kind, pair)
+        return len(new)
+
+    def _take_back(self, added: int) -> None:
+        media = self._media
+        if media is not None and added:
+            self._core.leases.less(media.lease, media.drop(added))
 
     def settled(self) -> None:
         """The call is answered: no other target will be offered anything."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from policies.facts import CallFacts
 from policies.settings import TrunkSettings
-from sbc.call.answers import Refusal, unsupported
+from sbc.call.answers import Refusal
+from sbc.call.capabilities import unsupported
 from sbc.call.cdr import Cause
 from sbc.dialog.route_set import route
 from sbc.errors import ParseError
@@ -59,7 +60,7 @@ def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | 
     """Why this INVITE cannot become a call, None if it can (RFC 3261 §8.2, §16.3)."""
     try:
         hops, contact = request.max_forwards, request.contact
-        missing = unsupported(request)
+        missing = unsupported(request, trunk)
         looped = _has_been_here(request, trunk, mint)
         routes = request.values(b"record-route")
         if routes and contact is not None:

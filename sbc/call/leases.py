@@ -150,6 +150,36 @@ class Leases:
             self._starved(slot, realm_b, b, streams)
         raise PortsExhausted(f"no free media port left in realm {realm_a} or {realm_b}")
 
+    def more(self, lease: Lease, streams: int) -> list[tuple[LocalPort, LocalPort]]:
+        """Ports for further streams of a call, from its own worker; not yet of the lease.
+
+        Raises:
+            RelayUnavailable: that worker is gone.
+            PortsExhausted: it has too few in hand.
+        """
+        if not self.holds(lease):
+            raise RelayUnavailable("the call's media relay worker is gone")
+        stocks = self._stocks[lease.slot]
+        a, b = stocks[lease.realm_a], stocks[lease.realm_b]
+        short = streams * 2 if a is b else streams
+        if len(a.ports) < short or len(b.ports) < streams:
+            self._starved(lease.slot, lease.realm_a, a, short)
+            self._starved(lease.slot, lease.realm_b, b, streams)
+            raise PortsExhausted(f"no media port in hand for {streams} more streams")
+        ports = [(a.ports.popleft(), b.ports.popleft()) for _ in range(streams)]
+        self._refill(lease.slot, lease.realm_a, a)
+        self._refill(lease.slot, lease.realm_b, b)
+        return ports
+
+    def less(self, lease: Lease, ports: Iterable[tuple[LocalPort, LocalPort]]) -> None:
+        """Ports from `more` that no plan has named: they go to the end of our own stock."""
+        if self.holds(lease):
+            stocks = self._stocks[lease.slot]
+            if not stocks[lease.realm_a].closed:
+                for a, b in ports:
+                    stocks[lease.realm_a].ports.append(a)
+                    stocks[lease.realm_b].ports.append(b)
+
     def holds(self, lease: Lease) -> bool:
         """Whether the worker that granted it is still there; another in its slot knows nothing."""
         return lease.slot in self._stocks and self._workers[lease.slot] == lease.worker

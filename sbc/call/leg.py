@@ -10,27 +10,30 @@ from __future__ import annotations
 import ipaddress
 import zlib
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 from typing import Final, Protocol
 
-from policies.settings import Nat, TrunkSettings
+from policies.settings import Nat, TrunkSettings, Use
+from sbc.call.capabilities import TIMER, Peer, may_send
 from sbc.call.core import Core
-from sbc.call.local import ALLOW, LocalEnd
+from sbc.call.local import LocalEnd
+from sbc.call.session_timer import SessionTimer
 from sbc.dialog.dialog import Dialog
 from sbc.dialog.final_response import AcceptedInvite
 from sbc.errors import ParseError, RemoteProtocolError
 from sbc.ids import BRANCH_COOKIE, Token
 from sbc.sdp.offer_answer import Negotiation
-from sbc.sdp.parser import parse as parse_sdp
-from sbc.sip.message import Request, Response
+from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import BYE, INVITE, OPTIONS
+from sbc.sip.status import ACK, BYE, INVITE, UPDATE
 from sbc.sip.uri import SipUri, parse_uri
 from sbc.transaction.hop import TCP, TLS, Hop
-from sbc.transaction.machine import ServerTransaction
+from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.request import ClientRequest
+from sbc.transaction.timers import Entry, User
 
-__all__ = ["CONTENT_TYPE_SDP", "SDP", "Fork", "Leg", "Owner", "session_id"]
+__all__ = ["CONTENT_TYPE_SDP", "SDP", "Fork", "Leg", "Owner", "Watch", "again_head", "session_id"]
 
 SDP: Final = b"application/sdp"
 CONTENT_TYPE_SDP: Final = b"Content-Type: application/sdp\r\n"
@@ -40,8 +43,16 @@ _BROADCAST: Final = ipaddress.IPv4Address(0xFFFFFFFF)
 class Owner(Protocol):
     """The call, as its legs see it."""
 
-    def leg_acked(self, leg: Leg, now: float) -> None:
+    def leg_asked(
+        self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A request inside the dialog, in its order, that is no BYE: to be answered."""
+
+    def leg_acked(self, leg: Leg, request: Request, now: float) -> None:
         """The peer acknowledged our 2xx to its INVITE, the first or a later one."""
+
+    def leg_due(self, leg: Leg, timer: IntEnum, now: float) -> None:
+        """A timer of the leg's."""
 
     def leg_not_acked(self, leg: Leg, now: float) -> None:
         """64*T1 passed without that ACK."""
@@ -72,9 +83,22 @@ class Fork:
     negotiation_b: Negotiation
 
 
+class Watch(IntEnum):
+    """Timers of a leg; the numbers are disjoint from those of `session_timer.Wait`."""
+
+    PING = 90
+    RETRY = 91
+    """A refresh that met 491."""
+
+
 def session_id(identifier: bytes) -> int:
     """A number for our `o=` line that says nothing but is the same for one identifier."""
     return zlib.crc32(identifier)
+
+
+def again_head(token: Token) -> bytes:
+    """Retry-After of a 500 to what came too early (RFC 3261 §14.2): 0 to 10, by chance."""
+    return b"Retry-After: %d\r\n" % (session_id(token) % 11)
 
 
 class Leg:
@@ -92,6 +116,7 @@ class Leg:
     __slots__ = (
         "accepted",
         "branches",
+        "clock",
         "core",
         "dialog",
         "end",
@@ -100,6 +125,9 @@ class Leg:
         "negotiation",
         "over",
         "owner",
+        "peer",
+        "ping_clock",
+        "timer",
         "token",
         "trunk",
     )
@@ -123,6 +151,13 @@ class Leg:
         self.negotiation: Negotiation | None = None
         self.accepted: AcceptedInvite | None = None
         """Our 2xx to the peer's INVITE while its ACK is awaited."""
+        self.peer: Peer | None = None
+        """What the peer has said that it can do."""
+        self.timer: SessionTimer | None = None
+        """Only where the session has one, or is asked for one."""
+        self.clock: Entry | None = None
+        """Of the session timer."""
+        self.ping_clock: Entry | None = None
 
     def owns(self, request: Request) -> bool:
         """Whether the request's Call-ID and tags are those of our dialog."""
@@ -143,21 +178,17 @@ class Leg:
         try:
             dialog.check_request(request)
         except RemoteProtocolError as error:
-            self._respond(txn, reply, error.status, b"", now)
+            self.respond(txn, reply, error.status, b"", now)
             return
         if request.method == BYE:
             self.over = True
-            self._respond(txn, reply, 200, b"", now)
+            self.respond(txn, reply, 200, b"", now)
             if self.owner is not None:
                 self.owner.leg_hung_up(self, request, now)
-        elif self.over:  # RFC 3261 §15.1.1: a BYE of ours has ended the dialog
-            self._respond(txn, reply, 481, b"", now)
-        elif request.method == INVITE:
-            self._reinvited(request, reply, txn, now)
-        elif request.method == OPTIONS:
-            self._respond(txn, reply, 200, ALLOW, now)
+        elif self.over or self.owner is None:  # RFC 3261 §15.1.1: a BYE of ours has ended it
+            self.respond(txn, reply, 481, b"", now)
         else:
-            self._respond(txn, reply, 405, ALLOW, now)
+            self.owner.leg_asked(self, request, reply, txn, now)
 
     def acked(self, request: Request, now: float) -> None:
         """An ACK inside the dialog."""
@@ -165,7 +196,7 @@ class Leg:
             self.accepted.acked()
             self.accepted = None
             if self.owner is not None:
-                self.owner.leg_acked(self, now)
+                self.owner.leg_acked(self, request, now)
 
     def not_acked(self, now: float) -> None:
         """64*T1 have passed without the ACK to our 2xx."""
@@ -177,11 +208,125 @@ class Leg:
         """End the dialog; `reason` is a ready Reason line or nothing."""
         if self.dialog is not None:
             self.over = True
-            self.core.layer.request(self._in_dialog(BYE, reason), self.hop, None, now)
+            self.core.layer.request(self.in_dialog(BYE, reason), self.hop, None, now)
+
+    def ask(
+        self, method: bytes, head: bytes, body: bytes, user: User, now: float
+    ) -> ClientTransaction:
+        """A request inside the dialog; `user` hears what becomes of it."""
+        return self.core.layer.request(self.in_dialog(method, head, body), self.hop, user, now)
+
+    def acknowledge(self, body: bytes = b"") -> tuple[Hop, bytes]:
+        """ACK the 2xx to our last INVITE; what was sent, for the 2xx's repetitions."""
+        ack = self.in_dialog(ACK, CONTENT_TYPE_SDP if body else b"", body).data
+        self.core.layer.transmit(self.hop, ack)
+        return self.hop, ack
+
+    def refresh_target(self, message: Message) -> None:
+        """The peer's Contact in a re-INVITE or UPDATE, or in its 2xx (RFC 3261 §12.2)."""
+        contact = message.contact
+        if self.dialog is not None and contact is not None and contact.uri != b"*":
+            self.dialog.refresh_target(contact.uri)
+            self.redirect()
+
+    def respond(
+        self,
+        txn: ServerTransaction,
+        reply: ReplyBase,
+        status: int,
+        head: bytes,
+        now: float,
+        body: bytes = b"",
+    ) -> None:
+        """Answer a request inside the dialog."""
+        self.core.layer.respond(txn, status, reply.build(status, head=head, body=body), now)
+
+    # What the peer can do
+
+    def learn(self, message: Message) -> None:
+        """A request, a 18x or a 2xx of the peer."""
+        if self.peer is None:
+            self.peer = Peer()
+        self.peer.learn(message)
+
+    # Time
+
+    def session_timer(self) -> SessionTimer:
+        """The leg's session timer (RFC 4028), made where there is none."""
+        if self.timer is None:
+            trunk, peer = self.trunk, self.peer
+            able = may_send(trunk, peer, INVITE) or may_send(trunk, peer, UPDATE)
+            self.timer = SessionTimer(trunk.session_timer, able)
+        return self.timer
+
+    def wants_timer(self, request: Request) -> bool:
+        """Whether a request of the peer's that may refresh the session has to do with its timer."""
+        if self.timer is not None:
+            return True
+        use = self.trunk.session_timer.use
+        if use is Use.NEVER:
+            return False
+        if use is Use.ALWAYS or request.first(b"session-expires") is not None:
+            return True
+        return self.peer is not None and self.peer.supports(TIMER)
+
+    def timer_answer(self) -> bytes:
+        """Session timer lines of our 2xx; what was asked for holds from now on."""
+        peer = self.peer
+        if self.timer is None:
+            return b""
+        return self.timer.answer_head(peer is not None and peer.supports(TIMER))
+
+    def timer_agreed(self, response: Response, now: float) -> None:
+        """The peer's 2xx to a request of ours that asked for a session timer."""
+        if (
+            self.timer is not None
+            or response.first(b"session-expires") is not None
+            or self.trunk.session_timer.use is Use.ALWAYS
+        ):
+            self.session_timer().on_answer(response)
+            self.arm_timer(now)
+
+    def arm_timer(self, now: float) -> None:
+        """Wait for what the session timer says."""
+        if self.timer is None:
+            return
+        due = self.timer.next(now)
+        if due is None:
+            self._disarm()
+        else:
+            self.arm(*due, now)
+
+    def arm(self, timer: IntEnum, duration_s: float, now: float) -> None:
+        """Wait for this instead of what the session timer waited for."""
+        self._disarm()
+        self.clock = self.core.layer.arm_long(self, timer, duration_s, now)
+
+    def arm_ping(self, now: float) -> None:
+        """Ask the peer now and then whether it is there, where its trunk wants that."""
+        ping_s = self.trunk.ping_s
+        if ping_s:
+            self.ping_clock = self.core.layer.arm_long(self, Watch.PING, ping_s, now)
+
+    def on_timer(self, timer: IntEnum, now: float) -> None:
+        """One of the leg's own timers."""
+        entry = self.ping_clock if timer is Watch.PING else self.clock
+        if entry is None or entry.owner is not None:
+            return  # what came due together with it has stopped it, or armed another
+        if self.owner is not None and not self.over:
+            self.owner.leg_due(self, timer, now)
+
+    def _disarm(self) -> None:
+        if self.clock is not None:
+            self.clock.cancel()
+            self.clock = None
 
     def unlink(self) -> None:
         """Nothing more is to be told: let go of the call."""
         self.owner = None
+        self._disarm()
+        if self.ping_clock is not None:
+            self.ping_clock.cancel()
         if self.accepted is not None:
             self.accepted.acked()
             self.accepted = None
@@ -204,7 +349,8 @@ class Leg:
         self.branches += 1
         return b"%b%b.%d%b" % (BRANCH_COOKIE, self.token, self.branches, loop_mark)
 
-    def _in_dialog(self, method: bytes, head: bytes = b"") -> ClientRequest:
+    def in_dialog(self, method: bytes, head: bytes = b"", body: bytes = b"") -> ClientRequest:
+        """The next request inside the dialog, to be sent by whoever asks for it."""
         assert self.dialog is not None  # noqa: S101 (for the type checker)
         parts = self.dialog.request_parts(method)
         branch = self.next_branch()
@@ -219,37 +365,8 @@ class Leg:
             parts.call_id_line,
             parts.cseq,
             head=head,
+            body=body,
         )
-
-    def _reinvited(
-        self, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
-    ) -> None:
-        """A re-INVITE: one that repeats what was agreed is accepted, any other changes nothing."""
-        negotiation = self.negotiation
-        try:
-            contact = request.contact
-        except ParseError:
-            self._respond(txn, reply, 400, b"", now)
-            return
-        if self.accepted is not None or negotiation is None:
-            self._respond(txn, reply, 491, b"", now)
-        elif self._repeats(request, negotiation):
-            if self.dialog is not None and contact is not None and contact.uri != b"*":
-                self.dialog.refresh_target(contact.uri)
-                self.redirect()
-            head = self.end.contact(self.token) + ALLOW + CONTENT_TYPE_SDP
-            data = reply.build(200, head=head, body=negotiation.local)
-            self.accept(data, request.cseq, txn, now)
-        else:
-            self._respond(txn, reply, 488, b"", now)
-
-    def _repeats(self, request: Request, negotiation: Negotiation) -> bool:
-        if request.content_type != SDP:
-            return False
-        try:
-            return negotiation.unchanged(parse_sdp(request.body))
-        except ParseError:
-            return False
 
     def accept(self, data: bytes, cseq: int, txn: ServerTransaction, now: float) -> None:
         """Send a 2xx to the peer's INVITE, again and again until its ACK (RFC 3261 §13.3.1.4)."""
@@ -284,11 +401,6 @@ class Leg:
             self.end = end
         realm, trunk = self.trunk.realm, self.trunk.name
         self.hop = Hop(realm, self.end.index, transport, host, port, connection, trunk)
-
-    def _respond(
-        self, txn: ServerTransaction, reply: ReplyBase, status: int, head: bytes, now: float
-    ) -> None:
-        self.core.layer.respond(txn, status, reply.build(status, head=head), now)
 
 
 @lru_cache(maxsize=4096)

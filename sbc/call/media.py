@@ -56,7 +56,7 @@ class CallMedia:
         self.lease = lease
         self.revision = 0
         self._answered = False
-        self._streams = streams
+        self._streams = list(streams)
         self._trunk_a, self._trunk_b = trunk_a, trunk_b
         self._a: list[End] = []
         self._b: list[End] = []
@@ -90,6 +90,25 @@ class CallMedia:
         else:
             ends = _ends(self._trunk_b, self.lease.b, mine, nat, sip_source, self._b)
             self._b, self._b_sends = ends, sends
+
+    def add(self, index: int, kind: str, ports: tuple[LocalPort, LocalPort]) -> None:
+        """One more stream, with a pair of ports for each side."""
+        self._streams.append((index, kind))
+        self.lease.a.append(ports[0])
+        self.lease.b.append(ports[1])
+
+    def drop(self, count: int) -> list[tuple[LocalPort, LocalPort]]:
+        """Take the last `count` streams back, which no plan has named; their ports."""
+        ports = []
+        for _ in range(count):
+            self._streams.pop()
+            ports.append((self.lease.a.pop(), self.lease.b.pop()))
+        return ports
+
+    @property
+    def indices(self) -> set[int]:
+        """The m-lines that have ports."""
+        return {index for index, _ in self._streams}
 
     def retarget(self, trunk_b: TrunkSettings) -> None:
         """Another target or fork speaks for side b: what the one before has said is void."""
@@ -131,7 +150,7 @@ def _ends(
     ends: list[End] = []
     for (address, port), media in zip(ports, facts, strict=True):
         remote, remote_rtcp = media.remote, media.remote_rtcp
-        if remote is None and before:  # held by address: the old one stays
+        if remote is None and len(before) > len(ends):  # held by address: the old one stays
             old = before[len(ends)]
             remote, remote_rtcp = old.remote, old.remote_rtcp
         video = media.kind == "video"

@@ -6,11 +6,13 @@ from functools import lru_cache
 from typing import Final
 
 from policies.facts import Target
-from policies.settings import TrunkTransport
+from policies.settings import SessionTimerSettings, TrunkTransport
 from sbc.call.b_leg import BLeg
+from sbc.call.capabilities import head_for
 from sbc.call.headers import Hide, crossing, party, user_part
 from sbc.call.leg import CONTENT_TYPE_SDP
-from sbc.call.local import ALLOW, LocalEnd, LocalEnds
+from sbc.call.local import LocalEnd, LocalEnds
+from sbc.call.session_timer import SessionTimer
 from sbc.sip.message import Message, Request
 from sbc.sip.status import INVITE
 from sbc.sip.uri import SipUri, TelUri, Uri
@@ -91,7 +93,8 @@ def build_invite(
     callee = party(_value(invite, b"to"), host, hide=hide)
     head = (
         leg.end.contact(leg.token)
-        + ALLOW
+        + head_for(leg.trunk, initial=False)
+        + timer_head(leg.trunk.session_timer)
         + crossing(invite, names=names, hide=hide, host=leg.end.host)
     )
     return ClientRequest(
@@ -108,6 +111,12 @@ def build_invite(
         head + CONTENT_TYPE_SDP if body else head,
         body,
     )
+
+
+@lru_cache(maxsize=256)  # of the trunks that are configured
+def timer_head(settings: SessionTimerSettings) -> bytes:
+    """What the first INVITE to a trunk asks for (RFC 4028 §7.1)."""
+    return SessionTimer(settings).request_head()
 
 
 @lru_cache(maxsize=1024)  # of the peers that are configured

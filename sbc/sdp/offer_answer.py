@@ -189,6 +189,19 @@ class Negotiation:
         """Our last description, for a message that has to say the same again (RFC 3264 §8)."""
         return self.local
 
+    def repeat_offer(self) -> bytes:
+        """Our last description as an offer: it asks for nothing new (RFC 3264 §8, RFC 4028 §7.4).
+
+        Raises:
+            LocalProtocolError: an offer is open already, or nothing was ever said.
+        """
+        after = self._local_step(_Step.SEND_OFFER)
+        if not self.local:
+            raise LocalProtocolError("nothing to repeat")
+        self._remember()
+        self.state, self._we_offered = after, True
+        return self.local
+
     def unchanged(self, offer: Session) -> bool:
         """Whether `offer` says what the peer said last, the version in `o=` aside."""
         remote = self.remote

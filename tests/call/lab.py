@@ -230,6 +230,8 @@ class Lab:
         body: bytes = b"",
         source: tuple[str, int] = PBX,
         branch: bytes | None = None,
+        extra: bytes = b"",
+        tag: str = "bob-tag",
     ) -> bytes:
         """A request inside the dialog that `of` (our 2xx, or our INVITE) made at the peer."""
         self._branch += 1
@@ -237,7 +239,7 @@ class Lab:
         local, remote = (b"from", b"to") if isinstance(of, Response) else (b"to", b"from")
         mine = of.first(local) or b""
         if isinstance(of, Request) and b"tag=" not in mine:
-            mine += b";tag=bob-tag"
+            mine += b";tag=" + tag.encode()
         head = b"\r\n".join(
             (
                 b"%b %b SIP/2.0" % (method, of.contact.uri),
@@ -252,7 +254,8 @@ class Lab:
                 b"",
             )
         )
-        if body:
+        head += extra
+        if body and b"Content-Type" not in extra:
             head += b"Content-Type: application/sdp\r\n"
         return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
@@ -296,6 +299,68 @@ class Lab:
         assert set(self.border.core.policies.calls().values()) == {0}
         assert len(self.border.core.layer.timers) == 0
         assert len(self.border.core.layer.wheel) == 0
+
+
+class Side:
+    """One peer of a call that is up: what it says, and what it is told.
+
+    Args:
+        lab: the border.
+        of: the message that made the dialog at this peer: our 200, or our INVITE.
+        address: the peer's.
+        cseq: of its last request.
+    """
+
+    def __init__(
+        self, lab: Lab, of: Request | Response, address: tuple[str, int], cseq: int
+    ) -> None:
+        self.lab = lab
+        self.of = of
+        self.address = address
+        self.cseq = cseq
+
+    def ask(self, method: bytes, body: bytes = b"", extra: bytes = b"", **other: Any) -> bytes:
+        """Send a request inside the dialog; its bytes."""
+        self.cseq += 1
+        data = self.lab.in_dialog(
+            method, self.of, self.cseq, body=body, extra=extra, source=self.address, **other
+        )
+        self.lab.give(data, self.address)
+        return data
+
+    def ack(self, body: bytes = b"") -> None:
+        """ACK the answer to the last INVITE."""
+        data = self.lab.in_dialog(b"ACK", self.of, self.cseq, body=body, source=self.address)
+        self.lab.give(data, self.address)
+
+    def answer(self, request: Request, status: int, body: bytes = b"", extra: bytes = b"") -> None:
+        """Answer a request of the border."""
+        contact = b"<sip:peer@%b:5060>" % self.address[0].encode()
+        self.lab.answer(
+            request, status, body=body, extra=extra, contact=contact, source=self.address
+        )
+
+    def hears(self) -> Any:
+        """The one message that was sent to this peer; 100 to a re-INVITE aside."""
+        messages = [
+            one
+            for one in self.lab.take(self.address[0])
+            if not (isinstance(one, Response) and one.status == 100)
+        ]
+        assert len(messages) == 1, [_first_line(one) for one in messages]
+        return messages[0]
+
+
+def sides(lab: Lab, **changes: Any) -> tuple[Side, Side]:
+    """A call that is up: its two peers."""
+    success, invite = lab.connected(**changes)
+    return Side(lab, success, PBX, 1), Side(lab, invite, CARRIER, 0)
+
+
+def both_ways(lab: Lab, way: str, **changes: Any) -> tuple[Side, Side]:
+    """The same, the asking peer first: the caller (`a to b`) or the called one."""
+    a, b = sides(lab, **changes)
+    return (a, b) if way == "a to b" else (b, a)
 
 
 def statuses(messages: Sequence[Request | Response]) -> list[int]:

@@ -31,7 +31,9 @@ def request(method: bytes, extra: bytes = b"", uri: bytes = b"sip:10.0.0.1") -> 
         (b"CANCEL", 481),
         (b"REGISTER", 405),
         (b"SUBSCRIBE", 405),
-        (b"UPDATE", 405),
+        (b"UPDATE", 481),
+        (b"PRACK", 481),
+        (b"INFO", 481),
         (b"MESSAGE", 405),
         (b"FROBNICATE", 501),
     ],
@@ -52,9 +54,9 @@ def test_options_tells_the_truth() -> None:
     lab = Lab()
     lab.give(request(b"OPTIONS"))
     answer = lab.take_one(PBX[0])
-    assert answer.first(b"allow") == b"INVITE, ACK, CANCEL, BYE, OPTIONS"
+    assert answer.first(b"allow") == b"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO"
     assert answer.first(b"accept") == b"application/sdp"
-    assert answer.first(b"supported") == b""
+    assert answer.first(b"supported") == b"timer"
     assert answer.first(b"server") is None
 
 
@@ -94,7 +96,7 @@ def test_a_strangers_flood_meets_silence_and_a_trunks_does_not() -> None:
 @pytest.mark.parametrize(
     ("changes", "status", "cause"),
     [
-        ({"extra": b"Require: 100rel\r\n"}, 420, Cause.BAD_REQUEST),
+        ({"extra": b"Require: precondition\r\n"}, 420, Cause.BAD_REQUEST),
         ({"body": b""}, 488, Cause.UNSUPPORTED_MEDIA),
         ({"body": SDP_A.replace(b"RTP/AVP", b"RTP/SAVP")}, 488, Cause.UNSUPPORTED_MEDIA),
         ({"body": b"v=0\r\n"}, 400, Cause.UNSUPPORTED_MEDIA),
@@ -115,8 +117,8 @@ def test_an_invite_that_becomes_no_call_has_an_answer_and_a_record(
 
 def test_what_is_required_and_missing_is_named() -> None:
     lab = Lab()
-    lab.give(lab.invite(extra=b"Require: 100rel, timer\r\n"))
-    assert lab.take_one(PBX[0]).first(b"unsupported") == b"100rel, timer"
+    lab.give(lab.invite(extra=b"Require: 100rel, precondition, gruu\r\n"))
+    assert lab.take_one(PBX[0]).first(b"unsupported") == b"precondition, gruu"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,430 @@
+"""Offers within a call, either way: re-INVITE and UPDATE go across (RFC 3261 §14, RFC 3311)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policies.settings import Shield
+from relay.control.messages import Plan
+from sbc.call.cdr import Cause
+from sbc.sip.message import Request, Response
+from tests.call.lab import PBX, SDP_A, SDP_B, Lab, Side, both_ways, settings, sides
+
+WAYS = pytest.mark.parametrize("way", ["a to b", "b to a"])
+ALLOW = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE\r\n"
+VIDEO = b"m=video 6100 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
+
+def sdp(side: Side, version: int = 2, *, direction: str = "sendrecv", more: bytes = b"") -> bytes:
+    """What a peer says next: another version, and a direction."""
+    base = SDP_A if side.address == PBX else SDP_B
+    changed = base.replace(b"phone 1 1", b"phone 1 %d" % version)
+    return changed.replace(b"a=sendrecv", b"a=" + direction.encode()) + more
+
+
+def origin(message: Request | Response) -> list[bytes]:
+    return message.body.split(b"\r\n")[1].split()
+
+
+def newest(lab: Lab) -> Plan:
+    return lab.plans[-1][1]
+
+
+def carried(
+    asking: Side, asked: Side, method: bytes = b"INVITE", body: bytes | None = None
+) -> Request:
+    """The asking peer's request, and what the other one got."""
+    asking.ask(method, sdp(asking, direction="sendonly") if body is None else body, ALLOW)
+    request = asked.hears()
+    assert isinstance(request, Request)
+    return request
+
+
+@WAYS
+def test_a_reinvite_is_carried_across_with_one_new_plan(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    before, plans = newest(lab).revision, len(lab.plans)
+    request = carried(asking, asked)
+    assert request.method == b"INVITE"
+    assert b"a=sendonly" in request.body
+    assert asking.address[0].encode() not in request.body
+    assert len(lab.plans) == plans  # nothing moves before the answer
+    asked.answer(request, 200, sdp(asked, direction="recvonly"))
+    ack, success = asked.hears(), asking.hears()
+    assert (ack.method, ack.cseq, ack.body) == (b"ACK", request.cseq, b"")
+    assert success.status == 200
+    assert b"a=recvonly" in success.body
+    assert asked.address[0].encode() not in success.body
+    asking.ack()
+    assert not lab.sent
+    assert (newest(lab).revision, len(lab.plans)) == (before + 1, plans + 1)
+    (stream,) = newest(lab).streams
+    held = stream.a if asking.address == PBX else stream.b
+    assert not held.may_receive
+
+
+@WAYS
+def test_our_versions_grow_on_both_legs(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    seen: dict[bytes, int] = {}
+    for version, direction in ((2, "sendonly"), (3, "sendrecv"), (4, "inactive")):
+        asking.ask(b"INVITE", sdp(asking, version, direction=direction))
+        request = asked.hears()
+        back = {"sendonly": "recvonly"}.get(direction, direction)
+        asked.answer(request, 200, sdp(asked, version, direction=back))
+        success = asking.hears()
+        asked.hears()
+        asking.ack()
+        for message in (request, success):
+            _, number, ours, *_ = origin(message)
+            assert int(ours) > seen.get(number, 0)
+            seen[number] = int(ours)
+
+
+@WAYS
+@pytest.mark.parametrize("status", [488, 491, 500, 603, 415])
+def test_a_change_that_is_refused_leaves_both_sides_as_they_were(way: str, status: int) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    plans = len(lab.plans)
+    request = carried(asking, asked, body=sdp(asking, more=VIDEO))
+    in_hand = lab.border.core.leases.in_hand()
+    asked.answer(request, status)
+    assert asked.hears().method == b"ACK"
+    assert asking.hears().status == status
+    asking.ack()
+    assert len(lab.plans) == plans
+    assert lab.border.core.leases.in_hand() == {key: n + 1 for key, n in in_hand.items()}
+    again = carried(asking, asked)  # and it may be tried again, with something else
+    asked.answer(again, 200, sdp(asked, direction="recvonly"))
+    assert asking.hears().status == 200
+
+
+@WAYS
+def test_both_at_once_is_glare(way: str) -> None:
+    """RFC 3261 §14.2: 491 while ours is open, 500 with Retry-After while theirs is."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked)
+    asked.ask(b"INVITE", sdp(asked, direction="inactive"))
+    assert asked.hears().status == 491
+    asked.ask(b"UPDATE", sdp(asked, direction="inactive"))
+    assert asked.hears().status == 491
+    asking.lab.take(asking.address[0])
+    asking.ask(b"UPDATE", sdp(asking, 3))
+    early = asking.hears()
+    assert early.status == 500
+    assert 0 <= int(early.first(b"retry-after")) <= 10
+    asked.answer(request, 200, sdp(asked, direction="recvonly"))
+    assert asking.hears().status == 200
+
+
+@WAYS
+def test_an_update_is_carried_as_what_the_peer_takes(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked, b"UPDATE")
+    assert request.method == b"INVITE"  # it has never said that it takes UPDATE
+    asked.answer(request, 200, sdp(asked, direction="recvonly"), ALLOW)
+    assert asked.hears().method == b"ACK"
+    success = asking.hears()
+    assert (success.status, success.cseq_method) == (200, b"UPDATE")
+    assert b"a=recvonly" in success.body
+    request = carried(asking, asked, b"UPDATE", sdp(asking, 3))
+    assert request.method == b"UPDATE"
+    asked.answer(request, 200, sdp(asked, 3))
+    assert asking.hears().status == 200
+    assert not lab.sent
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("status", "cause"), [(481, Cause.REJECTED), (408, Cause.REJECTED), (0, Cause.NO_RESPONSE)]
+)
+def test_a_peer_that_knows_the_call_no_more_ends_it(way: str, status: int, cause: Cause) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked)
+    if status:
+        asked.answer(request, status)
+    else:
+        lab.wait(33.0)
+    heard = lab.take(asking.address[0])
+    finals = [one.status for one in heard if isinstance(one, Response) and one.status > 100]
+    assert set(finals) == {status or 408}
+    assert [one.method for one in heard if isinstance(one, Request)][:1] == [b"BYE"]
+    lab.answer_removals()
+    assert lab.record.cause is cause
+    lab.assert_nothing_left()
+
+
+@WAYS
+def test_an_offer_without_words_gets_the_other_sides_offer(way: str) -> None:
+    """RFC 3261 §14.1: the offer comes in the 2xx, the answer in the ACK."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    plans = len(lab.plans)
+    request = carried(asking, asked, body=b"")
+    assert (request.method, request.body) == (b"INVITE", b"")
+    asked.answer(request, 200, sdp(asked, more=VIDEO))
+    success = asking.hears()
+    assert success.status == 200
+    assert success.body.count(b"m=") == 2
+    assert asked.lab.take(asked.address[0]) == []  # its ACK waits for the answer
+    asking.ack(sdp(asking, more=VIDEO.replace(b"6100", b"0")))
+    ack = asked.hears()
+    assert ack.method == b"ACK"
+    assert b"m=video 0 " in ack.body
+    assert asking.address[0].encode() not in ack.body
+    assert len(lab.plans) == plans + 1
+    asked.answer(request, 200, sdp(asked, more=VIDEO))  # its ACK was lost
+    assert asked.hears().body == ack.body
+
+
+@WAYS
+def test_an_ack_without_the_answer_is_made_up_for(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    asked.answer(carried(asking, asked, body=b""), 200, sdp(asked))
+    assert asking.hears().status == 200
+    asking.ack()
+    ack = asked.hears()
+    assert ack.method == b"ACK"
+    assert b"m=audio" in ack.body
+    assert len(lab.border.calls) == 1
+
+
+@WAYS
+def test_what_changes_nothing_is_answered_here(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    for method in (b"INVITE", b"UPDATE"):
+        asking.ask(method, sdp(asking, 1), b"X-Secret: x\r\n")
+        assert asking.hears().status == 200
+        asking.ack()
+    asking.ask(b"UPDATE")
+    assert asking.hears().status == 200
+    assert lab.take(asked.address[0]) == []
+
+
+@WAYS
+def test_a_target_is_refreshed_by_request_and_by_answer(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked)
+    elsewhere = "10.0.0.9" if asked.address == PBX else "10.1.0.9"
+    lab.answer(
+        request,
+        200,
+        body=sdp(asked, direction="recvonly"),
+        contact=b"<sip:moved@%b:5060>" % elsewhere.encode(),
+        source=asked.address,
+    )
+    assert lab.take_one(elsewhere).uri == b"sip:moved@%b:5060" % elsewhere.encode()
+    asking.hears()
+    asking.ack()
+    asking.ask(b"BYE")
+    assert lab.take_one(elsewhere).method == b"BYE"
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("said", "told", "answered", "back"),
+    [
+        (b"a=sendonly", b"a=sendonly", b"a=recvonly", b"a=recvonly"),
+        (b"a=inactive", b"a=inactive", b"a=inactive", b"a=inactive"),
+        (b"c=IN IP4 0.0.0.0\r\na=sendrecv", b"a=sendonly", b"a=recvonly", b"a=recvonly"),
+        (b"c=IN IP4 0.0.0.0", b"a=sendonly", b"a=recvonly", b"a=recvonly"),
+    ],
+)
+def test_hold_in_every_spelling(
+    way: str, said: bytes, told: bytes, answered: bytes, back: bytes
+) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked, body=sdp(asking).replace(b"a=sendrecv", said))
+    assert told in request.body
+    assert b"0.0.0.0" not in request.body
+    assert b"m=audio 0 " not in request.body
+    asked.answer(request, 200, sdp(asked).replace(b"a=sendrecv", answered))
+    asked.hears()
+    assert back in asking.hears().body
+    asking.ack()
+    resumed = carried(asking, asked, body=sdp(asking, 3))
+    assert told not in resumed.body
+    asked.answer(resumed, 200, sdp(asked, 3))
+    asking.hears()
+    (stream,) = newest(lab).streams
+    assert stream.a.may_receive
+    assert stream.b.may_receive
+    assert stream.a.expects
+    assert stream.b.expects
+
+
+@WAYS
+def test_a_stream_comes_and_goes(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked, body=sdp(asking, more=VIDEO))
+    asked.answer(request, 200, sdp(asked, more=VIDEO))
+    asked.hears()
+    asking.hears()
+    asking.ack()
+    audio, video = newest(lab).streams
+    assert (video.index, video.kind) == (1, "video")
+    ports = {audio.a.port, audio.b.port, video.a.port, video.b.port}
+    assert len(ports) == 4
+    assert b"m=video %d " % (video.b if asking.address == PBX else video.a).port in request.body
+    gone = VIDEO.replace(b"6100", b"0")
+    request = carried(asking, asked, body=sdp(asking, 3, more=gone))
+    assert b"m=video 0 " in request.body
+    asked.answer(request, 200, sdp(asked, 3, more=gone))
+    asked.hears()
+    asking.hears()
+    asking.ack()
+    _, video = newest(lab).streams
+    assert not video.a.may_receive
+    assert not video.b.may_receive
+    request = carried(asking, asked, body=sdp(asking, 4, more=VIDEO))
+    assert b"m=video %d " % (video.b if asking.address == PBX else video.a).port in request.body
+
+
+def shielded(*what: Shield) -> dict[str, dict[str, Any]]:
+    return {"carrier": {"shield": frozenset(what)}}
+
+
+def test_a_peer_that_is_shielded_from_changes_gets_none() -> None:
+    lab = Lab(settings(shielded(Shield.REINVITE, Shield.UPDATE)))
+    a, b = sides(lab)
+    a.ask(b"INVITE", sdp(a, direction="sendonly"))
+    assert a.hears().status == 488
+    a.ack()
+    a.ask(b"INVITE")
+    success = a.hears()
+    assert b"m=audio" in success.body
+    a.ack(sdp(a))
+    assert lab.take(b.address[0]) == []
+    a.ask(b"BYE")
+    assert b.hears().method == b"BYE"
+
+
+def test_a_peer_that_is_shielded_from_reinvite_gets_an_update() -> None:
+    lab = Lab(settings(shielded(Shield.REINVITE)))
+    a, b = sides(lab)
+    b.ask(b"OPTIONS", extra=ALLOW)
+    b.hears()
+    b.ask(b"UPDATE", extra=ALLOW)
+    b.hears()
+    request = carried(a, b)
+    assert request.method == b"UPDATE"
+    b.answer(request, 200, sdp(b, direction="recvonly"))
+    success = a.hears()
+    assert (success.status, success.cseq_method) == (200, b"INVITE")
+
+
+@WAYS
+def test_a_cancelled_reinvite_is_cancelled_on_the_other_side(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    data = asking.ask(b"INVITE", sdp(asking, direction="sendonly"))
+    request = asked.hears()
+    asked.answer(request, 180)
+    lab.take()
+    cancel = data.partition(b"\r\n\r\n")[0].replace(b"INVITE", b"CANCEL")
+    cancel = cancel.replace(b"Content-Type: application/sdp\r\n", b"")
+    head, _, _ = cancel.partition(b"Content-Length")
+    lab.give(head + b"Content-Length: 0\r\n\r\n", asking.address)
+    assert asking.hears().status == 200
+    assert asked.hears().method == b"CANCEL"
+    asked.answer(request, 487)
+    asked.hears()
+    assert asking.hears().status == 487
+    assert len(lab.border.calls) == 1
+
+
+@WAYS
+def test_a_reinvite_that_rings_for_ever_is_given_up(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked)
+    asked.answer(request, 180)
+    lab.take()
+    lab.wait(61.0, step_s=0.5)
+    assert {one.method for one in lab.take(asked.address[0])} == {b"CANCEL"}
+    asked.answer(request, 487)
+    lab.take(asked.address[0])
+    assert asking.hears().status == 487
+    assert len(lab.border.calls) == 1
+
+
+@WAYS
+def test_a_bye_answers_what_is_open(way: str) -> None:
+    """RFC 3261 §15.1.2."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked)
+    lab.take()
+    asked.ask(b"BYE")
+    heard = lab.take(asking.address[0])
+    assert [one.status for one in heard if isinstance(one, Response)] == [487]
+    assert [one.method for one in heard if isinstance(one, Request)] == [b"BYE"]
+    asked.answer(request, 200, sdp(asked))  # it crossed: still to be acknowledged
+    assert b"ACK" in [one.method for one in lab.take(asked.address[0]) if isinstance(one, Request)]
+    lab.assert_nothing_left()
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("body", "extra", "status"),
+    [
+        (b"x", b"Content-Type: text/html\r\n", 415),
+        (b"v=0\r\n", b"", 400),
+        (b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nt=0 0\r\n", b"", 488),
+        (b"", b"Require: something\r\n", 420),
+    ],
+)
+def test_what_cannot_be_taken_harms_nothing(
+    way: str, body: bytes, extra: bytes, status: int
+) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    asking.ask(b"INVITE", body, extra)
+    assert asking.hears().status == status
+    asking.ack()
+    assert lab.take(asked.address[0]) == []
+    assert len(lab.border.calls) == 1
+
+
+@WAYS
+def test_info_goes_across_and_other_methods_do_not(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    kind = b"Content-Type: application/dtmf-relay\r\n"
+    asking.ask(b"INFO", b"Signal=5\r\nDuration=160\r\n", kind)
+    request = asked.hears()
+    assert (request.method, request.body) == (b"INFO", b"Signal=5\r\nDuration=160\r\n")
+    assert request.content_type == b"application/dtmf-relay"
+    asked.answer(request, 200)
+    assert asking.hears().status == 200
+    asking.ask(b"INFO", b"<xml/>", b"Content-Type: application/media_control+xml\r\n")
+    assert asking.hears().status == 415
+    for method, status in ((b"MESSAGE", 405), (b"SHOUT", 501), (b"PRACK", 481), (b"OPTIONS", 200)):
+        asking.ask(method)
+        assert asking.hears().status == status
+    assert lab.take(asked.address[0]) == []
+
+
+def test_a_trunk_lets_other_methods_pass() -> None:
+    lab = Lab(settings({"pbx": {"pass_methods": ("MESSAGE", "SHOUT")}}))
+    a, b = sides(lab)
+    a.ask(b"MESSAGE", b"hello", b"Content-Type: text/plain\r\n")
+    request = b.hears()
+    assert request.body == b"hello"
+    b.answer(request, 202)
+    assert a.hears().status == 202
+    a.ask(b"SHOUT")
+    assert b.hears().method == b"SHOUT"
