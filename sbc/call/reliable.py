@@ -169,10 +169,8 @@ class ReliableSender:
 
     def number(self) -> int:
         """The RSeq of our next response; 0: no more reliable ones, say it unreliably or not."""
-        if self.state is State.OVER or len(self._queue) > _MAX_QUEUE:
-            return 0
-        number, self._next = self._next, self._next + 1
-        return number
+        full = len(self._queue) > _MAX_QUEUE
+        return 0 if full or self.state is State.OVER else self._next
 
     @staticmethod
     def head(number: int) -> bytes:
@@ -183,10 +181,11 @@ class ReliableSender:
         """Send a response, at once or as soon as those before it are acknowledged.
 
         Args:
-            number: as `number` has given it; each is used once, and in order.
+            number: as `number` has given it; with this it is used.
             data: the response, with `head(number)` in it.
             described: whether its body is an offer or an answer.
         """
+        self._next = number + 1
         self._step(Input.SEND, _Said(number, status, data, described), now)
 
     def on_prack(self, request: Request, now: float) -> Match:
