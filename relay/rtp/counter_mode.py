@@ -98,11 +98,11 @@ class CounterSession(Session):
         mki_at, tag_at = end + WORD, end + WORD + len(self._mki)
         if not compare_digest(keys.tag(packet[:mki_at]), packet[tag_at:]):
             return AUTH
-        if packet[mki_at:tag_at] != self._mki:
+        if packet[mki_at:tag_at] != self._mki or not packet[end] & 0x80:
             return AUTH
         self._use_rtcp(ssrc, source, index)
-        clear, rest = packet[:RTCP_CLEAR], packet[RTCP_CLEAR:end]
-        return clear + (keys.crypt(clear, index, rest) if packet[end] & 0x80 else rest)
+        clear = packet[:RTCP_CLEAR]
+        return clear + keys.crypt(clear, index, packet[RTCP_CLEAR:end])
 
     def _rtcp_keys(self) -> _Keys:
         if self._rtcp is None:  # many sessions never see RTCP

@@ -74,26 +74,25 @@ class GcmSession(Session):
         return clear + sealed + word + self._mki
 
     def unprotect_rtcp(self, packet: bytes | memoryview) -> bytes | int:
-        """SRTCP → RTCP (§9, §10); with the E bit clear it is authenticated and not encrypted."""
+        """SRTCP → RTCP (§9)."""
         packet = bytes(packet)
-        tag_at = len(packet) - self._rtcp_tail
-        word_at = tag_at + self._suite.rtcp_tag_bytes
-        place = self._rtcp_place(packet, tag_at, word_at)
+        end = len(packet) - self._rtcp_tail
+        word_at = end + self._suite.rtcp_tag_bytes
+        place = self._rtcp_place(packet, end, word_at)
         if isinstance(place, int):
             return place
         ssrc, source, index = place
-        if packet[word_at + WORD :] != self._mki:
-            return AUTH
         word = packet[word_at : word_at + WORD]
-        begin = RTCP_CLEAR if word[0] & 0x80 else tag_at
+        if packet[word_at + WORD :] != self._mki or not word[0] & 0x80:
+            return AUTH
+        clear, sealed = packet[:RTCP_CLEAR], packet[RTCP_CLEAR:word_at]
         keys = self._rtcp_keys()
-        nonce = keys.rtcp_nonce(packet[:RTCP_CLEAR], index)
         try:
-            rest = keys.cipher.decrypt(nonce, packet[begin:word_at], packet[:begin] + word)
+            rest = keys.cipher.decrypt(keys.rtcp_nonce(clear, index), sealed, clear + word)
         except InvalidTag:
             return AUTH
         self._use_rtcp(ssrc, source, index)
-        return packet[:begin] + rest
+        return clear + rest
 
     def _rtcp_keys(self) -> _Keys:
         if self._rtcp is None:  # many sessions never see RTCP

@@ -39,7 +39,7 @@ class Failure(IntEnum):
     """Unprotecting: the index was accepted before or lies below the window. Protecting: it was
     used before or lies below the window; or the key's life is over (2^48 packets, 2^31 of RTCP)."""
     AUTH = 4
-    """Not made with this key, or changed since; with an MKI: another one's."""
+    """Not made with this key, or changed since; with an MKI: another one's; RTCP in the clear."""
 
 
 class SrtpSession(Protocol):
@@ -47,7 +47,8 @@ class SrtpSession(Protocol):
 
     Packets go in whole and come out as new bytes, or not at all: then a whole number comes back,
     that of the `Failure`, and nothing has changed. Any bytes may go in. SSRCs and indices are
-    whole numbers; a session may be used by two threads at once.
+    whole numbers. A fast path with a thread of its own sees to it that its sessions may be used
+    from there and by the slow path at once.
     """
 
     def protect(self, packet: bytes | memoryview) -> bytes | int:
@@ -61,7 +62,8 @@ class SrtpSession(Protocol):
         """RTCP → SRTCP, encrypted. The index counts from 0, one for all sources of the session."""
 
     def unprotect_rtcp(self, packet: bytes | memoryview) -> bytes | int:
-        """SRTCP → RTCP. A packet with the E bit clear is accepted if it is authentic (§3.4)."""
+        """SRTCP → RTCP. With the E bit clear (§3.4) it fails, as AUTH: nobody has agreed to RTCP in
+        the clear."""
 
     def index(self, ssrc: int) -> int:
         """The highest RTP index of a source, roll-over counter · 65,536 + sequence number; -1:
