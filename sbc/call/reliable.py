@@ -233,8 +233,8 @@ class ReliableSender:
         self._out(now)
 
     def _append(self, said: _Said | None, now: float) -> None:
-        if said is not None:
-            self._queue.append(said)
+        assert said is not None  # noqa: S101 (with every SEND)
+        self._queue.append(said)
 
     def _rest(self, said: _Said | None, now: float) -> None:
         self._cell.owner = None
@@ -246,8 +246,7 @@ class ReliableSender:
         self._out(now)
 
     def _again(self, said: _Said | None, now: float) -> None:
-        if self._txn is None:
-            return
+        assert self._txn is not None  # noqa: S101 (until it is OVER)
         layer = self._layer
         layer.counters["retransmitted"] += 1
         layer.transmit(self._txn.hop, self._queue[0].data)
@@ -265,8 +264,7 @@ class ReliableSender:
     def _out(self, now: float) -> None:
         """The first of the queue leaves, and its time begins."""
         layer, said = self._layer, self._queue[0]
-        if self._txn is None:
-            return
+        assert self._txn is not None  # noqa: S101 (until it is OVER)
         layer.respond(self._txn, said.status, said.data, now)
         self._cell = Cell(self)
         self._interval_s = layer.values.t1_s
