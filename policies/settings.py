@@ -20,6 +20,7 @@ __all__ = [
     "ReasonUse",
     "Refresher",
     "Resolve",
+    "Redirect",
     "RouteSettings",
     "SessionTimerSettings",
     "Shield",
@@ -113,6 +114,17 @@ class ReasonUse(Enum):
     Q850 = "q850"
     """One Q.850 cause: the other side's, or what its SIP status stands for (RFC 3398)."""
     STRIP = "strip"
+
+
+class Redirect(Enum):
+    """What becomes of a 3xx of a trunk's peer."""
+
+    REFUSE = "refuse"
+    """The caller is told a failure: the Contacts are of the other network."""
+    FOLLOW = "follow"
+    """The Contacts are tried, within the realm of that trunk."""
+    PASS = "pass"
+    """The caller gets it, with our address in place of each host."""
 
 
 class Stranger(Enum):
@@ -226,6 +238,13 @@ class TrunkSettings:
     """How often a peer is asked, within a call, whether it still knows it; 0: never."""
     max_duration_s: float = 0.0
     """Longest call, from its answer; 0: no limit."""
+    early_offer: bool = False
+    """Whether an INVITE without an offer gets one of ours before it goes there."""
+    single_tag: bool = False
+    """Whether its callers are shown one early dialog for all forks that use the same codec."""
+    redirect: Redirect = Redirect.REFUSE
+    failover: frozenset[int] = frozenset((408, 502, 503, 504))
+    """Answers after which the next target is tried: statuses, or 4 to 6 for a class."""
     media: TrunkMedia = TrunkMedia()
     session_timer: SessionTimerSettings = SessionTimerSettings()
     reliable: Use = Use.AUTO

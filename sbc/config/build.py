@@ -142,6 +142,13 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         nat=trunk.nat,
         latch=trunk.latch,
         media_timeout_s=trunk.media_timeout,
+        pass_methods=tuple(trunk.methods.passed),
+        ping_s=trunk.ping or 0.0,
+        max_duration_s=trunk.max_duration or 0.0,
+        early_offer=trunk.offer == "early",
+        single_tag=trunk.single_tag,
+        redirect=trunk.redirect,
+        failover=frozenset(int(one.removesuffix("xx")) for one in trunk.failover),
         session_timer=SessionTimerSettings(
             expires_s=trunk.session_timer.expires,
             minimum_s=trunk.session_timer.minimum,

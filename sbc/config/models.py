@@ -17,6 +17,7 @@ from policies.settings import (
     Latch,
     Nat,
     ReasonUse,
+    Redirect,
     Resolve,
     Shield,
     Stranger,
@@ -66,6 +67,7 @@ __all__ = [
     "Limits",
     "Listener",
     "Media",
+    "Methods",
     "Realm",
     "Route",
     "Trunk",
@@ -97,6 +99,11 @@ def _burst(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e9:
         raise expected("a number, 1 or more")
     return float(value)
+
+
+def _digits(value: object) -> object:
+    """A status may be written without quotes where it stands alone."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _listener(value: object) -> object:
@@ -180,6 +187,13 @@ class Limits(_Section):
     """The answer over the limit, without Retry-After."""
 
 
+class Methods(_Section):
+    """Requests within a call that are no part of the call itself."""
+
+    passed: Annotated[list[HeaderName], OneOrMany, Field(alias="pass")] = ["INFO"]
+    """Methods that go across when its peers use them; others get 405, unknown ones 501."""
+
+
 class Trunk(_Section):
     """A peer network: a PBX, a carrier."""
 
@@ -213,6 +227,23 @@ class Trunk(_Section):
     """Behind NAT: media from addresses that signalling names, or from anybody."""
     media_timeout: Seconds = 60.0
     """Silence of a stream that should flow, after which the call is ended."""
+    max_duration: Annotated[float | None, SECONDS] = None
+    """The longest that a call with it may last. Default: no limit."""
+    ping: Annotated[float | None, SECONDS] = None
+    """How often its peer is asked within a call whether it still knows it (OPTIONS). Default:
+    never."""
+    offer: Annotated[str, _one_of("pass", "early")] = "pass"
+    """An INVITE without an offer reaches it so, or with an offer of PCMU, PCMA and
+    telephone-event."""
+    single_tag: Switch = False
+    """Whether its callers cannot take forks: they see one early dialog for all, as long as the
+    codec stays the same."""
+    redirect: Annotated[Redirect, choice(Redirect, "follow, pass or refuse")] = Redirect.REFUSE
+    """What its 3xx do: the addresses are tried within its realm, the caller gets them with ours in
+    their place, or the call fails with 480."""
+    failover: Annotated[list[Annotated[StatusKey, BeforeValidator(_digits)]], OneOrMany] = ["408", "502", "503", "504"]
+    """Its answers after which the next target is tried: `[408, "5xx"]`."""
+    methods: Methods = Methods()
     session_timer: SessionTimer = SessionTimer()
     reliable: Annotated[Use, choice(Use, "auto, always or never")] = Use.AUTO
     """Reliable provisional responses (100rel, PRACK): offered, or required of the peers that are
@@ -333,6 +364,7 @@ MODELS: Final[dict[tuple[str, ...], type[_Section]]] = {
     ("trunks", "*"): Trunk,
     ("trunks", "*", "peers", "*"): TrunkPeer,
     ("trunks", "*", "limits"): Limits,
+    ("trunks", "*", "methods"): Methods,
     ("trunks", "*", "session_timer"): SessionTimer,
     ("trunks", "*", "codecs"): Codecs,
     ("trunks", "*", "auth"): Auth,
