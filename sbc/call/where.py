@@ -190,6 +190,11 @@ class Where:
         """Whether anything in the configuration has to be asked of the DNS."""
         return bool(self._names)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether every name of the configuration is known, or known to have no place."""
+        return not any(name.located.missing for name in self._names.values())
+
     def tick(self, now: float) -> None:
         """Ask for what ends soon; once in a second is often enough."""
         wanted: dict[Question, None] = {}

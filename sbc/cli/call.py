@@ -118,6 +118,9 @@ def _plan(
     if listener is None:
         fail(f"realm {caller.realm} has no {transport} listener (realms.{caller.realm}.listen)")
     best = min(peer.priority for peer in called.peers)
+    for peer in caller.peers[:1] + called.peers:
+        if peer.is_name:
+            fail(f"{peer.text} is a name: sbc call stands in for peers with addresses", USAGE)
     return Plan(
         caller=Side(
             trunk=caller.name, addresses=tuple((one.host, one.port) for one in caller.peers[:1])

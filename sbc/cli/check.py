@@ -19,7 +19,8 @@ __all__ = ["check"]
 @click.argument("file", required=False)
 @optional_config_option
 @json_option
-def check(file: str | None, config: str | None, as_json: bool) -> None:
+@click.option("--resolve", is_flag=True, help="Also look the names of peers up in the DNS.")
+def check(file: str | None, config: str | None, as_json: bool, resolve: bool) -> None:
     """Check a configuration file without starting anything.
 
     Prints every error of FILE (default: as --config) at once, each as
@@ -29,19 +30,34 @@ def check(file: str | None, config: str | None, as_json: bool) -> None:
 
     and ends with 2; or one line that says what the file holds, and 0. Notes are about what works
     and is probably not meant, such as a trunk that no route uses; they do not fail the check.
+    With --resolve a peer's name that leads nowhere now is such a note.
     """
     path = file or config or missing()
     checked = check_file(path)
+    unknown = _unknown_names(checked) if resolve else []
     if as_json:
-        click.echo(json.dumps(_as_json(path, checked), indent=2))
+        names = {"unknown_names": unknown} if resolve else {}
+        click.echo(json.dumps(_as_json(path, checked) | names, indent=2))
     else:
         for problem in checked.errors:
             click.echo(str(problem), err=True)
         for note in checked.notes:
             click.echo(str(note))
+        for one in unknown:
+            where = f"trunks.{one['trunk']}.peers"
+            click.echo(f"{path}: {where}: note: {one['peer']} leads nowhere ({one['problem']})")
         if checked.settings is not None:
             click.echo(f"{path}: good: {_contents(checked)}")
     sys.exit(0 if checked.settings is not None else USAGE)
+
+
+def _unknown_names(checked: Checked) -> list[dict[str, object]]:
+    """The named peers that have no place now, as the DNS says."""
+    if checked.settings is None:
+        return []
+    from sbc.runtime.lookup import look_up  # takes a second, and most checks do without
+
+    return [one for one in look_up(checked.settings) if not one["places"]]
 
 
 def _contents(checked: Checked) -> str:

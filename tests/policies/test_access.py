@@ -111,3 +111,22 @@ def test_a_trunk_of_a_million_addresses_is_remembered_within_bounds():
     for number in range(10_000):
         assert name(access.identify("r", f"10.0.{number >> 8}.{number & 255}")) == "wide"
     assert len(access._known["r"]) <= 8192
+
+
+def test_addresses_that_a_trunks_names_have_are_accepted_from_then_on_and_no_longer():
+    access = Access(settings([trunk("one", "r", "192.0.2.5"), trunk("two", "r", "192.0.2.6")]))
+    assert access.identify("r", "203.0.113.5") is None
+
+    access.follow("two", ["203.0.113.5", "2001:db8::5", "junk"])
+    for host in ("203.0.113.5", "2001:db8::5", "192.0.2.6"):
+        assert name(access.identify("r", host)) == "two"
+
+    access.follow("two", [])
+    assert access.identify("r", "203.0.113.5") is None
+    assert name(access.identify("r", "192.0.2.6")) == "two"
+
+
+def test_a_name_cannot_take_an_address_that_the_file_gives_to_another_trunk():
+    access = Access(settings([trunk("two", "r", "192.0.2.6"), trunk("one", "r", "192.0.2.5")]))
+    access.follow("two", ["192.0.2.5"])
+    assert name(access.identify("r", "192.0.2.5")) == "one"

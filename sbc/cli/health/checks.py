@@ -9,6 +9,7 @@ from typing import Final
 from relay.settings import FAST_PATHS, MediaSettings
 from sbc.cli.health.finding import Finding, fail, ok, warn
 from sbc.cli.health.machine import Machine
+from sbc.cli.health.names import names
 from sbc.cli.health.running import Running
 from sbc.errors import TransportError
 from sbc.settings import Settings
@@ -258,4 +259,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     rights,
     processors,
     folders,
+    names,
 )
