@@ -123,7 +123,10 @@ impl Header {
 ///
 /// Source: RFC 3550 §5.1, §5.3.1, checks of Appendix A.1.
 pub fn parse(data: &[u8]) -> Result<Header, Malformed> {
-    let (fixed, size) = prefix(data)?;
+    if Fixed::read(data).ok_or(Malformed::Short)?.first >> 6 != 2 {
+        return Err(Malformed::Version);
+    }
+    let (fixed, size) = extent(data).ok_or(Malformed::Short)?;
     let padding = match data.last() {
         Some(&last) if fixed.first & 0x20 != 0 => usize::from(last),
         _ => return Ok(Header { fixed, size, padding: 0 }),
@@ -134,23 +137,20 @@ pub fn parse(data: &[u8]) -> Result<Header, Malformed> {
     Ok(Header { fixed, size, padding })
 }
 
-/// The fixed header and the bytes before the payload, without a look at the padding, which SRTP
-/// encrypts (RFC 3711 §3.1).
+/// The fixed header and the bytes before the payload; `None` if the data end before. Neither the
+/// version nor the padding, which SRTP encrypts (RFC 3711 §3.1), is looked at.
 #[inline]
-pub fn prefix(data: &[u8]) -> Result<(Fixed, usize), Malformed> {
-    let fixed = Fixed::read(data).ok_or(Malformed::Short)?;
-    if fixed.first >> 6 != 2 {
-        return Err(Malformed::Version);
+pub fn extent(data: &[u8]) -> Option<(Fixed, usize)> {
+    let fixed = Fixed::read(data)?;
+    let mut size = MIN_SIZE;
+    if fixed.first & 0x1F != 0 {
+        size += 4 * usize::from(fixed.first & 0x0F);
+        if fixed.first & 0x10 != 0 {
+            let words = data.get(size + 2..size + 4)?;
+            size += 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]));
+        }
     }
-    let mut size = MIN_SIZE + 4 * usize::from(fixed.first & 0x0F);
-    if fixed.first & 0x10 != 0 {
-        let words = data.get(size + 2..size + 4).ok_or(Malformed::Short)?;
-        size += 4 + 4 * usize::from(u16::from_be_bytes([words[0], words[1]]));
-    }
-    if data.len() < size {
-        return Err(Malformed::Short);
-    }
-    Ok((fixed, size))
+    (size <= data.len()).then_some((fixed, size))
 }
 
 /// Puts another payload type into an RTP packet; the marker bit stays. No effect on short data.

@@ -9,6 +9,8 @@
 //! Everything happens in place: the packet lies in the caller's buffer from its start, its size is
 //! an argument, and protecting needs [`Session::rtp_overhead`] or [`Session::rtcp_overhead`] bytes
 //! of room behind it. Nothing changes, neither state nor buffer, before a packet is authenticated.
+//! Any bytes may go in; whether they are RTP or RTCP ([`crate::packet::classify`]) is the caller's
+//! question.
 //!
 //! # What is refused on the way out
 //!
@@ -18,7 +20,11 @@
 //! of the indices it has used, as a receiver does (§3.3.2), a late index that is still free in it
 //! may go out once, and one that was used or lies before the window is refused: as
 //! [`Error::Replayed`] or [`Error::Old`]. A caller that wants to send a packet twice sends the
-//! protected bytes twice.
+//! protected bytes twice. For the same reason no source is ever forgotten: beyond
+//! [`Options::sources`] further ones are refused, and none of them was anybody's who does not know
+//! the key. SRTCP's index is one counter for all sources that are sent.
+//!
+//! `relay/rtp/context.py` is the twin in Python; the two are held to the same bytes and verdicts.
 
 mod cipher;
 mod gcm;
@@ -32,40 +38,44 @@ mod window;
 
 use crate::packet;
 use keys::{Derivation, Id, Keys, Part, Protocol};
-use sources::{Full, Sources};
+use sources::{RtcpSources, RtpSources};
 
 pub use suite::Suite;
 
-/// Bytes of an RTCP packet that are never encrypted (RFC 3711 §3.4).
-const RTCP_HEAD: usize = 8;
-/// Longest key identifier (RFC 4568 §6.1).
-const MKI_MAX: usize = 128;
-/// By how much a process that takes over another's key raises its SRTCP indices: the other may
-/// have sent more since they were noted.
+/// The largest packet, protected.
+pub const MAX_SIZE: usize = 65_535;
+/// By how much a process that takes over another's key raises its SRTCP index: the other may have
+/// sent more since it was noted.
 pub const RTCP_JUMP: u32 = 1 << 16;
 
-/// Why a packet was not taken, or could not be made.
+/// Bytes of an RTCP packet that are never encrypted (RFC 3711 §3.4).
+const RTCP_HEAD: usize = 8;
+/// The encryption flag and the index of an SRTCP packet.
+const WORD: usize = 4;
+/// Longest key identifier (RFC 4568 §6.1).
+const MKI_MAX: usize = 128;
+
+/// Why a packet was not taken, or could not be made. Looked at in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Error {
-    /// Not an RTP or RTCP packet, or too short for what must be in it.
-    Malformed = 0,
-    /// The tag is wrong: another key, another roll-over counter, or a forgery.
-    Authentication = 1,
-    /// This index was taken, or sent, before.
-    Replayed = 2,
-    /// The index lies before the replay window.
-    Old = 3,
-    /// The packet names another master key (MKI).
-    Mki = 4,
-    /// SRTCP that says of itself that it is not encrypted.
-    Unencrypted = 5,
-    /// The key has protected as many packets as it may: RFC 3711 §9.2 or the signalled lifetime.
-    Exhausted = 6,
-    /// There are as many sources under this key as the session follows.
-    Sources = 7,
+    /// Too short to have all its parts, a header that is longer than the packet, or larger than
+    /// [`MAX_SIZE`].
+    Size = 1,
     /// The buffer has no room for the trailer.
-    Room = 8,
+    Room = 2,
+    /// One source more than the session follows.
+    Sources = 3,
+    /// This index was used before.
+    Replayed = 4,
+    /// The index lies before the window.
+    Old = 5,
+    /// The key's life is over: 2^48 packets of a source, 2^31 of RTCP (RFC 3711 §9.2).
+    Exhausted = 6,
+    /// The packet names another master key (MKI).
+    Mki = 7,
+    /// The tag is wrong: another key, another roll-over counter, or a forgery.
+    Authentication = 8,
 }
 
 /// Why a master key was not taken.
@@ -82,18 +92,15 @@ pub enum KeyError {
 pub struct Options {
     /// Replay window in packets, taken as 64..=960. 128 unless told.
     pub window: u16,
-    /// Sources followed in each direction, at least 1. 64 unless told.
+    /// Sources followed, of RTP and of RTCP each; at least 1. 1,024 unless told.
     pub sources: u16,
-    /// Packets that the key may protect, RTP and RTCP each: RFC 4568's lifetime. RFC 3711's limits,
-    /// 2^48 and 2^31, hold in any case. No other unless told.
-    pub lifetime: u64,
-    /// Roll-over counter with which a source begins that is not known yet. 0 unless told.
+    /// Roll-over counter of each source's first packet. 0 unless told.
     pub roc: u32,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { window: 128, sources: 64, lifetime: u64::MAX, roc: 0 }
+        Options { window: 128, sources: 1024, roc: 0 }
     }
 }
 
@@ -108,25 +115,15 @@ pub struct Passed {
     pub newest: bool,
 }
 
-/// One source's state under a key: what another process needs to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// The synchronisation source.
-    pub ssrc: u32,
-    /// Highest SRTP index; `None`: no packet yet.
-    pub rtp: Option<u64>,
-    /// Highest SRTCP index; `None`: no packet yet.
-    pub rtcp: Option<u32>,
-}
-
-/// One master key and the streams under it.
+/// One master key and the streams under it. It serves one direction: either what is sent or what is
+/// received.
 pub struct Session {
     suite: Suite,
     mki: Box<[u8]>,
     rtp: Keys,
     rtcp: Keys,
-    sent: Sources,
-    received: Sources,
+    rtp_sources: RtpSources,
+    rtcp_sources: RtcpSources,
 }
 
 impl Session {
@@ -154,8 +151,8 @@ impl Session {
             mki: mki.into(),
             rtp: keys(Protocol::Rtp)?,
             rtcp: keys(Protocol::Rtcp)?,
-            sent: Sources::new(Full::Refuse, &options),
-            received: Sources::new(Full::Evict, &options),
+            rtp_sources: RtpSources::new(&options),
+            rtcp_sources: RtcpSources::new(&options),
         })
     }
 
@@ -179,103 +176,97 @@ impl Session {
     /// Encrypts and authenticates the RTP packet in `buffer[..len]`.
     #[inline]
     pub fn protect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<Passed, Error> {
-        let whole = len + self.rtp_overhead();
         let packet = buffer.get(..len).ok_or(Error::Room)?;
-        let (fixed, head) = packet::prefix(packet).map_err(|_| Error::Malformed)?;
+        let (fixed, head) = packet::extent(packet).ok_or(Error::Size)?;
+        let whole = fits(len + self.rtp_overhead())?;
         let buffer = buffer.get_mut(..whole).ok_or(Error::Room)?;
-        let place = self.sent.rtp(fixed.ssrc, fixed.sequence)?;
+        let place = self.rtp_sources.place(fixed.ssrc, fixed.sequence)?;
         let id = Id { ssrc: fixed.ssrc, index: place.index };
         self.rtp.seal_rtp(buffer, &Part { head, end: len }, id, &self.mki);
-        let newest = self.sent.take_rtp(fixed.ssrc, place);
+        let newest = self.rtp_sources.take(place);
         Ok(Passed { len: whole, index: place.index, newest })
     }
 
     /// Verifies and decrypts the SRTP packet in `buffer[..len]`.
     #[inline]
     pub fn unprotect_rtp(&mut self, buffer: &mut [u8], len: usize) -> Result<Passed, Error> {
-        let packet = buffer.get_mut(..len).ok_or(Error::Room)?;
-        let (fixed, head) = packet::prefix(packet).map_err(|_| Error::Malformed)?;
+        let packet = buffer.get_mut(..fits(len)?).ok_or(Error::Room)?;
+        let (fixed, head) = packet::extent(packet).ok_or(Error::Size)?;
         let end = len.checked_sub(self.rtp_overhead()).filter(|end| *end >= head);
-        let end = end.ok_or(Error::Malformed)?;
-        let place = self.received.rtp(fixed.ssrc, fixed.sequence)?;
+        let end = end.ok_or(Error::Size)?;
+        let place = self.rtp_sources.place(fixed.ssrc, fixed.sequence)?;
         let id = Id { ssrc: fixed.ssrc, index: place.index };
         self.rtp.open_rtp(packet, &Part { head, end }, id, &self.mki)?;
-        let newest = self.received.take_rtp(fixed.ssrc, place);
+        let newest = self.rtp_sources.take(place);
         Ok(Passed { len: end, index: place.index, newest })
     }
 
     /// Encrypts and authenticates the RTCP compound in `buffer[..len]`, under the next index.
     pub fn protect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<Passed, Error> {
-        let whole = len + self.rtcp_overhead();
         let ssrc = rtcp_source(buffer.get(..len).ok_or(Error::Room)?)?;
+        let whole = fits(len + self.rtcp_overhead())?;
         let buffer = buffer.get_mut(..whole).ok_or(Error::Room)?;
-        let place = self.sent.next_rtcp(ssrc)?;
-        let id = Id { ssrc, index: place.index };
-        self.rtcp.seal_rtcp(buffer, &Part { head: RTCP_HEAD, end: len }, id, &self.mki);
-        let newest = self.sent.take_rtcp(ssrc, place);
-        Ok(Passed { len: whole, index: place.index, newest })
+        let index = self.rtcp_sources.advance()?;
+        let part = Part { head: RTCP_HEAD, end: len };
+        self.rtcp.seal_rtcp(buffer, &part, Id { ssrc, index }, &self.mki);
+        Ok(Passed { len: whole, index, newest: true })
     }
 
-    /// Verifies and decrypts the SRTCP packet in `buffer[..len]`.
+    /// Verifies and decrypts the SRTCP packet in `buffer[..len]`. One whose encryption flag is
+    /// clear is taken if it is authentic (RFC 3711 §3.4).
     pub fn unprotect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<Passed, Error> {
-        let packet = buffer.get_mut(..len).ok_or(Error::Room)?;
-        let ssrc = rtcp_source(packet)?;
+        let packet = buffer.get_mut(..fits(len)?).ok_or(Error::Room)?;
         let end = len.checked_sub(self.rtcp_overhead()).filter(|end| *end >= RTCP_HEAD);
-        let end = end.ok_or(Error::Malformed)?;
-        let word_at = self.rtcp.rtcp_word_at(len, &self.mki).ok_or(Error::Malformed)?;
-        let word = packet[word_at..].first_chunk().ok_or(Error::Malformed)?;
+        let end = end.ok_or(Error::Size)?;
+        let ssrc = rtcp_source(packet)?;
+        let word_at = self.rtcp.rtcp_word_at(end);
+        let word = packet[word_at..].first_chunk::<WORD>().ok_or(Error::Size)?;
         let word = u32::from_be_bytes(*word);
-        if word >> 31 == 0 {
-            return Err(Error::Unencrypted);
-        }
-        let place = self.received.rtcp(ssrc, word & 0x7FFF_FFFF)?;
+        let place = self.rtcp_sources.place(ssrc, word & 0x7FFF_FFFF)?;
         let id = Id { ssrc, index: place.index };
-        self.rtcp.open_rtcp(packet, &Part { head: RTCP_HEAD, end }, id, &self.mki)?;
-        let newest = self.received.take_rtcp(ssrc, place);
+        let part = Part { head: RTCP_HEAD, end };
+        self.rtcp.open_rtcp(packet, &part, id, word >> 31 != 0, &self.mki)?;
+        let newest = self.rtcp_sources.take(place);
         Ok(Passed { len: end, index: place.index, newest })
     }
 
-    /// The sources that were sent under this key.
-    pub fn sent(&self) -> impl Iterator<Item = Source> + '_ {
-        self.sent.all()
+    /// The highest RTP index of a source: its roll-over counter · 2^16 + sequence number.
+    pub fn index(&self, ssrc: u32) -> Option<u64> {
+        self.rtp_sources.highest(ssrc)
     }
 
-    /// The sources that were received under this key.
-    pub fn received(&self) -> impl Iterator<Item = Source> + '_ {
-        self.received.all()
+    /// All sources and their highest RTP indices, in the order of their first packets.
+    pub fn indices(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.rtp_sources.all()
     }
 
-    /// One source that was sent.
-    pub fn sent_source(&self, ssrc: u32) -> Option<Source> {
-        self.sent.source(ssrc)
+    /// The roll-over counter of a source.
+    pub fn roc(&self, ssrc: u32) -> Option<u32> {
+        self.index(ssrc).map(|index| (index >> 16) as u32)
     }
 
-    /// One source that was received.
-    pub fn received_source(&self, ssrc: u32) -> Option<Source> {
-        self.received.source(ssrc)
+    /// Goes on with a source after `index`, where another process has left off: all up to it are
+    /// used. It never goes back.
+    pub fn resume(&mut self, ssrc: u32, index: u64) {
+        self.rtp_sources.resume(ssrc, index);
     }
 
-    /// Goes on where another process has sent: indices up to these are never used again. The
-    /// caller adds what may have been sent since they were noted; for SRTCP, [`RTCP_JUMP`].
-    pub fn set_sent(&mut self, source: Source) -> Result<(), Error> {
-        self.sent.fill(source)
+    /// Sets the roll-over counter that a source's first packet has. If it has had one, its highest
+    /// index moves up to that round, and everything before is used; it never goes back.
+    pub fn set_roc(&mut self, ssrc: u32, roc: u32) {
+        self.rtp_sources.set_roc(ssrc, roc);
     }
 
-    /// Goes on where another process has received: indices up to these count as received.
-    pub fn set_received(&mut self, source: Source) -> Result<(), Error> {
-        self.received.fill(source)
+    /// Sending: the index that the next RTCP packet gets. Receiving: one above the highest that was
+    /// taken, of any source.
+    pub fn rtcp_index(&self) -> u32 {
+        self.rtcp_sources.next() as u32
     }
 
-    /// Sets the roll-over counter of a source's first packet out; if it has sent already, its
-    /// highest index moves up to that counter. [`Error::Old`] if it would move down.
-    pub fn set_roc_sent(&mut self, ssrc: u32, roc: u32) -> Result<(), Error> {
-        self.sent.set_roc(ssrc, roc)
-    }
-
-    /// Sets the roll-over counter of a source's first packet in; if some came already, its highest
-    /// index moves up to that counter. [`Error::Old`] if it would move down.
-    pub fn set_roc_received(&mut self, ssrc: u32, roc: u32) -> Result<(), Error> {
-        self.received.set_roc(ssrc, roc)
+    /// Goes on with RTCP at `index`: all below it are used, of sources not seen yet too. It never
+    /// goes back. Who takes over a key adds [`RTCP_JUMP`] to what was noted.
+    pub fn resume_rtcp(&mut self, index: u32) {
+        self.rtcp_sources.resume(u64::from(index));
     }
 }
 
@@ -285,12 +276,15 @@ impl std::fmt::Debug for Session {
     }
 }
 
+#[inline]
+fn fits(len: usize) -> Result<usize, Error> {
+    if len <= MAX_SIZE { Ok(len) } else { Err(Error::Size) }
+}
+
 /// The SSRC of an RTCP packet that has one.
 fn rtcp_source(packet: &[u8]) -> Result<u32, Error> {
     match packet.first_chunk() {
-        Some(&[first, _, _, _, a, b, c, d]) if first >> 6 == 2 => {
-            Ok(u32::from_be_bytes([a, b, c, d]))
-        }
-        _ => Err(Error::Malformed),
+        Some(&[_, _, _, _, a, b, c, d]) => Ok(u32::from_be_bytes([a, b, c, d])),
+        None => Err(Error::Size),
     }
 }

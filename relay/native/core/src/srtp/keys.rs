@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::cipher::Cipher;
 use super::gcm::{self, Gcm};
 use super::hmac::Hmac;
-use super::{Error, Suite};
+use super::{Error, Suite, WORD};
 
 const AUTH_KEY: usize = 20;
 /// The salt of AES-CM and of the key derivation, bytes.
@@ -157,10 +157,10 @@ impl Keys {
         match self {
             Keys::Cm { cipher, salt, hmac, tag } => {
                 cipher.apply(id.counter(salt), &mut buffer[head..end]);
-                buffer[end..end + 4].copy_from_slice(&word);
-                let code = hmac.code(&buffer[..end + 4], &[]);
-                let tag_at = end + 4 + mki.len();
-                buffer[end + 4..tag_at].copy_from_slice(mki);
+                buffer[end..end + WORD].copy_from_slice(&word);
+                let code = hmac.code(&buffer[..end + WORD], &[]);
+                let tag_at = end + WORD + mki.len();
+                buffer[end + WORD..tag_at].copy_from_slice(mki);
                 buffer[tag_at..tag_at + tag].copy_from_slice(&code[..*tag]);
             }
             Keys::Gcm { gcm, salt } => {
@@ -168,36 +168,46 @@ impl Keys {
                 let tag = gcm.seal(id.nonce(salt), &rtcp_aad(header, word), data);
                 buffer[end..end + gcm::TAG].copy_from_slice(&tag);
                 let word_at = end + gcm::TAG;
-                buffer[word_at..word_at + 4].copy_from_slice(&word);
-                buffer[word_at + 4..][..mki.len()].copy_from_slice(mki);
+                buffer[word_at..word_at + WORD].copy_from_slice(&word);
+                buffer[word_at + WORD..][..mki.len()].copy_from_slice(mki);
             }
         }
     }
 
-    /// Verifies and decrypts the SRTCP packet that fills `packet`, its encrypted part being `part`.
+    /// Verifies the SRTCP packet that fills `packet`, and decrypts `part` if the packet says that
+    /// it is encrypted: with the flag clear it is authenticated only (RFC 3711 §3.4, RFC 7714 §9.3).
     pub(super) fn open_rtcp(
         &self,
         packet: &mut [u8],
         part: &Part,
         id: Id,
+        encrypted: bool,
         mki: &[u8],
     ) -> Result<(), Error> {
         let Part { head, end } = *part;
         match self {
             Keys::Cm { cipher, salt, hmac, .. } => {
-                let (message, trailer) = packet.split_at_mut(end + 4);
+                let (message, trailer) = packet.split_at_mut(end + WORD);
                 let (key_id, tag) = trailer.split_at(mki.len());
                 same_key(key_id, mki)?;
                 same_tag(&hmac.code(message, &[]), tag)?;
-                cipher.apply(id.counter(salt), &mut message[head..end]);
+                if encrypted {
+                    cipher.apply(id.counter(salt), &mut message[head..end]);
+                }
             }
             Keys::Gcm { gcm, salt } => {
                 let (message, trailer) = packet.split_at_mut(end);
                 let (tag, behind) = trailer.split_at(gcm::TAG);
-                same_key(&behind[4..], mki)?;
-                let (header, data) = message.split_at_mut(head);
-                let aad = rtcp_aad(header, id.rtcp_word());
-                if !gcm.open(id.nonce(salt), &aad, data, tag) {
+                let (word, key_id) = behind.split_at(WORD);
+                same_key(key_id, mki)?;
+                let nonce = id.nonce(salt);
+                let authentic = if encrypted {
+                    let (header, data) = message.split_at_mut(head);
+                    gcm.open(nonce, &rtcp_aad(header, id.rtcp_word()), data, tag)
+                } else {
+                    gcm.open(nonce, &[message, word].concat(), &mut [], tag)
+                };
+                if !authentic {
                     return Err(Error::Authentication);
                 }
             }
@@ -205,14 +215,12 @@ impl Keys {
         Ok(())
     }
 
-    /// Where the word with an SRTCP packet's index is, of a packet of `len` bytes; `None`: there is
-    /// no room for it behind the header.
-    pub(super) fn rtcp_word_at(&self, len: usize, mki: &[u8]) -> Option<usize> {
-        let behind = match self {
-            Keys::Cm { tag, .. } => tag + mki.len(),
-            Keys::Gcm { .. } => mki.len(),
-        };
-        len.checked_sub(4 + behind)
+    /// Where the word with an SRTCP packet's index is, of a compound that ends at `end`.
+    pub(super) fn rtcp_word_at(&self, end: usize) -> usize {
+        match self {
+            Keys::Cm { .. } => end,
+            Keys::Gcm { .. } => end + gcm::TAG,
+        }
     }
 }
 
@@ -251,13 +259,13 @@ impl Id {
     }
 
     /// The encryption flag and the index (RFC 3711 §3.4).
-    fn rtcp_word(self) -> [u8; 4] {
+    fn rtcp_word(self) -> [u8; WORD] {
         (1 << 31 | self.index as u32).to_be_bytes()
     }
 }
 
 /// Header and index of an encrypted SRTCP packet (RFC 7714 §9.2).
-fn rtcp_aad(header: &[u8], word: [u8; 4]) -> [u8; 12] {
+fn rtcp_aad(header: &[u8], word: [u8; WORD]) -> [u8; 12] {
     let mut aad = [0; 12];
     aad[..8].copy_from_slice(header);
     aad[8..].copy_from_slice(&word);

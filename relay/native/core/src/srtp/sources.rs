@@ -1,12 +1,11 @@
-//! The sources under one key in one direction: index, window and roll-over counter of each.
+//! The sources under one key, and which of their indices are used.
 
+use super::Error;
 use super::window::{Window, estimate};
-use super::{Error, Source};
 
-/// Most packets of RTP and of RTCP under one key, and one above the highest index of a source
-/// (RFC 3711 §9.2).
-const RTP_LIMIT: u64 = 1 << 48;
-const RTCP_LIMIT: u64 = 1 << 31;
+/// One above the highest index of RTP and of RTCP (RFC 3711 §9.2).
+const RTP_END: u64 = 1 << 48;
+const RTCP_END: u64 = 1 << 31;
 
 /// Indices of SRTCP that a late packet may be behind; compounds come seconds apart.
 const RTCP_WINDOW: u64 = 128;
@@ -17,208 +16,217 @@ type RtcpWindow = Window<4>;
 /// The largest replay window there is room for.
 pub(super) const LARGEST_WINDOW: u64 = RtpWindow::LARGEST;
 
-/// What to do when there is no room for another source.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Full {
-    /// Refuse it: to forget a sender would be to use its indices again.
-    Refuse,
-    /// Forget the one that was quiet for longest. The new one has authenticated.
-    Evict,
-}
-
-struct State {
-    ssrc: u32,
-    /// The roll-over counter of the first packet.
-    roc: u32,
-    /// When it was last used, in packets of the session.
-    used: u64,
-    rtp: RtpWindow,
-    rtcp: RtcpWindow,
-}
-
-/// An index that a packet may take, and whose it is.
+/// An index that a packet may take, and whose it is. It changes nothing until it is used.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    /// `usize::MAX`: a source not seen before.
+    /// Which source; as many as there are: one not seen before.
     at: usize,
+    pub(super) ssrc: u32,
     pub(super) index: u64,
 }
 
-/// The sources of one direction. Those looked up are of packets that prove nothing yet; only
-/// `take` changes anything.
-pub(super) struct Sources {
-    states: Vec<State>,
+/// By SSRC, in the order of their first packets. Their numbers lie apart from what belongs to them:
+/// all of 1,024 are looked through in less time than a packet takes.
+struct Table<T> {
+    ssrcs: Vec<u32>,
+    values: Vec<T>,
     /// Where the last packet's source is.
     last: usize,
-    most: usize,
-    full: Full,
-    window: u64,
-    first_roc: u32,
-    lifetime: u64,
-    rtp_packets: u64,
-    rtcp_packets: u64,
 }
 
-impl Sources {
-    pub(super) fn new(full: Full, options: &super::Options) -> Sources {
-        Sources {
-            states: Vec::new(),
-            last: 0,
-            most: usize::from(options.sources.max(1)),
-            full,
-            window: u64::from(options.window).clamp(64, LARGEST_WINDOW),
-            first_roc: options.roc,
-            lifetime: options.lifetime,
-            rtp_packets: 0,
-            rtcp_packets: 0,
-        }
+impl<T> Table<T> {
+    const fn new() -> Table<T> {
+        Table { ssrcs: Vec::new(), values: Vec::new(), last: 0 }
     }
 
-    /// The place of an RTP packet.
+    /// Where a source is; as many as there are: nowhere.
     #[inline]
-    pub(super) fn rtp(&self, ssrc: u32, sequence: u16) -> Result<Place, Error> {
-        if self.rtp_packets >= self.lifetime.min(RTP_LIMIT) {
-            return Err(Error::Exhausted);
-        }
-        let at = self.find(ssrc)?;
-        let (roc, highest) = match self.states.get(at) {
-            Some(state) => (state.roc, state.rtp.highest()),
-            None => (self.first_roc, None),
-        };
-        let index = match highest {
-            Some(highest) => estimate(highest, sequence).ok_or(Error::Old)?,
-            None => u64::from(roc) << 16 | u64::from(sequence),
-        };
-        if index >= RTP_LIMIT {
-            return Err(Error::Exhausted);
-        }
-        if let Some(state) = self.states.get(at) {
-            state.rtp.check(index, self.window)?;
-        }
-        Ok(Place { at, index })
-    }
-
-    /// The place of a received SRTCP packet.
-    pub(super) fn rtcp(&self, ssrc: u32, index: u32) -> Result<Place, Error> {
-        let place = self.rtcp_at(ssrc, u64::from(index))?;
-        if let Some(state) = self.states.get(place.at) {
-            state.rtcp.check(place.index, RTCP_WINDOW)?;
-        }
-        Ok(place)
-    }
-
-    /// The next place for an SRTCP packet.
-    pub(super) fn next_rtcp(&self, ssrc: u32) -> Result<Place, Error> {
-        let at = self.find(ssrc)?;
-        let highest = self.states.get(at).and_then(|state| state.rtcp.highest());
-        self.rtcp_at(ssrc, highest.map_or(0, |highest| highest + 1))
-    }
-
-    fn rtcp_at(&self, ssrc: u32, index: u64) -> Result<Place, Error> {
-        if self.rtcp_packets >= self.lifetime.min(RTCP_LIMIT) || index >= RTCP_LIMIT {
-            return Err(Error::Exhausted);
-        }
-        Ok(Place { at: self.find(ssrc)?, index })
-    }
-
-    /// Takes a place for RTP; returns whether it is its source's highest.
-    #[inline]
-    pub(super) fn take_rtp(&mut self, ssrc: u32, place: Place) -> bool {
-        self.rtp_packets += 1;
-        self.touch(ssrc, place.at).rtp.take(place.index)
-    }
-
-    /// Takes a place for RTCP; returns whether it is its source's highest.
-    pub(super) fn take_rtcp(&mut self, ssrc: u32, place: Place) -> bool {
-        self.rtcp_packets += 1;
-        self.touch(ssrc, place.at).rtcp.take(place.index)
-    }
-
-    /// Counts everything up to these indices as taken.
-    pub(super) fn fill(&mut self, source: Source) -> Result<(), Error> {
-        let at = self.find(source.ssrc)?;
-        let state = self.touch(source.ssrc, at);
-        if let Some(index) = source.rtp {
-            state.rtp.fill(index.min(RTP_LIMIT - 1));
-        }
-        if let Some(index) = source.rtcp {
-            state.rtcp.fill(u64::from(index).min(RTCP_LIMIT - 1));
-        }
-        Ok(())
-    }
-
-    /// Sets a source's roll-over counter; it never goes back.
-    pub(super) fn set_roc(&mut self, ssrc: u32, roc: u32) -> Result<(), Error> {
-        let at = self.find(ssrc)?;
-        let state = self.touch(ssrc, at);
-        match state.rtp.highest() {
-            None => state.roc = roc,
-            Some(highest) if highest >> 16 > u64::from(roc) => return Err(Error::Old),
-            Some(highest) if highest >> 16 < u64::from(roc) => {
-                state.rtp.fill(u64::from(roc) << 16 | highest & 0xFFFF);
-            }
-            Some(_) => {}
-        }
-        Ok(())
-    }
-
-    /// A source's state, if it is known.
-    pub(super) fn source(&self, ssrc: u32) -> Option<Source> {
-        self.states.iter().find(|state| state.ssrc == ssrc).map(State::source)
-    }
-
-    /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = Source> + '_ {
-        self.states.iter().map(State::source)
-    }
-
-    #[inline]
-    fn find(&self, ssrc: u32) -> Result<usize, Error> {
-        match self.states.get(self.last) {
-            Some(state) if state.ssrc == ssrc => Ok(self.last),
+    fn find(&self, ssrc: u32) -> usize {
+        match self.ssrcs.get(self.last) {
+            Some(&last) if last == ssrc => self.last,
             _ => self.search(ssrc),
         }
     }
 
-    fn search(&self, ssrc: u32) -> Result<usize, Error> {
-        match self.states.iter().position(|state| state.ssrc == ssrc) {
-            Some(at) => Ok(at),
-            None if self.full == Full::Refuse && self.states.len() >= self.most => {
-                Err(Error::Sources)
-            }
-            None => Ok(usize::MAX),
-        }
+    fn search(&self, ssrc: u32) -> usize {
+        let found = self.ssrcs.iter().position(|&other| other == ssrc);
+        found.unwrap_or(self.ssrcs.len())
     }
 
-    /// The state at a place, made if it is a new one, and noted as used.
     #[inline]
-    fn touch(&mut self, ssrc: u32, at: usize) -> &mut State {
-        let at = if at < self.states.len() { at } else { self.add(ssrc) };
-        self.last = at;
-        let state = &mut self.states[at];
-        state.used = self.rtp_packets + self.rtcp_packets;
-        state
+    fn get(&self, at: usize) -> Option<&T> {
+        self.values.get(at)
     }
 
-    #[cold]
-    fn add(&mut self, ssrc: u32) -> usize {
-        let roc = self.first_roc;
-        let new = State { ssrc, roc, used: 0, rtp: Window::new(), rtcp: Window::new() };
-        if self.states.len() < self.most {
-            self.states.reserve_exact(1); // most keys have one source
-            self.states.push(new);
-            return self.states.len() - 1;
+    /// The value at a place that `find` has named, made first where there is none.
+    #[inline]
+    fn at(&mut self, at: usize, ssrc: u32, make: impl FnOnce() -> T) -> &mut T {
+        if at >= self.values.len() {
+            // Most keys have one source: no room in advance.
+            self.ssrcs.reserve_exact(1);
+            self.values.reserve_exact(1);
+            self.ssrcs.push(ssrc);
+            self.values.push(make());
         }
-        let used = |at: &usize| self.states[*at].used;
-        let oldest = (0..self.states.len()).min_by_key(used).unwrap_or(0);
-        self.states[oldest] = new;
-        oldest
+        self.last = at;
+        &mut self.values[at]
     }
 }
 
-impl State {
-    fn source(&self) -> Source {
-        let rtcp = self.rtcp.highest().map(|index| index as u32);
-        Source { ssrc: self.ssrc, rtp: self.rtp.highest(), rtcp }
+/// One source of RTP.
+struct Rtp {
+    /// The roll-over counter of its first packet.
+    roc: u32,
+    window: RtpWindow,
+}
+
+/// RTP of one key: an index and a window for each source.
+pub(super) struct RtpSources {
+    table: Table<Rtp>,
+    most: usize,
+    window: u64,
+    roc: u32,
+}
+
+impl RtpSources {
+    pub(super) fn new(options: &super::Options) -> RtpSources {
+        RtpSources {
+            table: Table::new(),
+            most: usize::from(options.sources.max(1)),
+            window: u64::from(options.window).clamp(64, LARGEST_WINDOW),
+            roc: options.roc,
+        }
+    }
+
+    /// The place of a packet, if it is free.
+    #[inline]
+    pub(super) fn place(&self, ssrc: u32, sequence: u16) -> Result<Place, Error> {
+        let at = self.table.find(ssrc);
+        let first = |roc| u64::from(roc) << 16 | u64::from(sequence);
+        let index = match self.table.get(at) {
+            None if at >= self.most => return Err(Error::Sources),
+            None => first(self.roc),
+            Some(source) => match source.window.highest() {
+                None => first(source.roc),
+                Some(highest) => {
+                    let index = estimate(highest, sequence);
+                    source.window.check(index, self.window)?;
+                    index
+                }
+            },
+        };
+        if index >= RTP_END {
+            return Err(Error::Exhausted);
+        }
+        Ok(Place { at, ssrc, index })
+    }
+
+    /// Uses a place; returns whether it is its source's highest.
+    #[inline]
+    pub(super) fn take(&mut self, place: Place) -> bool {
+        self.at(place.at, place.ssrc).window.take(place.index)
+    }
+
+    pub(super) fn highest(&self, ssrc: u32) -> Option<u64> {
+        self.table.get(self.table.find(ssrc))?.window.highest()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let sources = self.table.ssrcs.iter().zip(&self.table.values);
+        sources.filter_map(|(&ssrc, source)| Some((ssrc, source.window.highest()?)))
+    }
+
+    /// Everything of a source up to this index is used.
+    pub(super) fn resume(&mut self, ssrc: u32, index: u64) {
+        let at = self.table.find(ssrc);
+        self.at(at, ssrc).window.fill(index.min(RTP_END - 1));
+    }
+
+    /// The roll-over counter of the first packet; later, that of the highest index, unless it is
+    /// above it.
+    pub(super) fn set_roc(&mut self, ssrc: u32, roc: u32) {
+        let at = self.table.find(ssrc);
+        let source = self.at(at, ssrc);
+        match source.window.highest() {
+            None => source.roc = roc,
+            Some(highest) if highest >> 16 < u64::from(roc) => {
+                source.window.fill(u64::from(roc) << 16 | highest & 0xFFFF);
+            }
+            Some(_) => {}
+        }
+    }
+
+    #[inline]
+    fn at(&mut self, at: usize, ssrc: u32) -> &mut Rtp {
+        let roc = self.roc;
+        self.table.at(at, ssrc, || Rtp { roc, window: RtpWindow::new() })
+    }
+}
+
+/// RTCP of one key: one counter for what is sent, a window for each source that is received.
+pub(super) struct RtcpSources {
+    table: Table<RtcpWindow>,
+    most: usize,
+    /// All indices below are used, of sources not seen yet too.
+    floor: u64,
+    /// One above the highest index of any source.
+    next: u64,
+}
+
+impl RtcpSources {
+    pub(super) fn new(options: &super::Options) -> RtcpSources {
+        RtcpSources {
+            table: Table::new(),
+            most: usize::from(options.sources.max(1)),
+            floor: 0,
+            next: 0,
+        }
+    }
+
+    /// The index of the next packet that is sent.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Uses it.
+    pub(super) fn advance(&mut self) -> Result<u64, Error> {
+        if self.next >= RTCP_END {
+            return Err(Error::Exhausted);
+        }
+        self.next += 1;
+        Ok(self.next - 1)
+    }
+
+    /// The place of a received packet, if it is free. An index has 31 bits.
+    pub(super) fn place(&self, ssrc: u32, index: u32) -> Result<Place, Error> {
+        let (at, index) = (self.table.find(ssrc), u64::from(index));
+        match self.table.get(at) {
+            Some(window) => window.check(index, RTCP_WINDOW)?,
+            None if at >= self.most => return Err(Error::Sources),
+            None if index < self.floor => return Err(Error::Old),
+            None => {}
+        }
+        Ok(Place { at, ssrc, index })
+    }
+
+    /// Uses a place; returns whether it is its source's highest.
+    pub(super) fn take(&mut self, place: Place) -> bool {
+        self.next = self.next.max(place.index + 1);
+        let floor = self.floor;
+        let new = || {
+            let mut window = RtcpWindow::new();
+            if let Some(used) = floor.checked_sub(1) {
+                window.fill(used);
+            }
+            window
+        };
+        self.table.at(place.at, place.ssrc, new).take(place.index)
+    }
+
+    /// Everything below this index is used, of all sources.
+    pub(super) fn resume(&mut self, index: u64) {
+        self.next = self.next.max(index.min(RTCP_END));
+        self.floor = self.next;
+        self.table = Table::new();
     }
 }

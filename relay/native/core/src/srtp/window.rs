@@ -73,21 +73,24 @@ impl<const WORDS: usize> Window<WORDS> {
     }
 }
 
-/// The index that a sequence number most likely means, given the highest so far; `None` if it
-/// would lie before 0.
+/// The index that a sequence number most likely means, given the highest so far.
 ///
-/// Source: RFC 3711 §3.3.1, Appendix A.
+/// Deviates from RFC 3711 §3.3.1: there is nothing before index 0. What would lie there (a source
+/// that began low and jumps far up) is taken as index `sequence`, as libsrtp does.
+///
+/// Source: RFC 3711 §3.3.1; where both ways are equally far, Appendix A decides by the half that
+/// the highest number is in.
 #[inline]
-pub(super) fn estimate(highest: u64, sequence: u16) -> Option<u64> {
-    let (roc, last) = (highest >> 16, highest as u16);
-    let roc = if last < 0x8000 {
-        if sequence > last && sequence - last > 0x8000 { roc.checked_sub(1)? } else { roc }
+pub(super) fn estimate(highest: u64, sequence: u16) -> u64 {
+    let (last, same) = (highest as u16, highest & !0xFFFF | u64::from(sequence));
+    if last < 0x8000 {
+        let before = sequence > last && sequence - last > 0x8000;
+        if before && same > 0xFFFF { same - 0x1_0000 } else { same }
     } else if last - 0x8000 > sequence {
-        roc + 1
+        same + 0x1_0000
     } else {
-        roc
-    };
-    Some(roc << 16 | u64::from(sequence))
+        same
+    }
 }
 
 #[cfg(test)]
@@ -153,15 +156,15 @@ mod tests {
     fn the_estimate_of_appendix_a() {
         // (highest, sequence number, index)
         let cases = [
-            (0x0000_0000, 0x0001, Some(0x0000_0001)),
-            (0x0000_FFFF, 0x0000, Some(0x0001_0000)),
-            (0x0001_0000, 0xFFFF, Some(0x0000_FFFF)),
-            (0x0000_0000, 0xFFFF, None),
-            (0x0000_1000, 0x9000, Some(0x0000_9000)), // exactly half a round: the same round
-            (0x0000_1000, 0x9001, None),
-            (0x0005_1000, 0x9001, Some(0x0004_9001)),
-            (0x0005_9000, 0x1000, Some(0x0005_1000)),
-            (0x0005_9000, 0x0FFF, Some(0x0006_0FFF)),
+            (0x0000_0000, 0x0001, 0x0000_0001),
+            (0x0000_FFFF, 0x0000, 0x0001_0000),
+            (0x0001_0000, 0xFFFF, 0x0000_FFFF),
+            (0x0000_0000, 0xFFFF, 0x0000_FFFF), // nothing is before index 0
+            (0x0000_1000, 0x9000, 0x0000_9000), // exactly half a round: the same round
+            (0x0000_1000, 0x9001, 0x0000_9001),
+            (0x0005_1000, 0x9001, 0x0004_9001),
+            (0x0005_9000, 0x1000, 0x0005_1000),
+            (0x0005_9000, 0x0FFF, 0x0006_0FFF),
         ];
         for (highest, sequence, index) in cases {
             assert_eq!(estimate(highest, sequence), index, "{highest:#x} {sequence:#x}");
