@@ -4,9 +4,10 @@
 call that needs any: a trunk with SRTP or a codec policy, or a peer that offers SRTP or rtcp-mux or
 answers under payload types of its own. It follows the exchange of offer and answer:
 
-    offer(side, …) ─▶ dresses of our offer to the other side
-    answer(side, …) ─▶ dresses of our answer to the side that offered, and `fill` for the plan
-    refused() ─▶ what held before holds again
+    offer(side, …)   what the leg that brings it says to it
+    proposal()       ─▶ dresses of our offer to the other side; again for each further target
+    answer(side, …)  ─▶ dresses of our answer to the side that offered, and `fill` for the plan
+    refused()        what held before holds again
 
 An offer that a leg's rules do not allow is refused with 488 before the other side hears of it: no
 stream is ever encrypted on one leg because the other is, nor clear because the other is (RFC 8862
@@ -63,6 +64,7 @@ class _Stream:
 
     offerer: str
     """`a` or `b`."""
+    offer: Media
     keys: dict[str, _Keys] = field(default_factory=lambda: {"a": _Keys(), "b": _Keys()})
     mux: dict[str, bool] = field(default_factory=lambda: {"a": False, "b": False})
     proposed: dict[int, CryptoLine] = field(default_factory=dict)
@@ -115,30 +117,37 @@ class Terms:
         """Another target: its trunk's rules hold for side b."""
         self._trunks["b"] = trunk_b
 
-    def offer(
-        self, side: str, session: Session, facts: Sequence[MediaFacts], known: Session | None = None
-    ) -> list[Dress | None]:
-        """The peer of `side` has made an offer; how ours to the other side is dressed.
+    def offer(self, side: str, session: Session, facts: Sequence[MediaFacts]) -> None:
+        """The peer of `side` has made an offer.
 
         Streams that these terms allow are marked as anchored in `facts`, those that they do not
         (the clear one beside a secure one) as not.
-
-        Args:
-            known: what the other side's peer has said last, for payload types that it has named.
 
         Raises:
             ProtocolError: 488 with what was expected, and what came.
         """
         streams: dict[int, _Stream] = {}
-        dresses: list[Dress | None] = [None] * len(facts)
         for index in _carried(session, facts, self._trunks[side]):
             media = session.media[index]
-            stream = streams[index] = _Stream(side)
+            stream = streams[index] = _Stream(side, media)
             stream.keys[side] = self._choose(side, index, media)
             stream.mux[side] = facts[index].rtcp_mux and self._takes_mux(side)
-            named = () if known is None else known.media[index : index + 1]
-            dresses[index] = self._propose(side, index, media, stream, named)
         self._before, self._streams = self._streams, streams
+
+    def proposal(self, lines: int, known: Session | None = None) -> list[Dress | None]:
+        """How our offer to the other side is dressed.
+
+        Args:
+            lines: m-lines of the offer.
+            known: what that side's peer has said last, for payload types that it has named.
+
+        Raises:
+            ProtocolError: 488, no codec of the offer may be used on both legs.
+        """
+        dresses: list[Dress | None] = [None] * lines
+        for index, stream in self._streams.items():
+            named = () if known is None else known.media[index : index + 1]
+            dresses[index] = self._propose(index, stream, named)
         return dresses
 
     def answer(
@@ -234,13 +243,12 @@ class Terms:
 
     # Our offer
 
-    def _propose(
-        self, side: str, index: int, media: Media, stream: _Stream, known: Sequence[Media]
-    ) -> Dress:
+    def _propose(self, index: int, stream: _Stream, known: Sequence[Media]) -> Dress:
         """How our offer to the side that has not offered is dressed."""
-        other = _other(side)
+        other = _other(stream.offerer)
         trunk = self._trunks[other]
         further = b""
+        stream.proposed = {}
         if trunk.media.srtp is not Srtp.OFF:
             for name in trunk.media.suites:
                 line = self._own(other, index, Suite[name])
@@ -250,24 +258,19 @@ class Terms:
         stream.offered_mux = trunk.media.rtcp_mux is RtcpMux.OFFER
         if stream.offered_mux:
             further += _MUX
-        feedback = b"F" if media.proto[-1:] == b"F" else b""
+        feedback = b"F" if stream.offer.proto[-1:] == b"F" else b""
         proto = (b"RTP/SAVP" if stream.required else b"RTP/AVP") + feedback
-        types, rest = self._formats_offered(side, index, media, stream, known)
+        types, rest = self._formats_offered(index, stream, known)
         return Dress(proto, types, rest, further)
 
-    def _codecs(self, side: str) -> CodecPolicy:
-        return _policy(self._trunks[side].media.codecs)
-
     def _formats_offered(
-        self, side: str, index: int, media: Media, stream: _Stream, known: Sequence[Media]
+        self, index: int, stream: _Stream, known: Sequence[Media]
     ) -> tuple[bytes, bytes | None]:
         """Payload types and lines of our offer; nothing where they cross as they are."""
+        media = stream.offer
         if media.kind != b"audio":
             return b"", None
-        here, there = (
-            _policy(self._trunks[side].media.codecs),
-            _policy(self._trunks[_other(side)].media.codecs),
-        )
+        here, there = self._codecs(stream.offerer), self._codecs(_other(stream.offerer))
         named = known[0].form.formats if known and known[0].port else ()
         stream.crossings = offered(media.form, here, there, named)
         if not stream.crossings:
@@ -277,9 +280,11 @@ class Terms:
                 f" {names.decode('ascii', 'replace')}",
                 status=_NOT_ACCEPTABLE,
             )
-        return formats_text(
-            media.form, [(one.answerer, one) for one in stream.crossings], there.ptime_ms
-        )
+        numbers = [(one.answerer, one) for one in stream.crossings]
+        return formats_text(media.form, numbers, there.ptime_ms)
+
+    def _codecs(self, side: str) -> CodecPolicy:
+        return _policy(self._trunks[side].media.codecs)
 
     # The answer
 
