@@ -34,7 +34,8 @@ a list, counted from 1.
 * A key that is not here is an error.
 * A list of one may be written without its brackets.
 * A string is enough where a mapping has one key that matters: `"udp:10.0.0.5:5060"` is
-  `{ bind: "udp:10.0.0.5:5060" }`, `"10.0.0.20:5060"` is `{ address: 10.0.0.20, port: 5060 }`.
+  `{ bind: "udp:10.0.0.5:5060" }`, `"10.0.0.20:5060"` is `{ address: 10.0.0.20, port: 5060 }`,
+  `"sip.carrier.example"` is `{ address: sip.carrier.example }`.
 * A time is a number of seconds, or a text with a unit: `ms`, `s`, `m`, `h`.
 * Numbers that are dialled are texts: they need quotes.
 * Relative paths start at the folder of the file.
@@ -77,6 +78,14 @@ _SECTIONS: Final = (
     ("access", "Access", "Who may speak to the border at all. Trunks are never limited by `rate`."),
     ("cdr", "Call records", ""),
     ("relay", "Media relay", ""),
+    (
+        "dns",
+        "Names",
+        "Peers that are names are looked up as RFC 3263 says, at the start and again before each"
+        " answer ends, so that a call does not wait for it. While the DNS is silent the last answer"
+        " serves for a day. Only the DNS is asked, not `/etc/hosts`. `sbc doctor` shows where each"
+        " name leads.",
+    ),
     ("log", "Log", ""),
 )
 """The first part of a path, the title, and what to know of the section."""
@@ -96,6 +105,8 @@ EXAMPLES: Final = {
     "trunks.NAME.peers": '["10.0.0.20:5060", "10.0.0.21:5060"]',
     "trunks.NAME.sources": "[10.0.0.20, 10.0.8.0/24]",
     "trunks.NAME.transport": "auto",
+    "trunks.NAME.resolve": "srv",
+    "trunks.NAME.invite_timeout": "4s",
     "trunks.NAME.no_answer": "90s",
     "trunks.NAME.pass": "[X-Account, X-Campaign]",
     "trunks.NAME.trusted": "true",
@@ -115,7 +126,7 @@ EXAMPLES: Final = {
     "trunks.NAME.responses": '{ 503: 500, "4xx": 480 }',
     "trunks.NAME.refusals": "{ 600: 486 }",
     "trunks.NAME.reason": "q850",
-    "trunks.NAME.peers[N].address": "10.0.0.20",
+    "trunks.NAME.peers[N].address": "sip.carrier.example",
     "trunks.NAME.peers[N].port": "5080",
     "trunks.NAME.peers[N].priority": "10",
     "trunks.NAME.peers[N].weight": "5",
@@ -140,6 +151,9 @@ EXAMPLES: Final = {
     "relay.grace": "15s",
     "relay.quarantine": "5s",
     "relay.learn_window": "1s",
+    "dns.servers": '[192.0.2.53, "192.0.2.54:5353"]',
+    "dns.timeout": "1s",
+    "dns.search": "true",
     "log.level": "debug",
     "log.json": "true",
 }
