@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
-from relay.forward.base import Address, DropReason, Flow, Key, Punt
+from relay.forward.base import Address, DropReason, Flow, Key, Punt, SrtpSession
 from relay.loop import Loop
 from relay.policer import Policer
 from relay.stats import Reception
@@ -76,7 +76,7 @@ class NativeForwarder:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._loop = loop
         self._ports: dict[Key, _Port] = {}
-        self._marked: dict[int, _Port] = {}
+        self._by_id: dict[int, _Port] = {}
         self._muted: deque[tuple[float, _Port]] = deque()
         self.mutes = 0
         loop.watch(self._engine.fileno(), self._fetch)
@@ -95,18 +95,26 @@ class NativeForwarder:
         # The same by its methods and properties, not by its ancestry.
         return cast(Reception, self._native.Reception(clock_rates))
 
+    def session(self, suite: str, key: bytes, mki: bytes, roc: int) -> SrtpSession:
+        """An SRTP session for flows and for the slow path, which use it in turn."""
+        return self._native.Srtp(suite, key, mki, roc)
+
+    def mark(self, key: Key, tos: int) -> None:
+        """Set the byte that packets from this open port bear, until `close`."""
+        self._engine.mark(self._ports[key].handle, tos)
+
     def open(self, key: Key, rx: socket.socket, punt: Punt) -> None:
         """Serve a port: every packet is punted until a flow is installed. Raises OSError."""
         port = _Port(key, rx, punt, self._engine.open(rx.fileno()))
         self._ports[key] = port
-        self._marked[port.handle.mark] = port
+        self._by_id[port.handle.id] = port
 
     def close(self, keys: Sequence[Key]) -> None:
         """Stop serving these ports."""
         closed = [port for key in keys if (port := self._ports.pop(key, None)) is not None]
         self._engine.close([port.handle for port in closed])
         for port in closed:
-            del self._marked[port.handle.mark]
+            del self._by_id[port.handle.id]
 
     def install(self, flows: Sequence[Flow]) -> None:
         """Add or replace flows, as one batch."""
@@ -169,8 +177,8 @@ class NativeForwarder:
             punted = self._engine.next_punt()
             if punted is None:
                 break
-            mark, data, source, arrived = punted
-            port = self._marked.get(mark)
+            number, data, source, arrived = punted
+            port = self._by_id.get(number)
             if port is not None and not self._somebodys(port, data, source, arrived):
                 self._stranger(port, arrived)
         if self._engine.fault is not None:  # `between` says it; the flag stays up

@@ -1,6 +1,6 @@
 //! `relay._native`: the fast path `native`, as `relay/forward/native.py` drives it.
 //!
-//! Python's side of everything is here and in [`reception`]; the rest knows nothing of Python.
+//! Python's side is here and in [`reception`], [`srtp`] and [`wanted`]; the rest knows nothing of it.
 
 mod address;
 mod pace;
@@ -9,8 +9,10 @@ mod port;
 mod punts;
 mod reception;
 mod sockets;
+mod srtp;
 mod table;
 mod thread;
+mod wanted;
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -18,17 +20,18 @@ use std::sync::atomic::Ordering;
 use std::thread::{Builder, JoinHandle};
 
 use parking_lot::Mutex;
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::PyByteArray;
 use rustix::io::Errno;
 
-use crate::address::Address;
 use crate::poll::monotonic;
-use crate::port::{Drops, Flow, PortId, REFUSED};
+use crate::port::{Drops, PortId, REFUSED};
 use crate::reception::Reception;
+use crate::srtp::Srtp;
 use crate::table::UNCONNECTED;
 use crate::thread::Shared;
+use crate::wanted::Wanted;
 
 /// An open port, as Python holds it.
 #[pyclass(frozen, module = "relay._native")]
@@ -39,10 +42,10 @@ struct Port {
 
 #[pymethods]
 impl Port {
-    /// What punts of this port are marked with.
+    /// What punts of this port bear.
     #[getter]
-    fn mark(&self) -> u64 {
-        mark(self.id)
+    fn id(&self) -> u64 {
+        number(self.id)
     }
 
     /// What was dropped since the port was opened, by number of reason. Asks nobody.
@@ -51,46 +54,8 @@ impl Port {
     }
 }
 
-fn mark(id: PortId) -> u64 {
+fn number(id: PortId) -> u64 {
     u64::from(id.serial) << 32 | u64::from(id.index)
-}
-
-/// `relay.forward.base.Flow`, what is read of it.
-#[derive(FromPyObject)]
-struct Wanted {
-    verdict: u8,
-    source: Option<(String, u16)>,
-    destination: Option<(String, u16)>,
-    reason: usize,
-    unit_octets: f64,
-    rate_octets: f64,
-    reception: Py<Reception>,
-}
-
-const FORWARD: u8 = 0;
-const PUNT: u8 = 2;
-
-impl Wanted {
-    fn to_flow(&self) -> PyResult<Flow> {
-        let source = if self.verdict == PUNT { &None } else { &self.source };
-        Ok(Flow {
-            forward: self.verdict == FORWARD,
-            source: address(source)?,
-            destination: address(&self.destination)?,
-            reason: self.reason,
-            unit_octets: self.unit_octets,
-            rate_octets: self.rate_octets,
-            reception: Arc::clone(&self.reception.get().counted),
-        })
-    }
-}
-
-fn address(given: &Option<(String, u16)>) -> PyResult<Option<Address>> {
-    let Some((host, port)) = given else { return Ok(None) };
-    match Address::parse(host, *port) {
-        Some(address) => Ok(Some(address)),
-        None => Err(PyValueError::new_err(format!("expected an IP address, got {host}"))),
-    }
 }
 
 fn refused(error: Errno) -> PyErr {
@@ -178,16 +143,21 @@ impl Engine {
         self.shared.table.lock().flush();
     }
 
+    /// The byte that packets bear which leave by a port.
+    fn mark(&self, port: &Port, tos: u8) {
+        self.shared.table.lock().mark(port.id, tos);
+    }
+
     /// Leaves a port's unconnected socket alone, or not.
     fn mute(&self, port: &Port, muted: bool) {
         self.shared.table.lock().mute(port.id, muted);
     }
 
-    /// The oldest packet that waits: mark of its port, bytes, source, arrival. None: there is none.
+    /// The oldest packet that waits: its port's id, bytes, source, arrival. None: there is none.
     fn next_punt<'py>(&self, py: Python<'py>) -> Option<PuntedUp<'py>> {
         let punt = self.shared.table.lock().next_punt()?;
         let source = (punt.source.host.to_string(), punt.source.port);
-        Some((mark(punt.port), PyByteArray::new(py, &punt.data), source, punt.now))
+        Some((number(punt.port), PyByteArray::new(py, &punt.data), source, punt.now))
     }
 
     /// Nothing is ready to be received and nothing waits to be fetched. For tests.
@@ -238,5 +208,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("INTERFACE", INTERFACE)?;
     module.add_class::<Engine>()?;
     module.add_class::<Port>()?;
-    module.add_class::<Reception>()
+    module.add_class::<Reception>()?;
+    module.add_class::<Srtp>()
 }

@@ -72,6 +72,15 @@ impl Media {
         }
     }
 
+    /// The byte that packets bear which leave here (ToS; traffic class with IPv6).
+    pub(crate) fn mark(&self, tos: u8) {
+        // Where the kernel will not, they leave unmarked, as Python's do.
+        let _ = match getsockname(self).map(|local| local.address_family()) {
+            Ok(AddressFamily::INET6) => sockopt::set_ipv6_tclass(self, u32::from(tos)),
+            _ => sockopt::set_ip_tos(self, tos),
+        };
+    }
+
     /// A second socket on this port, connected to `peer`.
     ///
     /// SO_REUSEPORT is set on both only while the second one is bound. Packets of others may land

@@ -14,7 +14,7 @@ use slab::Slab;
 
 use crate::address::Address;
 use crate::poll::{Flag, Poll};
-use crate::port::{Aim, Drops, Flow, Port, PortId, Received, Side};
+use crate::port::{Aim, Drops, Flow, Outcome, Port, PortId, Received, Side};
 use crate::punts::{Punt, Punts};
 use crate::sockets::Media;
 
@@ -104,8 +104,22 @@ impl Table {
         let port = self.ports.remove(id.index as usize);
         self.poll.remove(&*port.rx);
         port.rx.empty();
+        if port.tos != 0 {
+            port.rx.mark(0);
+        }
         if let Some(feeder) = port.feeder {
             self.aim(feeder);
+        }
+    }
+
+    /// Sets the byte that packets bear which leave by this port, until it is closed.
+    pub(crate) fn mark(&mut self, id: PortId, tos: u8) {
+        if let Some(port) = self.get_mut(id) {
+            port.tos = tos;
+            port.rx.mark(tos);
+            if let Some(tx) = &port.tx {
+                tx.mark(tos);
+            }
         }
     }
 
@@ -288,6 +302,9 @@ impl Table {
         port.source = source;
         let Some(source) = source else { return false };
         let made = port.rx.connect_beside(source).and_then(|tx| {
+            if port.tos != 0 {
+                tx.mark(port.tos);
+            }
             poll.add(&tx, number(id, Side::Tx))?;
             Ok(tx)
         });
@@ -325,9 +342,11 @@ impl Table {
         }
         let mut punts = self.held(id);
         punts.append(&mut self.punts.reclaim(id));
-        for mut punt in punts {
-            let Some(port) = self.get_mut(id) else { return };
-            if port.pass(&mut punt.data, punt.source, punt.now) {
+        for punt in punts {
+            let size = punt.data.len();
+            self.buffer[..size].copy_from_slice(&punt.data);
+            let Some(port) = self.ports.get_mut(id.index as usize) else { return };
+            if port.pass(&mut self.buffer, size, punt.source, punt.now) != Outcome::Punt {
                 self.taken(id, punt.side);
             } else if port.muted && punt.side == Side::Rx {
                 port.held.push(punt);
