@@ -26,7 +26,6 @@ __all__ = [
     "Shield",
     "Stranger",
     "TrunkSettings",
-    "TrunkTls",
     "TrunkTransport",
     "Use",
 ]
@@ -185,22 +184,6 @@ class SessionTimerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrunkTls:
-    """Whom we believe when a trunk speaks TLS, and what we show it. Files are PEM."""
-
-    name: str = ""
-    """What its certificate must bear (RFC 5922 §7); "": the name or address that is called."""
-    ca: str = ""
-    """Who may have signed it; "": whom this machine trusts."""
-    certificate: str = ""
-    """What we show when we call it, "": nothing."""
-    key: str = ""
-    """Of `certificate`; "": the key is in that file."""
-    verify: bool = True
-    """False: anybody at its address is believed to be it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TrunkSettings:
     """A peer network that we take calls from and give calls to."""
 
@@ -216,10 +199,7 @@ class TrunkSettings:
     """INVITE to the first response of any kind; then the next target. None: as long as
     RFC 3261 waits (timer B, 32 s)."""
     transport: TrunkTransport = TrunkTransport.UDP
-    tls: TrunkTls = TrunkTls()
     identify: Identify = Identify.ADDRESS
-    keepalive_s: float = 0.0
-    """How often a connection to it is shown to be alive (RFC 5626 §3.5.1); 0: never."""
     options_ping_s: float = 0.0
     """How often each peer is asked whether it is there; 0: never."""
     limits: LimitSettings = LimitSettings()

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 from policies.media import TrunkMedia
 from policies.settings import (
     AccessSettings,
+    Identify,
     LimitSettings,
     Peer,
     PolicySettings,
@@ -24,6 +25,7 @@ from sbc.config.media import codec_settings
 from sbc.config.models import Border, Dns, Trunk, TrunkPeer
 from sbc.config.scalars import address_port
 from sbc.config.source import Source
+from sbc.config.tls import listener_tls, peer_settings
 from sbc.settings import CdrSettings, DnsSettings, LogSettings, Settings
 from sbc.transport.settings import ListenerSettings, TransportSettings
 
@@ -53,7 +55,7 @@ def build(border: Border, source: Source, host: Host) -> Settings:
     return Settings(
         run_dir=run_dir,
         state_dir=state_dir,
-        transport=TransportSettings(listeners=_listeners(border)),
+        transport=_transport(border, folder),
         policies=PolicySettings(
             trunks=tuple(
                 _trunk(name, trunk, border, folder, source.line(("trunks", name)))
@@ -102,7 +104,33 @@ def folders(border: Border, path: str, host: Host) -> tuple[str, str]:
     )
 
 
-def _listeners(border: Border) -> tuple[ListenerSettings, ...]:
+def _transport(border: Border, folder: str) -> TransportSettings:
+    limits = border.connections
+    return TransportSettings(
+        listeners=_listeners(border, folder),
+        peers=tuple(
+            peer_settings(
+                trunk.tls,
+                folder,
+                trunk=name,
+                realm=trunk.realm,
+                hosts=tuple(dict.fromkeys(one.address for one in trunk.peers)),
+                keepalive_s=trunk.keepalive or 0.0,
+                by_certificate=trunk.identify is Identify.CERTIFICATE,
+            )
+            for name, trunk in border.trunks.items()
+        ),
+        tcp_connect_timeout_s=limits.connect_timeout,
+        tcp_idle_timeout_s=limits.idle_timeout,
+        tcp_max_connections=limits.most,
+        tcp_max_per_source=limits.most_per_source,
+        handshake_timeout_s=limits.handshake_timeout,
+        handshakes=limits.handshakes,
+        certificate_check_s=limits.certificate_check,
+    )
+
+
+def _listeners(border: Border, folder: str) -> tuple[ListenerSettings, ...]:
     listeners = []
     for name, realm in border.realms.items():
         for one in realm.listen:
@@ -116,6 +144,7 @@ def _listeners(border: Border) -> tuple[ListenerSettings, ...]:
                     port=port,
                     advertise_host=advertise_host,
                     advertise_port=advertise_port or port,
+                    tls=listener_tls(one.tls or realm.tls, folder) if transport == "tls" else None,
                 )
             )
     return tuple(listeners)
@@ -133,6 +162,8 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         resolve=trunk.resolve,
         invite_timeout_s=trunk.invite_timeout,
         transport=trunk.transport,
+        identify=trunk.identify,
+        options_ping_s=trunk.options_ping or 0.0,
         limits=LimitSettings(
             calls=trunk.limits.calls, cps=trunk.limits.cps, status=trunk.limits.status
         ),

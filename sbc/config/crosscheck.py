@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from policies.settings import Network, Peer, Resolve, Shield, TrunkTransport, Use
+from policies.settings import Identify, Network, Peer, Resolve, Shield, TrunkTransport, Use
 from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
 from sbc.config.loginchecks import login_faults
 from sbc.config.models import Border, Listener, Media, Trunk
 from sbc.config.problems import Problem
 from sbc.config.source import Path, Source
+from sbc.config.tlschecks import tls_faults
 
 __all__ = ["Findings", "crosscheck"]
 
@@ -185,7 +186,8 @@ def _trunks_have_realms(context: _Context) -> None:
         if trunk.realm not in realms and not context.unread("realms"):
             known = _names(realms)
             context.error((*path, "realm"), f'expected a realm ({known}), got "{trunk.realm}"')
-        if not trunk.peers and not trunk.sources:
+        by_certificate = trunk.identify is Identify.CERTIFICATE
+        if not trunk.peers and not trunk.sources and not by_certificate:
             context.error(path, "expected peers (to call) or sources (that call), got neither")
         if trunk.realm in context.border.realms:
             _reachable(context, path, trunk)
@@ -231,6 +233,8 @@ def _sources_are_one_trunks(context: _Context) -> None:
     """In one realm a source address must tell the trunk."""
     owners: dict[tuple[str, Network], str] = {}
     for name, trunk in context.border.trunks.items():
+        if trunk.identify is Identify.CERTIFICATE:
+            continue
         key = "sources" if trunk.sources else "peers"
         networks = dict(enumerate(trunk.sources)) or {
             index: ip_network(peer.address)
@@ -311,6 +315,11 @@ def _run_dir_is_short(context: _Context) -> None:
         )
 
 
+def _tls_fits(context: _Context) -> None:
+    for fault in tls_faults(context.border):
+        (context.note if fault.note else context.error)(fault.path, fault.text)
+
+
 def _mending_fits(context: _Context) -> None:
     """What a trunk insists on and what its peers are shielded from exclude each other."""
     for name, trunk in context.border.trunks.items():
@@ -382,6 +391,7 @@ _CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
     _names_can_be_looked_up,
     _routes_lead_somewhere,
     _logins_fit,
+    _tls_fits,
     _run_dir_is_short,
     _mending_fits,
     _what_is_unused,

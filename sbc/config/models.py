@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from policies.media import RtcpMux, Srtp, TrunkMedia
 from policies.settings import (
+    Identify,
     Latch,
     Nat,
     ReasonUse,
@@ -59,6 +60,7 @@ from sbc.config.scalars import (
     host_port,
 )
 from sbc.config.section import Section as _Section
+from sbc.config.tls import Connections, Tls, TrunkTls
 
 __all__ = [
     "MODELS",
@@ -136,9 +138,11 @@ class Listener(_Section):
     """One address on which SIP is spoken."""
 
     bind: Bind
-    """The local address and port; 5060 where no port is given."""
+    """The local address and port; 5060 where no port is given, over TLS 5061."""
     advertise: Annotated[tuple[str, int] | None, Rule(_advertise, "an address")] = None
     """What peers are told to send to: the public address of a 1:1 NAT. Default: as bound."""
+    tls: Tls | None = None
+    """Of a tls listener. Default: the realm's."""
 
 
 class Media(_Section):
@@ -159,6 +163,8 @@ class Realm(_Section):
     """Where SIP is heard: at least one."""
     media: Annotated[list[Media], OneOrMany]
     """Where this network's media is anchored: at least one."""
+    tls: Tls | None = None
+    """Of all its tls listeners that have none of their own."""
     dscp: Dscp = 46
     """How media towards this network is marked: ef, cs3, af31, … or a number."""
 
@@ -208,6 +214,15 @@ class Trunk(_Section):
         TrunkTransport.UDP
     )
     """How it is called; auto is UDP, and TCP for messages above 1300 bytes."""
+    tls: TrunkTls = TrunkTls()
+    identify: Annotated[Identify, choice(Identify, "address or certificate")] = Identify.ADDRESS
+    """How its requests are known: by their source, or by the certificate of their connection,
+    which must bear `tls.name` or a peer's name, wherever it comes from."""
+    keepalive: Seconds | None = None
+    """How often TCP and TLS connections with it are shown to be alive (CRLF). Default: never."""
+    options_ping: Seconds | None = None
+    """How often each peer is asked by OPTIONS whether it is there; one that does not answer is
+    not called until it does. Default: never."""
     resolve: Annotated[Resolve, choice(Resolve, "auto, srv or a")] = Resolve.AUTO
     """How a peer's name is looked up; auto is NAPTR where the transport is open, then SRV, then
     A and AAAA; srv and a are those alone. A name with a port has no SRV."""
@@ -241,7 +256,12 @@ class Trunk(_Section):
     redirect: Annotated[Redirect, choice(Redirect, "follow, pass or refuse")] = Redirect.REFUSE
     """What its 3xx do: the addresses are tried within its realm, the caller gets them with ours in
     their place, or the call fails with 480."""
-    failover: Annotated[list[Annotated[StatusKey, BeforeValidator(_digits)]], OneOrMany] = ["408", "502", "503", "504"]
+    failover: Annotated[list[Annotated[StatusKey, BeforeValidator(_digits)]], OneOrMany] = [
+        "408",
+        "502",
+        "503",
+        "504",
+    ]
     """Its answers after which the next target is tried: `[408, "5xx"]`."""
     methods: Methods = Methods()
     session_timer: SessionTimer = SessionTimer()
@@ -352,6 +372,7 @@ class Border(_Section):
     access: Access = Access()
     cdr: Cdr = Cdr()
     relay: Relay = Relay()
+    connections: Connections = Connections()
     dns: Dns = Dns()
     log: Log = Log()
 
@@ -359,10 +380,13 @@ class Border(_Section):
 MODELS: Final[dict[tuple[str, ...], type[_Section]]] = {
     (): Border,
     ("realms", "*"): Realm,
+    ("realms", "*", "tls"): Tls,
     ("realms", "*", "listen", "*"): Listener,
+    ("realms", "*", "listen", "*", "tls"): Tls,
     ("realms", "*", "media", "*"): Media,
     ("trunks", "*"): Trunk,
     ("trunks", "*", "peers", "*"): TrunkPeer,
+    ("trunks", "*", "tls"): TrunkTls,
     ("trunks", "*", "limits"): Limits,
     ("trunks", "*", "methods"): Methods,
     ("trunks", "*", "session_timer"): SessionTimer,
@@ -376,6 +400,7 @@ MODELS: Final[dict[tuple[str, ...], type[_Section]]] = {
     ("access",): Access,
     ("cdr",): Cdr,
     ("relay",): Relay,
+    ("connections",): Connections,
     ("dns",): Dns,
     ("log",): Log,
 }

@@ -162,11 +162,18 @@ def test_every_example_is_good(path) -> None:
 BASE = """\
 realms:
   inside:
-    listen: [{ bind: "udp:10.0.0.5:5060" }, { bind: "tcp:10.0.0.5:5060" }]
+    listen:
+      - { bind: "tls:10.0.0.5:5061", tls: { certificate: sip.pem, client: optional } }
+      - "udp:10.0.0.5:5060"
+      - "tcp:10.0.0.5:5060"
+    tls: { certificate: sip.pem }
     media: [{ address: 10.0.0.5, ports: 12000-21999 }]
   outside: { listen: "udp:192.0.2.10:5060", media: { address: 192.0.2.10, ports: 22000-31999 } }
 trunks:
-  pbx: { realm: inside, peers: [{ address: 10.0.0.30 }] }
+  pbx:
+    realm: inside
+    peers: [{ address: 10.0.0.30 }]
+    tls: { name: pbx.example, certificate: sip.pem }
   carrier: { realm: outside, peers: 198.51.100.7 }
   second-carrier: { realm: outside, peers: 198.51.100.8 }
 routes:
