@@ -104,6 +104,17 @@ class Shut:
 Verdict: TypeAlias = Authenticated | Challenged | Shut
 
 
+@dataclass(slots=True)
+class _Asked:
+    """One request, as far as its nonce goes."""
+
+    trunk: str
+    auth: AuthSettings
+    realm: bytes
+    host: str
+    wall_s: float
+
+
 class Challenges:
     """Asks for passwords, and checks them.
 
@@ -111,28 +122,25 @@ class Challenges:
         key: our secret; the same across restarts, so that clients need not be asked again.
         random: n → n random bytes.
         users: everybody who may authenticate.
-        wall: monotonic seconds → seconds since the epoch.
     """
 
-    __slots__ = ("_counts", "_guesses", "_key", "_nobodys", "_random", "_users", "_wall")
+    __slots__ = ("_counts", "_guesses", "_key", "_nobodys", "_random", "_users")
 
     def __init__(
         self,
         key: bytes,
         random: Callable[[int], bytes],
         users: Iterable[UserSettings],
-        wall: Callable[[float], float],
     ) -> None:
         self._key = blake2b(b"digest nonce", key=key[:64], digest_size=32).digest()
         self._nobodys = blake2b(b"nobody's password", key=key[:64], digest_size=32).digest()
         self._random = random
         self._users = {user.name.encode(): user for user in users}
-        self._wall = wall
         self._counts = NonceCounts()
         self._guesses = Guesses()
 
     def check(
-        self, request: Request, trunk: TrunkSettings, host: str, now: float
+        self, request: Request, trunk: TrunkSettings, host: str, now: float, wall_s: float
     ) -> Verdict | None:
         """Who sends this, or what to answer instead; None for what must not be challenged.
 
@@ -140,68 +148,57 @@ class Challenges:
             request: any request from `trunk`, whose `auth` is set.
             host: the address that it came from.
             now: monotonic seconds.
+            wall_s: the same moment since the epoch.
 
         Source: RFC 3261 §22.1: ACK and CANCEL bear no answer of their own.
         """
         auth = trunk.auth
         assert auth is not None  # noqa: S101 (asked only then)
-        method = request.method
-        if method in (ACK, CANCEL) or (request.to_tag and not auth.in_dialog):
+        if request.method in (ACK, CANCEL) or (request.to_tag and not auth.in_dialog):
             return None
-        self._counts.begin(self._wall(now))
-        answer = _answer_in(request, auth)
+        asked = _Asked(trunk.name, auth, auth.realm.encode(), host, wall_s)
+        self._counts.begin(wall_s)
+        answer = _answer_in(request, asked)
         if answer is None:
-            return self._challenge(trunk, auth, host, now)
-        made_s = self._made_at(answer.nonce, trunk, auth, host)
-        if made_s is None or not self._fresh(made_s, auth, now):
-            return self._challenge(trunk, auth, host, now, stale=True)
+            return self._challenge(asked)
+        made_s = self._made_at(answer.nonce, asked)
+        if made_s is None or not -_AHEAD_S <= wall_s - made_s <= auth.nonce_lifetime_s:
+            return self._challenge(asked, stale=True)
         guesser = host, answer.username[:_LONGEST_NAME]
         if self._guesses.shut(guesser, auth.attempts, now):
             name = _text(answer.username) if answer.username in self._users else ""
             return Shut(auth.refusal, name, self._guesses.tell(guesser, now))
-        if not self._is_right(answer, request, trunk, auth):
+        if not self._is_right(answer, request, asked):
             self._guesses.add(guesser, now)
-            return self._challenge(trunk, auth, host, now, wrong=True)
+            return self._challenge(asked, wrong=True)
         self._guesses.forgive(guesser)
         if not self._counts.take(answer.nonce, answer.count, made_s):
-            return self._challenge(trunk, auth, host, now, stale=True)
+            return self._challenge(asked, stale=True)
         return Authenticated(_text(answer.username))
 
-    def _challenge(
-        self,
-        trunk: TrunkSettings,
-        auth: AuthSettings,
-        host: str,
-        now: float,
-        *,
-        stale: bool = False,
-        wrong: bool = False,
-    ) -> Challenged:
-        status = int(auth.status)
-        nonce = self._nonce(trunk, auth, host, now)
-        realm = auth.realm.encode()
+    def _challenge(self, asked: _Asked, *, stale: bool = False, wrong: bool = False) -> Challenged:
+        status = int(asked.auth.status)
+        nonce = self._nonce(asked)
         lines = [
             _HEADERS[status]
-            % bytes(Challenge(realm, nonce, ALGORITHMS[name], qop=_QOPS, stale=stale))
-            for name in auth.algorithms
+            % bytes(Challenge(asked.realm, nonce, ALGORITHMS[name], qop=_QOPS, stale=stale))
+            for name in asked.auth.algorithms
         ]
         return Challenged(status, b"".join(lines), wrong)
 
     # Nonces
 
-    def _nonce(self, trunk: TrunkSettings, auth: AuthSettings, host: str, now: float) -> bytes:
-        stamp = int(self._wall(now) * 1000) % (1 << 8 * _STAMP_BYTES)
+    def _nonce(self, asked: _Asked) -> bytes:
+        stamp = int(asked.wall_s * 1000) % (1 << 8 * _STAMP_BYTES)
         made = stamp.to_bytes(_STAMP_BYTES) + self._random(_CHANCE_BYTES)
-        return urlsafe_b64encode(made + self._mac(made, trunk, auth, host))
+        return urlsafe_b64encode(made + self._mac(made, asked))
 
-    def _mac(self, made: bytes, trunk: TrunkSettings, auth: AuthSettings, host: str) -> bytes:
-        bound = host if auth.nonce_binds is Binding.SOURCE else ""
-        what = b"\x00".join([made, trunk.name.encode(), auth.realm.encode(), bound.encode()])
+    def _mac(self, made: bytes, asked: _Asked) -> bytes:
+        bound = asked.host if asked.auth.nonce_binds is Binding.SOURCE else ""
+        what = b"\x00".join([made, asked.trunk.encode(), asked.realm, bound.encode()])
         return blake2b(what, key=self._key, digest_size=_MAC_BYTES).digest()
 
-    def _made_at(
-        self, nonce: bytes, trunk: TrunkSettings, auth: AuthSettings, host: str
-    ) -> float | None:
+    def _made_at(self, nonce: bytes, asked: _Asked) -> float | None:
         """When we made this nonce, wall-clock seconds; None if we did not."""
         if len(nonce) != _NONCE_CHARACTERS:
             return None
@@ -212,54 +209,42 @@ class Challenges:
         made, mac = text[:_MADE_OF], text[_MADE_OF:]
         if urlsafe_b64encode(text) != nonce:
             return None  # another spelling of the same bytes would be counted as another nonce
-        if not hmac.compare_digest(mac, self._mac(made, trunk, auth, host)):
+        if not hmac.compare_digest(mac, self._mac(made, asked)):
             return None
         return int.from_bytes(made[:_STAMP_BYTES]) / 1000
 
-    def _fresh(self, made_s: float, auth: AuthSettings, now: float) -> bool:
-        age_s = self._wall(now) - made_s
-        return -_AHEAD_S <= age_s <= auth.nonce_lifetime_s
-
     # Answers
 
-    def _is_right(
-        self, answer: Authorization, request: Request, trunk: TrunkSettings, auth: AuthSettings
-    ) -> bool:
+    def _is_right(self, answer: Authorization, request: Request, asked: _Asked) -> bool:
         """Whether the answer holds the password. Takes as long for a user that does not exist."""
         user = self._users.get(answer.username)
-        known = user is not None and (not user.trunks or trunk.name in user.trunks)
-        key = self._ha1(user if known else None, answer, auth)
+        known = user is not None and (not user.trunks or asked.trunk in user.trunks)
+        key = self._ha1(user if known else None, answer)
         right = equal(response(key, request.method, request.body, answer), answer.response)
         return right and known and not answer.userhash and _calls_the_same(answer.uri, request)
 
-    def _ha1(self, user: UserSettings | None, answer: Authorization, auth: AuthSettings) -> bytes:
-        algorithm = answer.algorithm
-        password = self._nobodys
+    def _ha1(self, user: UserSettings | None, answer: Authorization) -> bytes:
+        stored, password = None, self._nobodys
         if user is not None:
-            stored = user.ha1.get(_NAMES[algorithm])
-            if stored is not None:
-                password = stored.value
-            elif user.password is not None:
+            stored = user.ha1.get(_NAMES[answer.algorithm])
+            if user.password is not None:
                 password = user.password.value
-        # Hashed for everybody, or the time would tell whose hash is stored.
-        made = ha1(algorithm, answer.username, auth.realm.encode(), password)
-        if user is not None and _NAMES[algorithm] in user.ha1:
-            return password
-        return made
+        # Hashed for everybody, or the time would tell whose hash is stored, and who is nobody.
+        made = ha1(answer.algorithm, answer.username, answer.realm, password)
+        return made if stored is None else stored.value
 
 
-def _answer_in(request: Request, auth: AuthSettings) -> Authorization | None:
+def _answer_in(request: Request, asked: _Asked) -> Authorization | None:
     """The first answer for our realm, in what we offer; one that cannot be read is none."""
-    realm = auth.realm.encode()
-    for value in request.every(_ANSWERS[auth.status]):
+    for value in request.every(_ANSWERS[asked.auth.status]):
         try:
             answer = parse_authorization(value)
         except ParseError:
             continue
         if (
             answer is not None
-            and answer.realm == realm
-            and _NAMES.get(answer.algorithm) in auth.algorithms
+            and answer.realm == asked.realm
+            and _NAMES.get(answer.algorithm) in asked.auth.algorithms
         ):
             return answer
     return None

@@ -49,6 +49,11 @@ class InviteClient(ClientTransaction):
         self.cancel_head = b""
         """Header lines for the CANCEL."""
 
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody wants it any more."""
+        return self.cancel_wanted or self.cancel_sent
+
     def handle(self, event: Event, now: float) -> Sequence[Action]:
         key = client_input(event)
         row = _TABLE.get((self.state, key))

@@ -198,6 +198,14 @@ class TransactionLayer:
         heard = self._perform(txn, txn.handle(response, now), now)
         return user if heard is not None else None
 
+    def awaiting(self, response: Response, hop: Hop) -> ClientTransaction | None:
+        """The transaction whose request this response may end; None: no such one, or it is late."""
+        method = response.cseq_method
+        txn = self._clients.get(client_key(hop.realm, response.via.branch, method))
+        if txn is None or txn.method != method or txn.request is None:
+            return None
+        return None if isinstance(txn, InviteClient) and txn.given_up else txn
+
     # Their requests
 
     def receive_request(self, request: Request, hop: Hop, now: float) -> Received:

@@ -7,7 +7,7 @@ until the final response is in.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from sbc.sip.message import Response
 from sbc.sip.status import ACK, CANCEL
@@ -59,6 +59,7 @@ class ClientRequest:
         "max_forwards_line",
         "method",
         "route_lines",
+        "sender",
         "to_line",
         "tries",
         "uri",
@@ -94,6 +95,8 @@ class ClientRequest:
         self.head = head
         self.body = body
         self.credentials = credentials
+        self.sender: Any = None
+        """Who is to answer a challenge to it; None: nobody."""
         self.tries = 0
         """How often it was sent before, each time without the credentials that were wanted."""
         self.data = b"".join(
@@ -151,6 +154,7 @@ class ClientRequest:
             self.body,
             credentials,
         )
+        request.sender = self.sender
         request.tries = self.tries + 1
         return request
 
