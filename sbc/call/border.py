@@ -99,6 +99,7 @@ class Border(RelayEvents, Operations):
             hide=hide or Hide(),
             advertised={one.address: one.advertise for one in media},
             media_addresses={one.realm: one.advertise for one in reversed(media)},
+            random=random,
             wall_offset_s=wall_offset_s,
             where=Where(settings.policies.trunks, listeners, random, policies.follow),
         )

@@ -7,7 +7,7 @@ outlet, and lists that a flush empties.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -86,6 +86,8 @@ class Core:
     """Local media address → the one that goes into SDP."""
     media_addresses: Mapping[str, str]
     """Realm → its first advertised media address."""
+    random: Callable[[int], bytes]
+    """n → n random bytes, for keys."""
     wall_offset_s: float
     """Wall clock minus monotonic clock; kept true, for the wall clock may be set."""
     where: Where = field(default_factory=Where)

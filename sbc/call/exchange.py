@@ -16,12 +16,13 @@ from sbc.call.b_leg import BLeg
 from sbc.call.core import Anchored, Core
 from sbc.call.leg import SDP, Fork, Leg, session_id
 from sbc.call.media import CallMedia, behind_nat
-from sbc.errors import LocalProtocolError, ProtocolError
+from sbc.call.terms import Terms, concern, concerns, renumbered
+from sbc.errors import LocalProtocolError, ProtocolError, SbcError
 from sbc.sdp.facts import MediaFacts, check_offer, describe
 from sbc.sdp.model import Session
 from sbc.sdp.offer_answer import Negotiation
 from sbc.sdp.parser import parse
-from sbc.sdp.rewrite import Anchor
+from sbc.sdp.rewrite import Anchor, Dress
 from sbc.sip.message import Response
 
 __all__ = ["Exchange"]
@@ -50,6 +51,7 @@ class Exchange:
 
     __slots__ = (
         "_core",
+        "_dresses",
         "_facts",
         "_fork",
         "_lines",
@@ -58,6 +60,7 @@ class Exchange:
         "_owner",
         "_proposal",
         "_removed",
+        "_terms",
         "codecs",
     )
 
@@ -74,6 +77,10 @@ class Exchange:
         """What the worker is to tell the last figures of."""
         self._proposal: _Proposal | None = None
         """The offer that is open within the call."""
+        self._terms: Terms | None = None
+        """What the legs differ in beyond addresses; most calls have none."""
+        self._dresses: list[Dress | None] | None = None
+        """Of our offer to the current target."""
         self.codecs: list[str] = []
         """The first format of each answered stream, which is the one in use (RFC 3264 §6.1)."""
 
@@ -106,6 +113,9 @@ class Exchange:
         self._offer = parse(invite.body)
         self._facts = describe(self._offer)
         self._lines = len(self._facts)
+        if concern(a.trunk) or concerns(self._offer):
+            self._terms = Terms(a.trunk, self._core.random)
+            self._terms.offer("a", self._offer, self._facts)
         check_offer(self._facts)
         if sum(media.anchored for media in self._facts) > _MAX_STREAMS:
             raise ProtocolError(f"expected at most {_MAX_STREAMS} streams", status=488)
@@ -119,8 +129,10 @@ class Exchange:
             key: of the plan, should a new one be needed.
 
         Raises:
+            ProtocolError: none of the offer's codecs may go there.
             RelayError: no worker, or no port.
         """
+        self._come_to_terms(a, trunk_b)
         if self._media is not None:
             if self._media.realm_b == trunk_b.realm:
                 return
@@ -136,7 +148,7 @@ class Exchange:
         if self._offer is None:
             raise LocalProtocolError("an offer after the answer")
         b.negotiation = Negotiation(session_id(b.token), self._address(b))
-        return b.negotiation.send_offer(self._offer, self._anchors(b))
+        return b.negotiation.send_offer(self._offer, self._anchors(b, self._dresses))
 
     def answer(self, a: ALeg, b: BLeg, fork: Fork, response: Response) -> bytes:
         """The target's answer in our words, for the caller.
@@ -146,7 +158,8 @@ class Exchange:
         """
         session = parse(response.body)
         new = fork.negotiation_b.receive_answer(session)
-        body = fork.negotiation_a.send_answer(session, self._anchors(a))
+        dresses = self._answered(a, b, self._offer, session)
+        body = fork.negotiation_a.send_answer(session, self._anchors(a, dresses))
         self.carry(b, fork, new, response.status >= 200)
         return body
 
@@ -165,6 +178,8 @@ class Exchange:
             new = True
         if new:
             facts = describe(session)
+            if self._terms is not None:
+                self._terms.answer("b", session, facts)
             media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
             self._fork, self.codecs = fork, _codecs(facts)
         if final:
@@ -182,12 +197,21 @@ class Exchange:
             RelayError: no port for a stream that is new.
         """
         facts = describe(offer)
-        check_offer(facts)
-        added = self._make_room(facts)
-        lines, self._lines = self._lines, len(facts)
+        terms = self._terms
+        if terms is None and concerns(offer):
+            terms = self._terms = self._terms_of(source, target)
+        dresses, added, lines = None, 0, self._lines
         try:
-            body = negotiation.send_offer(offer, self._anchors(target))
-        except LocalProtocolError:
+            if terms is not None:
+                terms.offer(source.side, offer, facts)
+                dresses = terms.proposal(len(facts), negotiation.remote)
+            check_offer(facts)
+            added = self._make_room(facts)
+            self._lines = len(facts)
+            body = negotiation.send_offer(offer, self._anchors(target, dresses))
+        except SbcError:
+            if terms is not None:
+                terms.refused()
             self._lines = lines
             self._take_back(added)
             raise
@@ -213,9 +237,13 @@ class Exchange:
         if proposal is None:
             raise LocalProtocolError("an answer without a proposal")
         negotiations[1].receive_answer(answer)
-        body = negotiations[0].send_answer(answer, self._anchors(source))
+        dresses = self._answered(source, target, negotiations[0].remote, answer)
+        body = negotiations[0].send_answer(answer, self._anchors(source, dresses))
         self._proposal = None
         facts = describe(answer)
+        if self._terms is not None:
+            self._terms.answer(target.side, answer, facts)
+            self._terms.agreed()
         if media is not None:
             for leg, said in ((source, proposal.facts), (target, facts)):
                 nat = behind_nat(leg.trunk, leg.side == "a" and leg.nat)
@@ -229,6 +257,8 @@ class Exchange:
         for negotiation in negotiations:
             negotiation.refused()
         proposal, self._proposal = self._proposal, None
+        if self._terms is not None:
+            self._terms.refused()
         if proposal is not None:
             self._lines = proposal.lines_before
             self._take_back(proposal.added)
@@ -250,7 +280,8 @@ class Exchange:
             self.withdraw(owed)
             return b""
         self._proposal = None
-        return owed.send_answer(session, self._anchors(target))
+        dresses = self._answered(target, source, owed.remote, session)
+        return owed.send_answer(session, self._anchors(target, dresses))
 
     def _make_room(self, facts: list[MediaFacts]) -> int:
         """Ports for the streams that are new; how many those are."""
@@ -274,8 +305,10 @@ class Exchange:
 
     def settled(self) -> None:
         """The call is answered: no other target will be offered anything."""
-        self._offer = self._fork = None
+        self._offer = self._fork = self._dresses = None
         self._facts = []
+        if self._terms is not None:
+            self._terms.agreed()
 
     def release(self) -> bool:
         """Let the media go; whether a worker will tell what they were."""
@@ -301,16 +334,53 @@ class Exchange:
 
     def close(self) -> None:
         """Nothing more will be said: let go of the call."""
-        self._owner = self._offer = self._fork = None
+        self._owner = self._offer = self._fork = self._dresses = self._terms = None
         self._facts = []
 
-    def _anchors(self, leg: Leg) -> list[Anchor | None]:
+    # Terms
+
+    def ciphers(self, side: str) -> list[str]:
+        """The crypto suite of each stream of a leg; [] where both legs are clear throughout."""
+        return [] if self._terms is None else self._terms.ciphers(side)
+
+    def _come_to_terms(self, a: ALeg, trunk_b: TrunkSettings) -> None:
+        """What the rules of a target's trunk make of the caller's offer."""
+        terms, offer = self._terms, self._offer
+        if offer is None or (terms is None and not concern(trunk_b)):
+            return
+        if terms is None:
+            terms = self._terms = Terms(a.trunk, self._core.random)
+            terms.offer("a", offer, self._facts)
+        terms.retarget(trunk_b)
+        self._dresses = terms.proposal(self._lines)
+
+    def _answered(
+        self, offerer: Leg, answerer: Leg, offer: Session | None, answer: Session
+    ) -> list[Dress | None] | None:
+        """How our answer is dressed, made of the answer of the other side's peer."""
+        terms = self._terms
+        if terms is None:
+            if offer is None or not renumbered(offer, answer):
+                return None
+            terms = self._terms = self._terms_of(offerer, answerer)
+            terms.offer(offerer.side, offer, describe(offer))
+            terms.proposal(len(offer.media))
+        return terms.answer(answerer.side, answer, describe(answer))
+
+    def _terms_of(self, one: Leg, other: Leg) -> Terms:
+        a, b = (one, other) if one.side == "a" else (other, one)
+        terms = Terms(a.trunk, self._core.random)
+        terms.retarget(b.trunk)
+        return terms
+
+    def _anchors(self, leg: Leg, dresses: list[Dress | None] | None = None) -> list[Anchor | None]:
         """Our address for each m-line of the offer, as `leg`'s peer sees it."""
         anchors: list[Anchor | None] = [None] * self._lines
         if self._media is not None:
             advertised = self._core.advertised
             for index, (address, port) in self._media.ports(leg.side):
-                anchors[index] = Anchor(advertised[address], port)
+                dress = dresses[index] if dresses is not None else None
+                anchors[index] = Anchor(advertised[address], port, dress)
         return anchors
 
     def _address(self, leg: Leg) -> str:
@@ -320,7 +390,7 @@ class Exchange:
     def _apply(self, media: CallMedia) -> None:
         if self._owner is not None:
             self._core.plans[media.key] = self._owner
-            self._core.relay.apply(media.lease.slot, media.plan())
+            self._core.relay.apply(media.lease.slot, media.plan(self._terms))
 
 
 def _codecs(facts: list[MediaFacts]) -> list[str]:

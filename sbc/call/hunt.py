@@ -20,7 +20,7 @@ from sbc.call.leg import Owner
 from sbc.call.local import LocalEnd
 from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
 from sbc.call.record import Record
-from sbc.errors import PortsExhausted, RelayUnavailable
+from sbc.errors import PortsExhausted, ProtocolError, RelayUnavailable
 from sbc.transaction.hop import Hop
 
 __all__ = ["Hunt", "explained"]
@@ -119,6 +119,10 @@ class Hunt:
         try:
             key = f"{record.call}.{record.attempts}" if record.attempts else record.call
             self._exchange.anchor(a, target.trunk, key)
+        except ProtocolError as error:
+            record.close(Cause.UNSUPPORTED_MEDIA, "border", str(error))
+            self.refusal = error.status
+            return None
         except (PortsExhausted, RelayUnavailable) as error:
             out = isinstance(error, PortsExhausted)
             cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE

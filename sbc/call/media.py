@@ -8,6 +8,7 @@ from typing import Final
 from policies.settings import Latch, Nat, TrunkSettings
 from relay.control.messages import End, Plan, Stream
 from sbc.call.leases import Lease, LocalPort
+from sbc.call.terms import Terms
 from sbc.sdp.facts import MediaFacts
 
 __all__ = ["CallMedia", "behind_nat"]
@@ -118,7 +119,7 @@ class CallMedia:
         """The call is answered: from here on silence is a fault."""
         self._answered = True
 
-    def plan(self) -> Plan:
+    def plan(self, terms: Terms | None = None) -> Plan:
         """The plan as it stands, under a revision of its own; both sides have described theirs."""
         self.revision += 1
         streams: list[Stream] = []
@@ -127,6 +128,9 @@ class CallMedia:
             known = self._answered and a.remote is not None and b.remote is not None
             a.expects = known and a_sends and b.may_receive
             b.expects = known and b_sends and a.may_receive
+            if terms is not None:
+                terms.fill("a", index, a)
+                terms.fill("b", index, b)
             streams.append(Stream(index, kind, a, b))
         timeout_s = min(self._trunk_a.media_timeout_s, self._trunk_b.media_timeout_s)
         return Plan(self.key, self.revision, streams, timeout_s)

@@ -41,7 +41,7 @@ from sbc.sdp.facts import MediaFacts
 from sbc.sdp.model import Media, Session
 from sbc.sdp.rewrite import Dress
 
-__all__ = ["Terms", "concern", "concerns"]
+__all__ = ["Terms", "concern", "concerns", "renumbered"]
 
 _ALAW, _ULAW = 1, 2
 """`End.convert`: µ-law to A-law, A-law to µ-law."""
@@ -94,27 +94,35 @@ def concerns(session: Session) -> bool:
     )
 
 
+def renumbered(offer: Session, answer: Session) -> bool:
+    """Whether an answer calls an audio format otherwise than our offer, which had these types."""
+    return any(
+        media.form.kind == b"audio"
+        and media.port != 0
+        and not set(media.form.clock_rates) <= set(offer.media[at].form.clock_rates)
+        for at, media in enumerate(answer.media[: len(offer.media)])
+    )
+
+
 class Terms:
     """The terms of one call.
 
     Args:
-        trunk_a, trunk_b: whose rules hold for the legs.
+        trunk_a: whose rules hold for the caller's leg; the other's are told by `retarget`.
         random: n → n random bytes, for keys.
     """
 
     __slots__ = ("_before", "_ours", "_random", "_streams", "_trunks")
 
-    def __init__(
-        self, trunk_a: TrunkSettings, trunk_b: TrunkSettings, random: Callable[[int], bytes]
-    ) -> None:
-        self._trunks = {"a": trunk_a, "b": trunk_b}
+    def __init__(self, trunk_a: TrunkSettings, random: Callable[[int], bytes]) -> None:
+        self._trunks = {"a": trunk_a}
         self._random = random
         self._ours: dict[tuple[str, int, Suite], CryptoLine] = {}
         self._streams: dict[int, _Stream] = {}
         self._before: dict[int, _Stream] | None = None
 
     def retarget(self, trunk_b: TrunkSettings) -> None:
-        """Another target: its trunk's rules hold for side b."""
+        """A target, or another one: its trunk's rules hold for side b."""
         self._trunks["b"] = trunk_b
 
     def offer(self, side: str, session: Session, facts: Sequence[MediaFacts]) -> None:

@@ -39,7 +39,8 @@ class Exchange:
 
     def __init__(self, a: TrunkSettings, b: TrunkSettings) -> None:
         counter = itertools.count(1)
-        self.terms = Terms(a, b, lambda count: bytes([next(counter)]) * count)
+        self.terms = Terms(a, lambda count: bytes([next(counter)]) * count)
+        self.terms.retarget(b)
         self.offer_session: Session | None = None
 
     def offer(self, session: Session, side: str = "a") -> bytes:
