@@ -21,7 +21,7 @@ if shutil.which("cargo"):
                 args=["--locked"],
                 debug=False,
                 optional=True,
-                py_limited_api="auto",
+                py_limited_api=True,
             )
         ],
         options={"bdist_wheel": {"py_limited_api": "cp311"}},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["FAST_PATHS", "MediaSettings", "RelaySettings"]
 
-FAST_PATHS = ("python",)
+FAST_PATHS = ("native", "python")
 """Fast paths in the order of preference; `auto` takes the first that this machine can run."""
 
 

@@ -36,11 +36,13 @@ from relay.control.messages import (
 from relay.control.server import Connection, Server
 from relay.control.watch import start_logging
 from relay.flow_table import FlowTable
-from relay.forward.python import PythonForwarder
+from relay.forward.choice import choose
+from relay.forward.native import NativeEnded
 from relay.handoff import EXIT_SETTINGS, Block, Drain, Exhausted, Start, WorkerPort
 from relay.loop import Loop
 from relay.port_desk import PortDesk
 from relay.service import Service
+from relay.settings import FAST_PATHS
 
 __all__ = ["Worker", "main"]
 
@@ -75,7 +77,7 @@ class Worker:
         self._next_warning: dict[str, float] = {}
         self._blocks = 0
         self.loop = Loop(self._between)
-        self.forwarder = PythonForwarder(self.loop)
+        self.forwarder = choose(settings.fast_path, self.loop)
         table = FlowTable(start.table, start.rows)
         realms = frozenset(one.realm for one in settings.media)
         self.desk = PortDesk(table, settings.quarantine_s, realms, self._notify, port.need)
@@ -112,6 +114,9 @@ class Worker:
             self._take_blocks()
             self.serve()
             self.loop.run()
+        except NativeEnded as error:
+            self._port.failed(str(error))  # a spare takes the slot
+            return 1
         finally:
             if self._server is not None:
                 self._server.close()
@@ -322,7 +327,7 @@ def main(handoff_fd: int, lifeline_fd: int) -> int:
     if start is None:
         return 0
     start_logging(start.settings.log_level, start.settings.log_json)
-    if start.settings.fast_path not in ("auto", "python"):
+    if start.settings.fast_path not in ("auto", *FAST_PATHS):
         port.failed(f"expected a fast path of this machine, got {start.settings.fast_path}")
         return EXIT_SETTINGS
     try:

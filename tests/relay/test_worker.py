@@ -24,9 +24,14 @@ from tests.relay.rig import Peer, peer_pair, rtp
 from tests.relay.supervisor import OneWorker
 
 
+@pytest.fixture(params=["python", pytest.param("native", marks=pytest.mark.native)])
+def fast_path(request) -> str:
+    return request.param
+
+
 @pytest.fixture
-def worker(tmp_path) -> Iterator[OneWorker]:
-    worker = OneWorker(tmp_path)
+def worker(tmp_path, fast_path) -> Iterator[OneWorker]:
+    worker = OneWorker(tmp_path, fast_path=fast_path)
     yield worker
     code, printed = worker.close()
     assert "Traceback" not in printed
@@ -94,7 +99,7 @@ def test_a_call_from_lease_to_removal(worker):
         call.close()
 
 
-def test_hello_tells_who_answers_and_comes_first(worker):
+def test_hello_tells_who_answers_and_comes_first(worker, fast_path):
     with Client(worker.path) as client:
         with refused(ErrorCode.VERSION):
             client.ping()
@@ -102,7 +107,7 @@ def test_hello_tells_who_answers_and_comes_first(worker):
             client.request(Method.HELLO, [99])
         welcome = client.hello("test")
         assert (welcome.version, welcome.slot, welcome.generation) == (1, 0, 7)
-        assert (welcome.pid, welcome.fast_path) == (worker.process.pid, "python")
+        assert (welcome.pid, welcome.fast_path) == (worker.process.pid, fast_path)
         with refused(ErrorCode.UNKNOWN_METHOD):
             client.request(77)
         with refused(ErrorCode.BAD_REQUEST):
@@ -264,8 +269,8 @@ def test_ports_run_out_and_the_supervisor_is_asked(worker):
         worker.wait_for("need")
 
 
-def test_a_worker_told_to_drain_says_so_and_ends_with_its_last_call(tmp_path):
-    worker = OneWorker(tmp_path)
+def test_a_worker_told_to_drain_says_so_and_ends_with_its_last_call(tmp_path, fast_path):
+    worker = OneWorker(tmp_path, fast_path=fast_path)
     client = worker.client()
     call = Call(client)
     call.apply()
