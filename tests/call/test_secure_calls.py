@@ -1,0 +1,192 @@
+"""Calls whose legs differ in keys, codecs or payload types, through the whole core."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from policies.media import CodecSettings, RtcpMux, Srtp, TrunkMedia
+from sbc.call.cdr import Cause
+from sbc.sdp.crypto import CryptoLine, parse_crypto
+from tests.call.lab import BACKUP, CARRIER, PBX, SDP_A, SDP_B, Lab, Side, settings, statuses
+
+KEY_A = b64encode(bytes(range(30)))
+KEY_B = b64encode(bytes(range(100, 130)))
+LINE = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:%b\r\n"
+SECURE_A = SDP_A.replace(b"RTP/AVP", b"RTP/SAVP") + LINE % KEY_A
+SECURE_B = SDP_B.replace(b"RTP/AVP", b"RTP/SAVP")
+
+
+def lab(**trunks: TrunkMedia) -> Lab:
+    return Lab(settings({name: {"media": media} for name, media in trunks.items()}))
+
+
+def keys(body: bytes) -> list[CryptoLine]:
+    return [parse_crypto(line) for line in body.split(b"\r\n") if line.startswith(b"a=crypto")]
+
+
+def answer_to(offer: bytes, suite: str = "AES_CM_128_HMAC_SHA1_80", key: bytes = KEY_B) -> bytes:
+    """The target's answer: the line of this suite, with its key."""
+    tag = next(line.tag for line in keys(offer) if line.suite.sdp_name == suite)
+    return SECURE_B + b"a=crypto:%d %b inline:%b\r\n" % (tag, suite.encode(), key)
+
+
+def secure_outside() -> tuple[Lab, Any, Any]:
+    """A clear call of the PBX to a carrier that requires SRTP, up."""
+    border = lab(carrier=TrunkMedia(srtp=Srtp.REQUIRED))
+    invite = border.called()
+    border.answer(invite, 200, body=answer_to(invite.body))
+    assert border.take_one(CARRIER[0]).method == b"ACK"
+    success = border.take_one(PBX[0])
+    border.give(border.in_dialog(b"ACK", success, 1))
+    return border, success, invite
+
+
+def test_a_clear_call_goes_out_in_srtp() -> None:
+    border, success, invite = secure_outside()
+    assert b" RTP/SAVP 8 0 101\r\n" in invite.body
+    assert b" RTP/AVP 8 0 101\r\n" in success.body
+    assert b"crypto" not in success.body
+    (stream,) = border.plans[-1][1].streams
+    assert stream.a.srtp_in is stream.a.srtp_out is None
+    assert stream.b.srtp_in is not None
+    assert stream.b.srtp_in.key == bytes(range(100, 130))
+    assert stream.b.srtp_out is not None
+    assert stream.b.srtp_out.key in {line.key for line in keys(invite.body)}
+
+
+def test_an_answer_in_the_clear_is_not_taken_where_srtp_is_required() -> None:
+    border = lab(carrier=TrunkMedia(srtp=Srtp.REQUIRED), backup=TrunkMedia())
+    invite = border.called(number="99")
+    border.answer(invite, 200, body=SDP_B.replace(b"RTP/AVP", b"RTP/SAVP"))
+    methods = [one.method for one in border.take(CARRIER[0])]
+    assert methods == [b"ACK", b"BYE"]
+    assert statuses(border.take(PBX[0])) == [502]
+    assert border.record.cause is Cause.UNSUPPORTED_MEDIA
+
+
+def test_an_offer_of_srtp_alone_is_refused_where_it_is_off() -> None:
+    border = lab()
+    border.give(border.invite(body=SECURE_A))
+    assert statuses(border.take(PBX[0])) == [100, 488]
+    assert "offered only in SRTP" in border.record.reason
+
+
+def test_both_legs_secure_each_with_keys_of_its_own() -> None:
+    border = lab(pbx=TrunkMedia(srtp=Srtp.REQUIRED), carrier=TrunkMedia(srtp=Srtp.REQUIRED))
+    invite = border.called(body=SECURE_A)
+    assert KEY_A not in invite.body
+    border.answer(invite, 200, body=answer_to(invite.body))
+    success = border.take_one(PBX[0])
+    assert KEY_B not in success.body
+    (stream,) = border.plans[-1][1].streams
+    held = [stream.a.srtp_in, stream.a.srtp_out, stream.b.srtp_in, stream.b.srtp_out]
+    assert len({one.key for one in held if one is not None}) == 4
+
+
+def test_the_next_target_is_offered_by_its_own_rules() -> None:
+    border = lab(carrier=TrunkMedia(srtp=Srtp.REQUIRED), backup=TrunkMedia())
+    invite = border.called()
+    assert b"crypto" in invite.body
+    border.answer(invite, 503)
+    border.take(CARRIER[0])
+    second = border.take_one(BACKUP[0])
+    assert b"RTP/AVP" in second.body
+    assert b"crypto" not in second.body
+
+
+def test_a_target_whose_codecs_do_not_fit_is_passed_over() -> None:
+    border = lab(carrier=TrunkMedia(codecs=CodecSettings(allow=("G729",))), backup=TrunkMedia())
+    border.give(border.invite())
+    assert statuses(border.take(PBX[0])) == [100]
+    assert border.take_one(BACKUP[0]).method == b"INVITE"
+    assert border.take(CARRIER[0]) == []
+
+
+def test_no_target_whose_codecs_fit_is_488() -> None:
+    border = lab(carrier=TrunkMedia(codecs=CodecSettings(allow=("G729",))))
+    border.give(border.invite(number="99"))
+    assert statuses(border.take(PBX[0])) == [100, 488]
+    assert border.record.cause is Cause.UNSUPPORTED_MEDIA
+
+
+def test_g711_is_converted_where_the_legs_have_different_laws() -> None:
+    only = TrunkMedia(codecs=CodecSettings(allow=("PCMU",)))
+    border = lab(pbx=only, carrier=TrunkMedia(codecs=CodecSettings(allow=("PCMA",))))
+    invite = border.called(body=SDP_A.replace(b"AVP 8 0 101", b"AVP 0 101"))
+    assert b"RTP/AVP 8 101\r\n" in invite.body
+    border.answer(invite, 200, body=SDP_B.replace(b"AVP 8 0 101", b"AVP 8 101"))
+    assert b"RTP/AVP 0 101\r\n" in border.take_one(PBX[0]).body
+    (stream,) = border.plans[-1][1].streams
+    assert (stream.a.payloads, stream.a.convert) == ({0: 8}, {0: 1})
+    assert (stream.b.payloads, stream.b.convert) == ({8: 0}, {8: 2})
+
+
+def test_an_answer_by_other_numbers_is_mapped_without_any_rule() -> None:
+    border = lab()
+    invite = border.called()
+    other = SDP_B.replace(b"AVP 8 0 101", b"AVP 8 96").replace(b"rtpmap:101", b"rtpmap:96")
+    border.answer(invite, 200, body=other)
+    body = border.take_one(PBX[0]).body
+    assert b"RTP/AVP 8 101\r\n" in body
+    assert b"a=rtpmap:101 telephone-event/8000" in body
+    (stream,) = border.plans[-1][1].streams
+    assert stream.a.payloads == {101: 96}
+    assert stream.b.payloads == {96: 101}
+
+
+def test_mux_is_taken_on_the_leg_that_offers_it() -> None:
+    border = lab()
+    invite = border.called(body=SDP_A + b"a=rtcp-mux\r\n")
+    assert b"rtcp-mux" not in invite.body
+    border.answer(invite, 200, body=SDP_B)
+    assert b"a=rtcp-mux" in border.take_one(PBX[0]).body
+    (stream,) = border.plans[-1][1].streams
+    assert (stream.a.rtcp_mux, stream.b.rtcp_mux) == (True, False)
+
+
+def test_mux_may_be_off() -> None:
+    border = lab(pbx=TrunkMedia(rtcp_mux=RtcpMux.OFF))
+    invite = border.called(body=SDP_A + b"a=rtcp-mux\r\n")
+    border.answer(invite, 200, body=SDP_B)
+    assert b"rtcp-mux" not in border.take_one(PBX[0]).body
+
+
+def test_a_reinvite_keeps_our_keys_and_its_own_new_ones_reach_the_plan() -> None:
+    border, success, invite = secure_outside()
+    caller = Side(border, success, PBX, 1)
+    caller.ask(b"INVITE", body=SDP_A.replace(b"sendrecv", b"sendonly"))
+    border.take(PBX[0])
+    again = border.take_one(CARRIER[0])
+    assert [line.key for line in keys(again.body)] == [line.key for line in keys(invite.body)]
+    new = b64encode(bytes(range(50, 80)))
+    border.answer(again, 200, body=answer_to(again.body, key=new))
+    border.take()
+    (stream,) = border.plans[-1][1].streams
+    assert stream.b.srtp_in is not None
+    assert stream.b.srtp_in.key == bytes(range(50, 80))
+    assert stream.b.srtp_out is not None
+    assert stream.b.srtp_out.key in {line.key for line in keys(invite.body)}
+
+
+@pytest.mark.parametrize("body", [SDP_B, SECURE_B])
+def test_a_reinvite_of_the_secure_side_without_a_key_is_refused_and_changes_nothing(
+    body: bytes,
+) -> None:
+    border, _, invite = secure_outside()
+    plans = len(border.plans)
+    target = Side(border, invite, CARRIER, 0)
+    target.ask(b"INVITE", body=body.replace(b"sendrecv", b"sendonly"))
+    assert statuses(border.take(CARRIER[0]))[-1] == 488
+    assert border.take(PBX[0]) == []
+    assert len(border.plans) == plans
+
+
+def test_nothing_stays_of_a_secure_call() -> None:
+    border, success, _ = secure_outside()
+    border.give(border.in_dialog(b"BYE", success, 2))
+    bye = border.take_one(CARRIER[0])
+    border.answer(bye, 200)
+    border.assert_nothing_left()
