@@ -14,7 +14,9 @@ from sbc.cli.options import config_option, fail, json_option
 from sbc.cli.show import change, colours
 from sbc.config.grammar import unknown_key
 from sbc.config.keys import keys
+from sbc.config.masking import masked
 from sbc.config.paths import default_at, find, is_key, parse_path, parse_value, set_at, unset_at
+from sbc.config.secrets import shown
 from sbc.config.source import Source, read, spell
 from sbc.config.written import everything, written
 
@@ -47,7 +49,7 @@ def config() -> None:
 @config_option
 @json_option
 def get(path: str, config: str, as_json: bool) -> None:
-    """Print the value at PATH: what the file says, or else the default.
+    """Print the value at PATH: what the file says, or else the default. Secrets are not shown.
 
     Exit code 1 if there is neither.
     """
@@ -60,7 +62,7 @@ def get(path: str, config: str, as_json: bool) -> None:
     if not there:
         text = "is not set" if is_key(where) else unknown_key(where)
         fail(f"{config}: {spell(where)}: {text}")
-    _print(value, as_json)
+    _print(shown(value, where), as_json)
 
 
 @config.command("set")
@@ -101,17 +103,17 @@ def unset(path: str, config: str, dry_run: bool) -> None:
 @click.option("--all", "with_defaults", is_flag=True, help="With every key and its default.")
 @json_option
 def show(path: str | None, config: str, with_defaults: bool, as_json: bool) -> None:
-    """Print the configuration, or the part of it at PATH."""
+    """Print the configuration, or the part of it at PATH. Secrets are not shown."""
     source = read(config)
     if path is None and not with_defaults and not as_json:
-        click.echo(source.text, nl=False)
+        click.echo(masked(source), nl=False)
         return
     data = everything(source) if with_defaults else source.data
     where = parse_path(path, source) if path is not None else ()
     there, value = find(data, where)
     if not there:
         fail(f"{config}: {spell(where)}: is not set")
-    _print(value, as_json)
+    _print(shown(value, where), as_json)
 
 
 @config.command("keys")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from sbc.config.load import check_text
+from sbc.config.masking import masked_pair
 from sbc.config.problems import ConfigError, Problem
 from sbc.config.source import Source, parse, read_text
 from sbc.config.store import create, locked, replace
@@ -33,12 +34,13 @@ class Edited:
 
     @property
     def diff(self) -> list[str]:
-        """The change as a unified diff, line by line, "" at the ends cut off."""
+        """The change as a unified diff, line by line, "" at the ends cut off; no secrets in it."""
+        old, new = masked_pair(self.old, self.new, self.path)
         return [
             line.rstrip("\r\n")
             for line in difflib.unified_diff(
-                self.old.splitlines(keepends=True),
-                self.new.splitlines(keepends=True),
+                old.splitlines(keepends=True),
+                new.splitlines(keepends=True),
                 f"{self.path} (before)",
                 f"{self.path} (after)",
                 n=2,

@@ -1,31 +1,32 @@
 """Secrets of the configuration: where they are, and that nobody prints them.
 
 A password is written as a reference, `file:PATH` or `env:NAME`; the hash that stands for one may be
-in the file itself. Whatever shows a part of the file (a command, a diff, an error) goes through
-`hidden` or `is_secret`.
+in the file itself. Whatever shows a part of the file (a command, a diff, an error) asks `is_secret`
+here, by way of `Source.written`, `shown` or `sbc.config.masking`.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from policies.users import Secret
 
 __all__ = [
+    "HIDDEN",
     "Unread",
-    "hidden",
     "is_reference",
     "is_secret",
     "open_to_all",
     "read_secret",
     "secrets_in",
+    "shown",
 ]
 
-_HIDDEN: Final = "*****"
+HIDDEN: Final = "*****"
 _MAX_BYTES: Final = 1024
 _KINDS: Final = ("file:", "env:")
 
@@ -84,31 +85,37 @@ def open_to_all(reference: str, folder: str) -> bool:
 
 
 def is_secret(path: Iterable[str | int]) -> bool:
-    """Whether what the file says at `path` is shown to nobody, unless it is a reference."""
+    """Whether a text at `path` is shown to nobody, unless it is a reference.
+
+    What stands where a mapping of secrets belongs may be a secret too.
+    """
     names = [part for part in path if isinstance(part, str)]
-    return bool(names) and (names[-1] == "password" or "ha1" in names[2:])
+    if names[:1] == ["users"] and len(names) == 2:
+        return True
+    return bool(names) and (names[-1] in ("password", "credentials") or "ha1" in names[2:])
 
 
 def secrets_in(data: object) -> frozenset[str]:
-    """The secrets that the values of a file hold themselves, as they are written there."""
-    return frozenset(_secrets(data, ()))
+    """The secrets that the values of a file hold themselves."""
+    found: set[str] = set()
+    _walk(data, (), found)
+    return frozenset(found)
 
 
-def _secrets(data: Any, path: tuple[str, ...]) -> Iterator[str]:  # noqa: ANN401 (what YAML holds)
-    if isinstance(data, dict):
-        for name, value in data.items():
-            yield from _secrets(value, (*path, str(name)))
-    elif isinstance(data, list):
-        for value in data:
-            yield from _secrets(value, path)
-    elif data is not None and not isinstance(data, bool) and is_secret(path):
-        text = str(getattr(data, "written", data))
-        if text and not is_reference(text):
-            yield text
+def shown(value: object, path: Iterable[str | int] = ()) -> object:
+    """The values of a file from `path` on, without the secrets among them."""
+    return _walk(value, tuple(path), set())
 
 
-def hidden(text: str, secrets: Iterable[str]) -> str:
-    """`text` without any of these secrets."""
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, _HIDDEN)
-    return text
+def _walk(value: Any, path: tuple[str | int, ...], found: set[str]) -> object:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {name: _walk(one, (*path, str(name)), found) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_walk(one, path, found) for one in value]
+    if value is None or isinstance(value, bool) or not is_secret(path):
+        return value
+    text = str(getattr(value, "written", value))
+    if is_reference(text):
+        return value
+    found.add(text)
+    return HIDDEN

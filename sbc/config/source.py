@@ -20,6 +20,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from sbc.config.problems import ConfigError, Problem
+from sbc.config.secrets import is_secret
 
 __all__ = ["Odd", "Path", "Source", "parse", "read", "read_text", "spell"]
 
@@ -90,6 +91,8 @@ class Source:
         node, _ = self._find(path)
         if node is None or (isinstance(node, ScalarNode) and node.tag == f"{_TAG}null"):
             return "nothing"
+        if isinstance(node, ScalarNode) and is_secret(path):
+            return "something else"
         if isinstance(node, ScalarNode):
             plain = node.style is None and node.tag != f"{_TAG}str"
             value: str = node.value
