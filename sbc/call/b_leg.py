@@ -18,6 +18,7 @@ from sbc.sip.status import ACK, BYE, INVITE, OPTIONS
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.request import ClientRequest
+from sbc.transaction.timers import Entry
 
 __all__ = ["BLeg"]
 
@@ -31,7 +32,7 @@ class BLeg(Leg):
     each 2xx is acknowledged, and every one but the first is ended (RFC 3261 §13.2.2.4).
     """
 
-    __slots__ = ("acks", "forks", "invite", "target", "txn")
+    __slots__ = ("acks", "forks", "invite", "patience", "target", "txn")
     side = "b"
 
     def __init__(
@@ -47,6 +48,8 @@ class BLeg(Leg):
         self.target = target
         self.invite: ClientRequest | None = None
         self.txn: ClientTransaction | None = None
+        self.patience: Entry | None = None
+        """Runs until the target says anything at all (`invite_timeout`)."""
         self.forks: dict[bytes, Fork] = {}
         """Early dialogs by the target's To-tag."""
         self.acks: dict[bytes, tuple[Hop, bytes]] = {}
@@ -70,6 +73,7 @@ class BLeg(Leg):
 
     def on_response(self, response: Response, now: float) -> None:
         """A response to the INVITE, as the transaction passes it up."""
+        self._impatient_no_more()
         if response.status == 100:
             return
         if 200 <= response.status < 300:
@@ -99,11 +103,13 @@ class BLeg(Leg):
 
     def on_timeout(self, now: float) -> None:
         """Timer B."""
+        self._impatient_no_more()
         if self.owner is not None:
             self.owner.target_silent(self, now)
 
     def on_transport_lost(self, now: float) -> None:
         """ICMP, a refused or a lost connection."""
+        self._impatient_no_more()
         if self.owner is not None:
             self.owner.target_unreachable(self, now)
 
@@ -127,9 +133,15 @@ class BLeg(Leg):
 
     def unlink(self) -> None:
         """Let go of the call; late answers still get their ACK and BYE."""
+        self._impatient_no_more()
         super().unlink()
         self.forks.clear()
         self.core.dialogs.pop(self.tag, None)
+
+    def _impatient_no_more(self) -> None:
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
 
     def _succeeded(self, response: Response, now: float) -> None:
         known = self.acks.get(response.to_tag)

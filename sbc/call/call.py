@@ -27,6 +27,7 @@ from sbc.call.midcall import Midcall
 from sbc.call.record import Record
 from sbc.call.states import TABLE, Effect, Ending, Input, State
 from sbc.errors import LocalProtocolError, ProtocolError
+from sbc.resolve.records import Place
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.transaction.hop import TCP
@@ -35,6 +36,8 @@ from sbc.transaction.timers import Entry
 
 __all__ = ["Call"]
 
+_LOCATE_S: Final = 60.0
+"""A bound for what the resolver's deadlines bound before."""
 _RECORD_WAIT_S: Final = 2.0
 """How long the record waits for the relay's last figures."""
 
@@ -45,6 +48,7 @@ class Clock(IntEnum):
     NO_ANSWER = 64
     RECORD = 65
     LIMIT = 66
+    NO_RESPONSE = 67
 
 
 class Call:
@@ -128,7 +132,7 @@ class Call:
 
     def start(self, accepted: Accept, now: float) -> None:
         """Carry the call on to the first of its targets."""
-        self.hunt.start(accepted)
+        self.hunt.start(accepted, now)
         self.record.reason = explained(accepted.why)
         try:
             self.exchange.read_offer(self.a)
@@ -143,6 +147,8 @@ class Call:
     def target_responded(self, leg: Leg, response: Response, now: float) -> None:
         """1xx above 100, the first 2xx, or the final failure of the target."""
         status = response.status
+        if status < 300:
+            self.hunt.answered()
         if status < 200:
             self.handle(Input.PROVISIONAL, response, now)
         elif status < 300:
@@ -163,6 +169,13 @@ class Call:
                 self._calls(again, now)
                 return
         self._target_failed(503, "target unreachable", Cause.UNREACHABLE, None, now)
+
+    def located(self, places: list[Place], now: float) -> None:
+        """The DNS has said where the target is, or nothing until its deadline."""
+        if self.state is State.LOCATING:
+            self._disarm()
+            self.hunt.located(places)
+        self.handle(Input.LOCATED, None, now)
 
     def leg_asked(
         self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
@@ -199,7 +212,7 @@ class Call:
 
     def cancelled(self, request: Request, now: float) -> None:
         """The caller's CANCEL, or its BYE in an early dialog (RFC 3261 §15)."""
-        if self.state in (State.CALLING, State.RINGING):
+        if self.state in (State.LOCATING, State.CALLING, State.RINGING):
             self.record.close(Cause.CANCELLED, "a", request.method.decode("ascii", "replace"))
             self.hunt.refusal = 487
         self.handle(Input.CANCEL, request, now)
@@ -216,6 +229,9 @@ class Call:
             if self.limit is not None and not self.record.ended:
                 reason = "the longest duration of its trunk is over"
                 self.end(Ending(Cause.MAX_DURATION, "border", reason), now)
+            return
+        if timer == Clock.NO_RESPONSE:
+            self._not_responded(now)
             return
         if self.clock is None or self.clock.owner is not None:
             return  # what came due together with it has stopped it, or armed another
@@ -332,6 +348,10 @@ class Call:
         if leg is not None:
             self._calls(leg, now)
             return
+        if self.hunt.waiting:
+            self._arm(Clock.NO_ANSWER, _LOCATE_S, now)
+            self.handle(Input.ASKED, None, now)
+            return
         record = self.record
         self._fail(Ending(record.cause, "border", record.reason, self.hunt.refusal), now)
 
@@ -341,6 +361,19 @@ class Call:
             self.b.unlink()
         self.b = leg
         self._arm(Clock.NO_ANSWER, leg.trunk.no_answer_s, now)
+        if leg.trunk.invite_timeout_s is not None:
+            duration_s = leg.trunk.invite_timeout_s
+            leg.patience = self.core.layer.arm_long(self, Clock.NO_RESPONSE, duration_s, now)
+
+    def _not_responded(self, now: float) -> None:
+        """`invite_timeout` is over; the transaction of the INVITE still has until timer B."""
+        b = self.b
+        if b is None or b.patience is None or b.patience.owner is not None:
+            return  # it has responded, or was given up, as this came due
+        b.patience = None
+        if self.state is State.CALLING:
+            b.cancel(b"", now)
+            self._target_failed(408, "target did not respond", Cause.NO_RESPONSE, None, now)
 
     def _refuse(self, message: object, now: float) -> None:
         head = self.crossing(message, self.a) if isinstance(message, Response) else b""
@@ -376,7 +409,7 @@ class Call:
             self.handle(Input.REFUSED, response, now)
             return
         self._disarm()
-        more = self.hunt.failed(status)
+        more = self.hunt.failed(status, now, dead=response is None)
         if self.state in (State.CALLING, State.RINGING):
             self.record.close(cause, "b", reason)
         self.handle(Input.RETRY if more else Input.REFUSED, response, now)
@@ -516,7 +549,7 @@ _EFFECTS: Final[Mapping[Effect, _Step]] = {
     Effect.BYE_TO_B: Call._bye_to_b,
     Effect.BYE_TO_BOTH: Call._bye_to_both,
 }
-_LIVE: Final = frozenset((State.CALLING, State.RINGING, State.ANSWERED, State.UP))
+_LIVE: Final = frozenset((State.LOCATING, State.CALLING, State.RINGING, State.ANSWERED, State.UP))
 
 
 def _response(message: object) -> Response:

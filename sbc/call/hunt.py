@@ -1,12 +1,14 @@
 """Which targets a call may still be carried on to, and the INVITE to each of them.
 
 One after another, in the order that policy gave them: a target that is unreachable, silent or out
-of order gives way to the next. What the caller is told in the end is kept here, too.
+of order gives way to the next. A target that is a name has several places (RFC 3263), which are
+tried in turn before the next target; while they are being looked up the search waits. What the
+caller is told in the end is kept here, too.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from policies.facts import Accept, Target, Why
 from policies.settings import TrunkSettings
@@ -20,13 +22,19 @@ from sbc.call.leg import Owner
 from sbc.call.local import LocalEnd
 from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
 from sbc.call.record import Record
+from sbc.call.where import Asker
 from sbc.errors import PortsExhausted, ProtocolError, RelayUnavailable
-from sbc.transaction.hop import Hop
+from sbc.resolve.records import Place
+from sbc.transaction.hop import UDP, Hop
 
-__all__ = ["Hunt", "explained"]
+__all__ = ["Hunt", "Searcher", "explained"]
 
 _RETRY_STATUSES: Final = frozenset((408, 502, 503, 504))
 """Answers after which the next target is tried; others are the called party's word."""
+
+
+class Searcher(Owner, Asker, Protocol):
+    """The call, as its search sees it."""
 
 
 class Hunt:
@@ -43,22 +51,33 @@ class Hunt:
         "_core",
         "_exchange",
         "_owner",
+        "_place",
+        "_places",
         "_record",
+        "_target",
         "names",
         "refusal",
         "targets",
         "trunk",
+        "waiting",
     )
 
     def __init__(
-        self, core: Core, owner: Owner, a: ALeg, exchange: Exchange, record: Record
+        self, core: Core, owner: Searcher, a: ALeg, exchange: Exchange, record: Record
     ) -> None:
         self._core = core
-        self._owner: Owner | None = owner
+        self._owner: Searcher | None = owner
         self._a = a
         self._exchange = exchange
         self._record = record
         self.targets: list[Target] = []
+        self._target: Target | None = None
+        """The one that is being tried, with the places of it that are left."""
+        self._places: list[Place] = []
+        self._place: Place | None = None
+        """Where the INVITE went that is out."""
+        self.waiting = False
+        """Whether the places of the target are being looked up."""
         self.trunk: TrunkSettings | None = None
         """The trunk that holds the call on its outgoing side, for the limits."""
         self.names: frozenset[bytes] = frozenset()
@@ -66,35 +85,76 @@ class Hunt:
         self.refusal = 480
         """The status that the caller gets if no other target does better."""
 
-    def start(self, accepted: Accept) -> None:
+    def start(self, accepted: Accept, now: float) -> None:
         """What policy has decided."""
         self.trunk = accepted.targets[0].trunk
-        self.targets = list(accepted.targets)
+        self.targets = self._core.where.in_order(accepted.targets, now)
 
     def next(self, now: float) -> BLeg | None:
-        """The INVITE to the next target that can be reached at all; None where there is none."""
-        while self.targets:
-            target = self.targets.pop(0)
-            if self._may_use(target, now):
-                leg = self._place(target, now)
+        """The INVITE to the next place that can be reached at all.
+
+        None where there is none, or, if `waiting` is set then, none yet: `Owner.located` follows.
+        """
+        while self._owner is not None:
+            if self._target is not None and self._places:
+                leg = self._try(self._target, self._places.pop(0), now)
                 if leg is not None:
                     return leg
+                continue
+            if not self.targets:
+                return None
+            self._target = target = self.targets.pop(0)
+            if not self._may_use(target, now):
+                continue
+            places = self._core.where.places(target, now, self._owner)
+            if places is None:
+                self.waiting = True
+                return None
+            self.located(places)
         return None
 
-    def again(self, leg: BLeg, now: float) -> BLeg | None:
-        """The same target by UDP, where TCP was only our choice (RFC 3261 §18.1.1)."""
-        ways = ways_to(leg.target, self._core.ends)
-        return self._send_invite(leg.target, ways[:1], now) if len(ways) > 1 else None
+    def located(self, places: list[Place]) -> None:
+        """Where the target is; an empty list: it has no place."""
+        self.waiting = False
+        self._places = places
+        if not places and self._target is not None:
+            trunk, peer = self._target.trunk, self._target.peer
+            text = f"trunk {trunk.name}: {peer.text} leads nowhere"
+            self._record.close(Cause.UNREACHABLE, "border", text)
+            self.refusal = 503
 
-    def failed(self, status: int) -> bool:
-        """A target's final failure; whether another one is to be tried."""
+    def again(self, leg: BLeg, now: float) -> BLeg | None:
+        """The same place by UDP, where TCP was only our choice (RFC 3261 §18.1.1)."""
+        place = self._place
+        if place is None or place.transport != UDP:
+            return None
+        return self._send_invite(leg.target, ways_to(leg.target, place, self._core.ends)[:1], now)
+
+    def answered(self) -> None:
+        """The place where the INVITE went is alive."""
+        if self._place is not None:
+            self._core.where.worked(self._place)
+
+    def failed(self, status: int, now: float, *, dead: bool) -> bool:
+        """A target's final failure; whether another place or target is to be tried.
+
+        Args:
+            status: its answer, or what its silence stands for.
+            dead: whether it was silent or out of reach: it is then tried last for a while.
+        """
+        if self._place is not None:
+            if dead or status == 503:  # RFC 3263 §4.3
+                self._core.where.failed(self._place, now)
+            else:
+                self._core.where.worked(self._place)
         self.refusal = _caller_status(status)
-        return bool(self.targets) and status in _RETRY_STATUSES
+        return bool(self._places or self.targets) and status in _RETRY_STATUSES
 
     def close(self) -> None:
         """Nothing more will be tried: let go of the call."""
         self._owner = None
         self.targets = []
+        self._places = []
 
     def _may_use(self, target: Target, now: float) -> bool:
         """Whether the target's trunk has room for the call."""
@@ -107,12 +167,13 @@ class Hunt:
         self.trunk = target.trunk
         return True
 
-    def _place(self, target: Target, now: float) -> BLeg | None:
-        """Send the INVITE; None where this target cannot be tried."""
+    def _try(self, target: Target, place: Place, now: float) -> BLeg | None:
+        """Send the INVITE; None where this place cannot be tried."""
         a, record = self._a, self._record
-        ways = ways_to(target, self._core.ends)
+        self._place = place
+        ways = ways_to(target, place, self._core.ends)
         if not ways:
-            text = f"trunk {target.trunk.name}: no listener can reach {target.peer.host}"
+            text = f"trunk {target.trunk.name}: no listener can reach {place.host}"
             record.close(Cause.UNREACHABLE, "border", text)
             self.refusal = 503
             return None

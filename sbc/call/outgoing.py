@@ -13,10 +13,11 @@ from sbc.call.headers import Hide, crossing, party, user_part
 from sbc.call.leg import CONTENT_TYPE_SDP
 from sbc.call.local import LocalEnd, LocalEnds
 from sbc.call.session_timer import SessionTimer
+from sbc.resolve.records import Place
 from sbc.sip.message import Message, Request
 from sbc.sip.status import INVITE
 from sbc.sip.uri import SipUri, TelUri, Uri
-from sbc.transaction.hop import TCP, TLS, UDP, Hop
+from sbc.transaction.hop import TCP, UDP, Hop
 from sbc.transaction.request import ClientRequest
 
 __all__ = ["AUTO_LIMIT_BYTES", "build_invite", "crossing_names", "ways_to"]
@@ -25,12 +26,6 @@ AUTO_LIMIT_BYTES: Final = 1300
 """Larger requests go by TCP where the trunk is `auto` (RFC 3261 §18.1.1)."""
 
 _DEFAULT_HOPS: Final = 70  # RFC 3261 §16.6 step 3
-_TRANSPORTS: Final = {
-    TrunkTransport.UDP: (UDP,),
-    TrunkTransport.TCP: (TCP,),
-    TrunkTransport.TLS: (TLS,),
-    TrunkTransport.AUTO: (UDP, TCP),
-}
 _ALWAYS: Final = frozenset(
     (
         b"reason",
@@ -59,17 +54,18 @@ def crossing_names(
     return names | {name.lower().encode() for name in passed_a + passed_b}
 
 
-def ways_to(target: Target, ends: LocalEnds) -> list[tuple[LocalEnd, Hop]]:
-    """The transports to try for a target, first choice first; empty where none can reach it.
+def ways_to(target: Target, place: Place, ends: LocalEnds) -> list[tuple[LocalEnd, Hop]]:
+    """The transports to try for a place, first choice first; empty where none can reach it.
 
-    For an `auto` trunk UDP is first; the caller takes TCP instead for a large request.
+    For an `auto` trunk's UDP, TCP comes second; the caller takes it instead for a large request.
     """
-    trunk, peer = target.trunk, target.peer
+    trunk, host, port = target.trunk, place.host, place.port
+    auto = trunk.transport is TrunkTransport.AUTO and place.transport == UDP
     found = []
-    for transport in _TRANSPORTS[trunk.transport]:
-        end = ends.towards(trunk.realm, transport, peer.host)
+    for transport in (UDP, TCP) if auto else (place.transport,):
+        end = ends.towards(trunk.realm, transport, host)
         if end is not None:
-            hop = Hop(trunk.realm, end.index, transport, peer.host, peer.port, trunk=trunk.name)
+            hop = Hop(trunk.realm, end.index, transport, host, port, 0, trunk.name, place.name)
             found.append((end, hop))
     return found
 
@@ -86,7 +82,7 @@ def build_invite(
     """
     peer = leg.target.peer
     host = _in_uri(peer.host)
-    uri = _request_uri(invite.target, host, peer.port)
+    uri = _request_uri(invite.target, host + b":%d" % peer.port if peer.port else host)
     branch = leg.next_branch(mark)
     hops = invite.max_forwards
     caller = party(_value(invite, b"from"), leg.end.host, leg.tag, hide)
@@ -128,13 +124,13 @@ def _value(message: Message, name: bytes) -> bytes:
     return message.first(name) or b""
 
 
-def _request_uri(target: Uri, host: bytes, port: int) -> bytes:
-    """The number that was called, at the target."""
+def _request_uri(target: Uri, host: bytes) -> bytes:
+    """The number that was called, at the target, with its port unless it is a name without."""
     match target:
         case TelUri():
-            return b"sip:%b@%b:%d;user=phone" % (target.number, host, port)
+            return b"sip:%b@%b;user=phone" % (target.number, host)
         case SipUri() if user := user_part(target.user):
             phone = b";user=phone" if target.params.get(b"user") == b"phone" else b""
-            return b"sip:%b@%b:%d%b" % (user, host, port, phone)
+            return b"sip:%b@%b%b" % (user, host, phone)
         case _:
-            return b"sip:%b:%d" % (host, port)
+            return b"sip:%b" % host

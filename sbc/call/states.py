@@ -37,6 +37,8 @@ class State(IntEnum):
     """The target is gone; the caller's ACK is awaited before its BYE (RFC 3261 §15)."""
     ENDED = 6
     """Nothing more is said on this call."""
+    LOCATING = 7
+    """The target is a name, and the DNS has been asked where that is; no INVITE is out."""
 
 
 class Input(IntEnum):
@@ -60,6 +62,10 @@ class Input(IntEnum):
     BYE_B = 9
     END = 10
     """The border's own wish: no answer, operator, lost media, shutdown."""
+    ASKED = 11
+    """Where the next target is must be looked up first."""
+    LOCATED = 12
+    """It has been, or cannot be."""
 
 
 class Effect(IntEnum):
@@ -104,6 +110,10 @@ TABLE: Final[Mapping[tuple[State, Input], tuple[Effect, State]]] = {
     (_S.CALLING, _I.REFUSED): (_E.REFUSE, _S.ENDED),
     (_S.CALLING, _I.CANCEL): (_E.ABANDON, _S.CANCELLING),
     (_S.CALLING, _I.END): (_E.ABANDON, _S.CANCELLING),
+    (_S.CALLING, _I.ASKED): (_E.NOTHING, _S.LOCATING),
+    (_S.LOCATING, _I.LOCATED): (_E.TRY_NEXT, _S.CALLING),
+    (_S.LOCATING, _I.CANCEL): (_E.REFUSE, _S.ENDED),
+    (_S.LOCATING, _I.END): (_E.REFUSE, _S.ENDED),
     (_S.RINGING, _I.PROVISIONAL): (_E.RING, _S.RINGING),
     (_S.RINGING, _I.SUCCESS): (_E.ANSWER, _S.ANSWERED),
     (_S.RINGING, _I.RETRY): (_E.TRY_NEXT, _S.CALLING),

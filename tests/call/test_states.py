@@ -23,7 +23,7 @@ def test_nothing_leaves_the_end() -> None:
 
 
 def test_no_arrow_leads_back_from_an_answered_call_to_an_unanswered_one() -> None:
-    early = {State.CALLING, State.RINGING, State.CANCELLING}
+    early = {State.LOCATING, State.CALLING, State.RINGING, State.CANCELLING}
     assert not [
         pair for pair, (_, after) in TABLE.items() if pair[0] not in early and after in early
     ]
@@ -39,6 +39,8 @@ def test_every_input_matters_somewhere(event: Input) -> None:
     assert event in {used for _, used in TABLE}
 
 
-@pytest.mark.parametrize("state", [State.CALLING, State.RINGING, State.ANSWERED, State.UP])
+@pytest.mark.parametrize(
+    "state", [State.LOCATING, State.CALLING, State.RINGING, State.ANSWERED, State.UP]
+)
 def test_the_border_can_end_every_live_call(state: State) -> None:
     assert (state, Input.END) in TABLE
