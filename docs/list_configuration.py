@@ -166,7 +166,7 @@ EXAMPLES: Final = {
     "cdr.path": "/var/log/sbc/cdr.jsonl",
     "cdr.sync": "1s",
     "relay.workers": "4",
-    "relay.fast_path": "python",
+    "relay.fast_path": "native",
     "relay.grace": "15s",
     "relay.quarantine": "5s",
     "relay.learn_window": "1s",

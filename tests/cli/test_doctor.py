@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from relay.control.messages import WorkerStats
+from relay.extension import Extension
 from sbc.cli.app import app
 from sbc.cli.health import checks
 from sbc.cli.health.finding import Level
@@ -47,10 +48,14 @@ class FakeMachine(Machine):
         self.limit = (1024, 20_000)
         self.free = 1 << 40
         self.held: set[int] = set()
+        self.compiled = Extension("0.1.0", "release")
         self.owner: Holder | None = None
         self.given = range(32_768, 61_000)
         for name, value in changes.items():
             setattr(self, name, value)
+
+    def extension(self):
+        return self.compiled
 
     def sysctl(self, name):
         return self.sysctls.get(name, "")
@@ -215,11 +220,36 @@ def test_workers_and_border_that_do_not_answer(settings):
 
 
 def test_the_fast_path_and_why(settings):
-    assert "python would be loaded (auto takes" in one(checks.fast_path, settings).text
+    finding = one(checks.fast_path, settings)
+    assert finding.level is Level.OK
+    assert finding.text == (
+        "native would be loaded (auto takes the best that this machine can run; "
+        "native extension 0.1.0, release build)"
+    )
     running = Running(workers={0: worker(), 1: worker(fast_path="native")})
     assert one(checks.fast_path, settings, running).level is Level.WARN
-    running = Running(workers={0: worker()})
-    assert one(checks.fast_path, settings, running).text.startswith("python (auto takes")
+    running = Running(workers={0: worker(fast_path="native")})
+    assert one(checks.fast_path, settings, running).text.startswith("native (auto takes")
+
+
+@pytest.mark.parametrize(
+    ("extension", "text"),
+    [
+        (Extension(problem="it was not built"), "python would be loaded"),
+        (Extension(problem="it is broken: no"), "no native extension: it is broken: no"),
+        (Extension("0.1.0", "debug"), "native would be loaded"),
+    ],
+)
+def test_an_extension_that_is_missing_broken_or_slow(settings, extension, text):
+    machine = FakeMachine(compiled=extension)
+    finding = next(iter(checks.fast_path(settings, machine, Running())))
+    assert finding.level is Level.WARN
+    assert text in finding.text
+    relay = dataclasses.replace(settings.relay, fast_path="python")
+    wanted = dataclasses.replace(settings, relay=relay)
+    finding = next(iter(checks.fast_path(wanted, machine, Running())))
+    assert finding.level is Level.OK
+    assert finding.text.startswith("python would be loaded (as configured")
 
 
 def test_more_workers_than_processors(settings):

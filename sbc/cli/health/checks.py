@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from relay.settings import FAST_PATHS, MediaSettings
+from relay.settings import MediaSettings
 from sbc.cli.health.finding import Finding, fail, ok, warn
 from sbc.cli.health.machine import Machine
 from sbc.cli.health.names import names
@@ -63,11 +63,17 @@ def fast_path(settings: Settings, machine: Machine, running: Running) -> Iterato
             f"the workers differ: {', '.join(sorted(loaded))}",
             "restart the border: sbc run",
         )
-    elif loaded:
-        yield ok("fast path", f"{loaded.pop()} ({why}; this release has {', '.join(FAST_PATHS)})")
     else:
-        chosen = FAST_PATHS[0] if wanted == "auto" else wanted
-        yield ok("fast path", f"{chosen} would be loaded ({why})")
+        extension = machine.extension()
+        chosen = "native" if wanted != "python" and extension.usable else "python"
+        name = loaded.pop() if loaded else f"{chosen} would be loaded"
+        text = f"{name} ({why}; {extension})"
+        if wanted != "python" and not extension.usable:
+            yield warn("fast path", text, "install it where cargo is: a packet costs half as much")
+        elif chosen == "native" and extension.profile != "release":
+            yield warn("fast path", text, "build it again as a release: pip install -e .")
+        else:
+            yield ok("fast path", text)
 
 
 def processors(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from relay.extension import Extension, look
+
 __all__ = ["CAPABILITIES", "Holder", "Machine"]
 
 CAPABILITIES: Final = {"NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "SYS_RESOURCE": 24, "BPF": 39}
@@ -52,6 +54,10 @@ class Machine:
         """A sysctl that is one whole number."""
         text = self.sysctl(name)
         return int(text) if text.isdigit() else default
+
+    def extension(self) -> Extension:
+        """The compiled part of the relay."""
+        return look()
 
     def ephemeral_ports(self) -> range:
         """What the kernel gives to outgoing connections."""
