@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-import relay.forward.python
+import relay.forward.python_port
 from relay.call import Call, Lane
 from relay.control.messages import ControlError, End, ErrorCode, Event, Plan, Stream
 from relay.flow_table import Row
@@ -314,7 +314,7 @@ def test_out_of_descriptors_at_the_latch_the_call_goes_on(rig, monkeypatch):
     def none_left(rx, peer):
         raise OSError(errno.EMFILE, "too many open files")
 
-    monkeypatch.setattr(relay.forward.python, "connect_beside", none_left)
+    monkeypatch.setattr(relay.forward.python_port, "connect_beside", none_left)
     talk, stranger = Talk(rig), rig.peer("127.0.6.3")
     talk.both_speak(10)
     stranger.send(rtp(1), talk.to_a)
@@ -360,7 +360,7 @@ def test_a_closed_port_of_one_peer_costs_the_other_nothing(rig):
 
 def living() -> dict[str, int]:
     """Objects of calls, by type."""
-    kinds = (Call, Lane, Latch, Reception, Flow, relay.forward.python._Port, socket.socket)
+    kinds = (Call, Lane, Latch, Reception, Flow, relay.forward.python_port.Port, socket.socket)
     found = Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds))
     return dict(found)
 
