@@ -23,6 +23,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "config": ("sbc.cli.edit", "Read and change any key of the configuration."),
     "trunk": ("sbc.cli.trunk", "Add, change, remove and list trunks."),
     "route": ("sbc.cli.route", "Add, move, remove and list routes."),
+    "user": ("sbc.cli.user", "Add, change, remove and list users: who may call with a password."),
     "relay": ("sbc.cli.relay", "Show the relay workers; or run a media relay by itself."),
     "calls": ("sbc.cli.calls", "List the calls that are up."),
     "hangup": ("sbc.cli.hangup", "End a call."),
