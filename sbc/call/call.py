@@ -19,6 +19,7 @@ from sbc.call.answers import Refusal
 from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
+from sbc.call.early import Early
 from sbc.call.exchange import Exchange
 from sbc.call.headers import crossing
 from sbc.call.hunt import Hunt, explained
@@ -26,8 +27,10 @@ from sbc.call.leg import SDP, Fork, Leg
 from sbc.call.midcall import Midcall
 from sbc.call.record import Record
 from sbc.call.states import TABLE, Effect, Ending, Input, State
-from sbc.errors import LocalProtocolError, ProtocolError
+from sbc.errors import LocalProtocolError, ProtocolError, RelayError
 from sbc.resolve.records import Place
+from sbc.sdp.offer_answer import State as Offer
+from sbc.sdp.parser import parse
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.transaction.hop import TCP
@@ -67,6 +70,7 @@ class Call:
         "b",
         "clock",
         "core",
+        "early",
         "exchange",
         "hunt",
         "id",
@@ -98,6 +102,8 @@ class Call:
         self.exchange = Exchange(core, self)
         self.clock: Entry | None = None
         self.limit: Entry | None = None
+        self.early: Early | None = None
+        """What is reliable in the early dialogs, or said in them."""
         self.midcall: Midcall | None = None
         """What is said within the call, once anything is."""
         wall_s = core.wall(now)
@@ -119,7 +125,11 @@ class Call:
     def details(self) -> dict[str, object]:
         """All that is known of the call while it lives."""
         legs = {leg.side: leg.describe() for leg in (self.a, self.b) if leg}
-        media = {"worker": self.slot, "plan": self.exchange.key}
+        media = {
+            "worker": self.slot,
+            "plan": self.exchange.key,
+            "srtp": {side: self.exchange.ciphers(side) for side in "ab"},
+        }
         return self.summary() | media | {"legs": legs}
 
     # Beginning
@@ -150,6 +160,10 @@ class Call:
         if status < 300:
             self.hunt.answered()
         if status < 200:
+            if response.first(b"rseq") is not None and not self._early().takes(
+                self._called(), response
+            ):
+                return
             self.handle(Input.PROVISIONAL, response, now)
         elif status < 300:
             if self._takes(response, now):
@@ -186,6 +200,25 @@ class Call:
         else:
             leg.respond(txn, reply, 481, b"", now)
 
+    def leg_asked_early(
+        self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A request in an early dialog that does not end it."""
+        b = self.b
+        fork = None
+        if b is not None and self.state in (State.CALLING, State.RINGING):
+            fork = b.forks.get(request.from_tag) if leg is b else b.fork_shown(request.to_tag)
+        early = self._early()
+        early.asked(leg, fork, request, reply, txn, now)
+        held = early.held
+        if held is not None and b is not None and not early.holds(self._fork(held)):
+            early.held = None
+            self.target_responded(b, held, now)
+
+    def not_pracked(self, now: float) -> None:
+        """A reliable 18x of ours was never acknowledged (RFC 3262 §3)."""
+        self.end(Ending(Cause.NO_ACK, "border", "no PRACK from side a", 504), now)
+
     def leg_due(self, leg: Leg, timer: IntEnum, now: float) -> None:
         """A session timer, or the time to ask a peer whether it is there."""
         if self.state is State.UP or self.state is State.ANSWERED:
@@ -196,7 +229,27 @@ class Call:
         if self.midcall is not None:
             self.midcall.acked(leg, request, now)
         if leg is self.a:
+            if self.b is not None and self.exchange.late and self.state is State.ANSWERED:
+                self._answered_late(self.b, request, now)
             self.handle(Input.ACK, None, now)
+
+    def _answered_late(self, b: BLeg, request: Request, now: float) -> None:
+        """The caller's answer, in its ACK."""
+        self.exchange.late = False
+        negotiation = self.a.negotiation
+        if negotiation is None or negotiation.state is not Offer.OFFER_SENT:
+            return  # it was in a PRACK
+        try:
+            if request.content_type != SDP:
+                raise ProtocolError("expected SDP")
+            answer = parse(request.body)
+            body, again = self.exchange.late_answer(self.a, b, answer)
+        except ProtocolError as error:
+            self.end(Ending(Cause.UNSUPPORTED_MEDIA, "border", f"answer in the ACK: {error}"), now)
+            return
+        b.answer_late(body)
+        if again:
+            self._within().offer(b, self.exchange.offer_again(b, answer), now)
 
     def leg_not_acked(self, leg: Leg, now: float) -> None:
         """A 2xx of ours was never acknowledged (RFC 3261 §13.3.1.4, §14.2)."""
@@ -259,7 +312,9 @@ class Call:
         if self.record.written or not self.record.ended:
             return
         self._disarm()
-        cdr = self.record.cdr(self.exchange.codecs, stats, self.record.wall(now))
+        exchange = self.exchange
+        cdr = self.record.cdr(exchange.codecs, stats, self.record.wall(now))
+        cdr.srtp_a, cdr.srtp_b = exchange.ciphers("a"), exchange.ciphers("b")
         self.core.records.append(cdr)
         self.record.written = True
         self.exchange.forget()
@@ -284,6 +339,11 @@ class Call:
             return 403, b""
         return (500 if status == 503 else status), self.crossing(response, leg)
 
+    def _early(self) -> Early:
+        if self.early is None:
+            self.early = Early(self, self.a, self._within())
+        return self.early
+
     def _within(self) -> Midcall:
         if self.midcall is None:
             self.midcall = Midcall(self)
@@ -307,16 +367,34 @@ class Call:
     # Effects
 
     def _ring(self, message: object, now: float) -> None:
-        response, a = _response(message), self.a
+        response, a, b = _response(message), self.a, self._called()
         fork = self._fork(response)
         body = b""
-        if response.body and response.content_type == SDP:
+        early = self.early
+        if self.exchange.late:
+            body = self._late_ring(b, fork, response)
+        elif response.body and response.content_type == SDP:
             try:
-                body = self.exchange.answer(a, self._called(), fork, response)
+                body = self.exchange.answer(a, b, fork, response)
             except ProtocolError as error:
                 self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
         self.record.rang(self.record.wall(now))
-        a.ring(response.status, fork, self.crossing(response, a), body, now)
+        head = self.crossing(response, a)
+        if early is not None or a.is_reliable:
+            self._early().ring(b, response, fork, head, body, now)
+        else:
+            a.ring(response.status, fork, head, body, now)
+
+    def _late_ring(self, b: BLeg, fork: Fork, response: Response) -> bytes:
+        """An offer for the caller out of a 18x, where it can answer it before the 2xx."""
+        if response.first(b"rseq") is None or response.content_type != SDP:
+            return b""
+        try:
+            if self.exchange.late_heard(fork, response) and fork.negotiation_b.we_offered is False:
+                return self.exchange.late_offer(self.a, b, fork)
+        except (ProtocolError, RelayError) as error:
+            self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
+        return b""
 
     def _answer(self, message: object, now: float) -> None:
         response, a, b = _response(message), self.a, self._called()
@@ -328,6 +406,8 @@ class Call:
         body = fork.negotiation_a.local
         a.answer(response.status, fork, self.crossing(response, a), body, now)
         self.record.answered(response.status, self.record.wall(now))
+        if self.early is not None:
+            self._leave_early()
         self.exchange.settled()
         self._watch_over(b, now)
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
@@ -363,17 +443,26 @@ class Call:
         self._arm(Clock.NO_ANSWER, leg.trunk.no_answer_s, now)
         if leg.trunk.invite_timeout_s is not None:
             duration_s = leg.trunk.invite_timeout_s
-            leg.patience = self.core.layer.arm_long(self, Clock.NO_RESPONSE, duration_s, now)
+            leg.patience = Entry(self, Clock.NO_RESPONSE, now + duration_s, set())
+            self.core.layer.arm_user(leg.patience, Clock.NO_RESPONSE, duration_s, now)
 
     def _not_responded(self, now: float) -> None:
         """`invite_timeout` is over; the transaction of the INVITE still has until timer B."""
         b = self.b
-        if b is None or b.patience is None or b.patience.owner is not None:
-            return  # it has responded, or was given up, as this came due
+        if b is None or b.patience is None or now < b.patience.due:
+            return  # it has responded, or given way to another, as this came due
         b.patience = None
-        if self.state is State.CALLING:
-            b.cancel(b"", now)
-            self._target_failed(408, "target did not respond", Cause.NO_RESPONSE, None, now)
+        if self.state is not State.CALLING:
+            return
+        reason = "target did not respond"
+        if not self.hunt.failed(408, now, dead=True):
+            self.end(Ending(Cause.NO_RESPONSE, "b", reason, 408), now)
+            return
+        self._disarm()
+        self.record.close(Cause.NO_RESPONSE, "b", reason)
+        b.cancel(b"", now)
+        b.unlink()  # should it answer after all, it ends that call by itself
+        self.handle(Input.RETRY, None, now)
 
     def _refuse(self, message: object, now: float) -> None:
         head = self.crossing(message, self.a) if isinstance(message, Response) else b""
@@ -385,8 +474,9 @@ class Call:
         head = self.crossing(message, b) if isinstance(message, Request) else b""
         if b.dialog is None:
             b.cancel(head, now)
-        else:  # only where a fault of ours came between its answer and the caller's
+        else:  # it has answered, and the caller was not to be told yet
             b.bye(now, head)
+            self.handle(Input.REFUSED, None, now)
 
     def _bye_to_a(self, message: object, now: float) -> None:
         self.a.bye(now, self._reason(message, self.a))
@@ -419,14 +509,21 @@ class Call:
         if self.state not in (State.CALLING, State.RINGING):
             return True
         b, fork = self._called(), self._fork(response)
+        if self.early is not None and self.early.holds(fork):
+            self.early.held = response
+            return False
         try:
-            if response.body:
+            if self.exchange.late:
+                if fork.negotiation_a.state is not Offer.STABLE:
+                    self.exchange.late_heard(fork, response)
+                    self.exchange.late_offer(self.a, b, fork)
+            elif response.body:
                 self.exchange.answer(self.a, b, fork, response)
             elif fork.negotiation_b.remote is not None:  # it was in the 18x of this fork
                 self.exchange.carry(b, fork, False, True)
             else:
                 raise ProtocolError("none")  # RFC 3261 §13.2.1: the 2xx must have it
-        except ProtocolError as error:
+        except (ProtocolError, RelayError) as error:
             self._called().bye(now)
             self.hunt.refusal = 502
             self.record.close(Cause.UNSUPPORTED_MEDIA, "border", f"answer of the target: {error}")
@@ -442,7 +539,14 @@ class Call:
         self._refuse_caller(ending.status, b"", now)
         self._end(State.ENDED, now)
 
+    def _leave_early(self) -> None:
+        """The caller has its final answer: nothing more is said in early dialogs."""
+        if self.early is not None:
+            self.early.stop()
+            self.early = None
+
     def _refuse_caller(self, status: int, head: bytes, now: float) -> None:
+        self._leave_early()
         if self.a.reply is not None:
             self.record.status = status
         self.a.refuse(status, head, now)

@@ -108,13 +108,13 @@ class TimerTable:
         return min((queue[0][0] for queue in self._queues.values() if queue), default=None)
 
 
-class Entry:
+class Entry(Cell):
     """One long timer: until it fires or is cancelled it keeps its owner alive, then never."""
 
-    __slots__ = ("_slot", "due", "owner", "timer")
+    __slots__ = ("_slot", "due", "timer")
 
     def __init__(self, owner: User, timer: IntEnum, due: float, slot: set[Entry]) -> None:
-        self.owner: User | None = owner
+        super().__init__(owner)
         self.timer = timer
         self.due = due
         self._slot: set[Entry] | None = slot
