@@ -75,6 +75,16 @@ _SECTIONS: Final = (
         " trunks in `to` and, where that one is silent, unreachable, full or answers 408, 502, 503"
         " or 504, to the next. Of several routes the longest `number` wins, wherever it stands.",
     ),
+    (
+        "users",
+        "Users",
+        "Who may call through a trunk with `auth.challenge: required`, besides coming from its"
+        " `sources`. A `password` is never written here, only where it is: `file:PATH` (one line)"
+        " or `env:NAME`. `sbc user add` asks for one and stores its hashes, `ha1`, for the realm of"
+        " the trunk. A hash is as good as the password towards this border: no command prints it,"
+        " and the file should be readable by the border alone. A realm offers only algorithms that"
+        " all its users can answer.",
+    ),
     ("access", "Access", "Who may speak to the border at all. Trunks are never limited by `rate`."),
     ("cdr", "Call records", ""),
     ("relay", "Media relay", ""),
@@ -152,6 +162,22 @@ EXAMPLES: Final = {
     "trunks.NAME.limits.calls": "200",
     "trunks.NAME.limits.cps": "20",
     "trunks.NAME.limits.status": "486",
+    "trunks.NAME.auth.challenge": "required",
+    "trunks.NAME.auth.realm": "sip.example.com",
+    "trunks.NAME.auth.algorithms": "[sha-256, md5]",
+    "trunks.NAME.auth.single": "true",
+    "trunks.NAME.auth.status": "407",
+    "trunks.NAME.auth.nonce_lifetime": "1m",
+    "trunks.NAME.auth.nonce_binds": "source",
+    "trunks.NAME.auth.in_dialog": "true",
+    "trunks.NAME.auth.attempts": "5",
+    "trunks.NAME.auth.refusal": "503",
+    "trunks.NAME.credentials.user": "border",
+    "trunks.NAME.credentials.password": "env:CARRIER_PASSWORD",
+    "trunks.NAME.credentials.realm": "carrier.example",
+    "trunks.NAME.credentials.ha1.md5": "939e7578ed9e3c518a452acee763bce9",
+    "trunks.NAME.credentials.ha1.sha-256": f'"{64 * "0"}"',
+    "trunks.NAME.credentials.ha1.sha-512-256": f'"{64 * "0"}"',
     "trunks.NAME.session_timer.expires": "10m",
     "trunks.NAME.session_timer.minimum": "3m",
     "trunks.NAME.session_timer.refresher": "us",
@@ -159,6 +185,12 @@ EXAMPLES: Final = {
     "routes[N].from": "pbx",
     "routes[N].to": "[carrier, second-carrier]",
     "routes[N].number": '"+4917"',
+    "users.NAME.password": "env:ALICE_PASSWORD",
+    "users.NAME.realm": "sip.example.com",
+    "users.NAME.trunk": "[pbx]",
+    "users.NAME.ha1.md5": "939e7578ed9e3c518a452acee763bce9",
+    "users.NAME.ha1.sha-256": f'"{64 * "0"}"',
+    "users.NAME.ha1.sha-512-256": f'"{64 * "0"}"',
     "access.strangers": "ignore",
     "access.rate": "20",
     "access.burst": "40",

@@ -69,9 +69,8 @@ def _references(border: Border, folder: str) -> Iterator[tuple[Path, str, object
 
 
 def _one_way(path: Path, password: bool, ha1: bool) -> Iterator[LoginFault]:
-    if password == ha1:
-        got = "both" if password else "neither"
-        yield LoginFault(path, f"expected either password or ha1, got {got}")
+    if not password and not ha1:
+        yield LoginFault(path, "expected a password or ha1, got neither")
 
 
 def _auth(name: str, auth: Auth, users: dict[str, User]) -> Iterator[LoginFault]:

@@ -136,7 +136,7 @@ class User(Section):
     """Somebody who may authenticate towards the border."""
 
     password: Annotated[str | None, _PASSWORD] = None
-    """Where the password is: `file:PATH` or `env:NAME`."""
+    """Where the password is: `file:PATH` or `env:NAME`. Not needed where `ha1` is."""
     ha1: Ha1 = Ha1()
     realm: Annotated[str | None, _REALM_TEXT] = None
     """The realm that `ha1` was made for, so that a change of the trunk's is noticed."""

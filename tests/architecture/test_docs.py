@@ -174,10 +174,14 @@ trunks:
     realm: inside
     peers: [{ address: 10.0.0.30 }]
     tls: { name: pbx.example, certificate: sip.pem }
+    auth: { challenge: required, realm: sip.example.com }
+    credentials: { user: border, password: env:PBX_PASSWORD, realm: pbx }
   carrier: { realm: outside, peers: 198.51.100.7 }
   second-carrier: { realm: outside, peers: 198.51.100.8 }
 routes:
   - { from: pbx, to: carrier }
+users:
+  NAME: { password: env:ALICE_PASSWORD }
 """
 
 

@@ -125,9 +125,9 @@ BOB = f"  bob: {{ ha1: {{ md5: {MD5} }} }}\n"
         ),
         (
             text("  bob: { trunk: pbx }\n"),
-            ["users.bob: expected either password or ha1, got neither"],
+            ["users.bob: expected a password or ha1, got neither"],
         ),
-        (text("  bob:\n"), ["users.bob: expected either password or ha1, got neither"]),
+        (text("  bob:\n"), ["users.bob: expected a password or ha1, got neither"]),
         (
             text(f"  bob: {{ ha1: {{ md5: {MD5} }}, trunk: nowhere }}\n"),
             ['users.bob.trunk: expected a trunk (carrier, pbx), got "nowhere"'],
@@ -146,7 +146,7 @@ BOB = f"  bob: {{ ha1: {{ md5: {MD5} }} }}\n"
         ),
         (
             text(carrier="credentials: { user: x }"),
-            ["expected either password or ha1, got neither"],
+            ["expected a password or ha1, got neither"],
         ),
         (
             text(carrier=f"credentials: {{ user: x, ha1: {{ md5: {MD5} }} }}"),
