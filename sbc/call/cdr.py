@@ -106,6 +106,10 @@ class Cdr:
     media_complete: bool
     """False where the worker died before it could count."""
     streams: list[StreamRecord]
+    srtp_a: list[str] = field(default_factory=list)
+    """The crypto suite of each stream of that side, `none` for a clear one; [] where no stream of
+    either side was encrypted and nobody asked for it."""
+    srtp_b: list[str] = field(default_factory=list)
 
     def to_plain(self) -> dict[str, Any]:
         """This as JSON types; the lists in it are the record's own."""
