@@ -4,7 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CONFIG ?= examples/demo.yaml
 
-.PHONY: help run call test lint docs clean
+EXTENSION := relay/_native.abi3.so
+CRATES    := $(shell find relay/native -name target -prune -o -name fuzz -prune -o -type f -print)
+
+.PHONY: help run call test lint docs crates clean
 
 help:                 ## This list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -16,7 +19,7 @@ run: $(VENV)/.ready   ## Run a border between two demo trunks on loopback (CONFI
 call: $(VENV)/.ready  ## Place a test call through the border that `make run` has started
 	$(BIN)/sbc call --config $(CONFIG)
 
-test: lint            ## Lint, types, all tests (SBC_REQUIRE=e2e,netns makes a missing tool a failure)
+test: lint $(EXTENSION)  ## Lint, types, all tests (SBC_REQUIRE=e2e,netns,native makes what is missing a failure)
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.ready  ## Lint, format and types
@@ -24,12 +27,17 @@ lint: $(VENV)/.ready  ## Lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+crates:               ## Format, lint and tests of the Rust crates
+	cd relay/native && cargo fmt --check
+	cd relay/native && cargo clippy --locked --all-targets -- -D warnings
+	cd relay/native && cargo test --locked
+
 docs: $(VENV)/.ready  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/draw_state_machines.py
 	$(BIN)/python docs/list_configuration.py
 
 clean:                ## Remove the environment and caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) relay/_native*.so relay/native/target build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.ready: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (Debian: apt install python3)"; exit 1; }
@@ -43,3 +51,13 @@ $(VENV)/.ready: pyproject.toml
 	    $(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'; \
 	fi || { echo "missing: packages that pyproject.toml names (is a package index in reach?)"; exit 1; }
 	@touch $@
+
+# Built by the installation above; here once more where a crate has changed since.
+$(EXTENSION): $(VENV)/.ready $(CRATES)
+	@if ! command -v cargo >/dev/null; then \
+	    echo "no cargo: without the native fast path"; \
+	elif (cd relay/native && cargo build -q --release --locked --lib -p relay-native); then \
+	    cp relay/native/target/release/lib_native.so $@.new && mv $@.new $@; \
+	else \
+	    echo "the crates do not compile here: without the native fast path"; \
+	fi

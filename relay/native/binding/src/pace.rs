@@ -40,24 +40,3 @@ impl Pace {
         self.ticking = rate > if self.ticking { WAKE_BELOW } else { TICK_ABOVE };
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_above_some_thousand_a_second_and_wakes_again_below_half_of_that() {
-        let mut pace = Pace::new(10.0);
-        pace.count(1000);
-        pace.adapt(10.04);
-        assert!(!pace.ticking, "too soon to tell");
-        pace.adapt(10.1);
-        assert!(pace.ticking);
-        for (events, ticking) in [(200, true), (160, true), (140, false), (290, false), (310, true)]
-        {
-            pace.count(events);
-            pace.adapt(pace.measured_at + 0.1);
-            assert_eq!(pace.ticking, ticking, "{events} in a tenth of a second");
-        }
-    }
-}
