@@ -37,7 +37,7 @@ mod vectors;
 mod window;
 
 use crate::packet;
-use keys::{Derivation, Id, Keys, Part, Protocol};
+use keys::{Derivation, Id, Keys, Material, Part, Protocol};
 use sources::{RtcpSources, RtpSources};
 
 pub use suite::Suite;
@@ -121,7 +121,7 @@ pub struct Session {
     suite: Suite,
     mki: Box<[u8]>,
     rtp: Keys,
-    rtcp: Keys,
+    rtcp: Material,
     rtp_sources: RtpSources,
     rtcp_sources: RtcpSources,
 }
@@ -143,14 +143,12 @@ impl Session {
         if mki.len() > MKI_MAX {
             return Err(KeyError::MkiSize);
         }
-        let (key, salt) = key.split_at(suite.key_size());
-        let from = Derivation::new(key, salt).ok_or(KeyError::KeySize)?;
-        let keys = |protocol| Keys::new(suite, &from, protocol).ok_or(KeyError::KeySize);
+        let from = Derivation::new(suite, key);
         Ok(Session {
             suite,
             mki: mki.into(),
-            rtp: keys(Protocol::Rtp)?,
-            rtcp: keys(Protocol::Rtcp)?,
+            rtp: Material::new(suite, &from, Protocol::Rtp).keys(),
+            rtcp: Material::new(suite, &from, Protocol::Rtcp),
             rtp_sources: RtpSources::new(&options),
             rtcp_sources: RtcpSources::new(&options),
         })
@@ -164,13 +162,13 @@ impl Session {
     /// Bytes that [`Session::protect_rtp`] adds.
     #[inline]
     pub fn rtp_overhead(&self) -> usize {
-        self.rtp.tag_size() + self.mki.len()
+        self.suite.rtp_tag_size() + self.mki.len()
     }
 
     /// Bytes that [`Session::protect_rtcp`] adds.
     #[inline]
     pub fn rtcp_overhead(&self) -> usize {
-        self.rtcp.tag_size() + self.mki.len() + 4
+        self.suite.rtcp_tag_size() + self.mki.len() + WORD
     }
 
     /// Encrypts and authenticates the RTP packet in `buffer[..len]`.
@@ -208,7 +206,7 @@ impl Session {
         let buffer = buffer.get_mut(..whole).ok_or(Error::Room)?;
         let index = self.rtcp_sources.advance()?;
         let part = Part { head: RTCP_HEAD, end: len };
-        self.rtcp.seal_rtcp(buffer, &part, Id { ssrc, index }, &self.mki);
+        self.rtcp.keys().seal_rtcp(buffer, &part, Id { ssrc, index }, &self.mki);
         Ok(Passed { len: whole, index, newest: true })
     }
 
@@ -219,13 +217,14 @@ impl Session {
         let end = len.checked_sub(self.rtcp_overhead()).filter(|end| *end >= RTCP_HEAD);
         let end = end.ok_or(Error::Size)?;
         let ssrc = rtcp_source(packet)?;
-        let word_at = self.rtcp.rtcp_word_at(end);
+        let keys = self.rtcp.keys();
+        let word_at = keys.rtcp_word_at(end);
         let word = packet[word_at..].first_chunk::<WORD>().ok_or(Error::Size)?;
         let word = u32::from_be_bytes(*word);
         let place = self.rtcp_sources.place(ssrc, word & 0x7FFF_FFFF)?;
         let id = Id { ssrc, index: place.index };
         let part = Part { head: RTCP_HEAD, end };
-        self.rtcp.open_rtcp(packet, &part, id, word >> 31 != 0, &self.mki)?;
+        keys.open_rtcp(packet, &part, id, word >> 31 != 0, &self.mki)?;
         let newest = self.rtcp_sources.take(place);
         Ok(Passed { len: end, index: place.index, newest })
     }

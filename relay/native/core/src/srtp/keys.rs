@@ -9,8 +9,6 @@ use super::hmac::Hmac;
 use super::{Error, Suite, WORD};
 
 const AUTH_KEY: usize = 20;
-/// The salt of AES-CM and of the key derivation, bytes.
-const SALT: usize = 14;
 
 /// What a derived key is for; RTCP's are three above RTP's (RFC 3711 §4.3.2).
 #[derive(Clone, Copy)]
@@ -34,11 +32,16 @@ pub(super) struct Derivation {
 }
 
 impl Derivation {
-    /// `None` unless key and salt have a suite's sizes. A salt of 12 bytes is followed by zeros.
-    pub(super) fn new(key: &[u8], salt: &[u8]) -> Option<Derivation> {
+    /// Master key and master salt, one behind the other and of the suite's sizes. A salt of 12 bytes
+    /// is followed by zeros.
+    pub(super) fn new(suite: Suite, master: &[u8]) -> Derivation {
+        let (key, salt) = master.split_at(suite.key_size());
+        let mut padded = Zeroizing::new([0; 32]);
+        padded[..key.len()].copy_from_slice(key);
+        let cipher = Cipher::new(&padded, key.len());
         let mut padded = [0; 16];
-        padded[..SALT].get_mut(..salt.len())?.copy_from_slice(salt);
-        Some(Derivation { cipher: Cipher::new(key)?, salt: padded })
+        padded[..salt.len()].copy_from_slice(salt);
+        Derivation { cipher, salt: padded }
     }
 
     fn derive(&self, protocol: Protocol, label: Label, key: &mut [u8]) {
@@ -54,45 +57,56 @@ impl Drop for Derivation {
     }
 }
 
+/// Session keys as they are derived: a fifth of what they are when they are ready for use. RTCP's are
+/// kept so, for a schedule every few seconds costs less than the memory it would fill all the time.
+pub(super) struct Material {
+    suite: Suite,
+    protocol: Protocol,
+    key: Zeroizing<[u8; 32]>,
+    salt: Zeroizing<[u8; 16]>,
+    /// AEAD needs none.
+    hmac: Hmac,
+}
+
+impl Material {
+    pub(super) fn new(suite: Suite, from: &Derivation, protocol: Protocol) -> Material {
+        let mut key = Zeroizing::new([0; 32]);
+        from.derive(protocol, Label::Cipher, &mut key[..suite.key_size()]);
+        let mut salt = Zeroizing::new([0; 16]);
+        from.derive(protocol, Label::Salt, &mut salt[..suite.salt_size()]);
+        let mut auth = Zeroizing::new([0; AUTH_KEY]);
+        from.derive(protocol, Label::Auth, &mut auth[..]);
+        Material { suite, protocol, key, salt, hmac: Hmac::new(&auth[..]) }
+    }
+
+    /// Bytes of the tag.
+    pub(super) fn tag_size(&self) -> usize {
+        match self.protocol {
+            Protocol::Rtp => self.suite.rtp_tag_size(),
+            Protocol::Rtcp => self.suite.rtcp_tag_size(),
+        }
+    }
+
+    /// Ready for use.
+    pub(super) fn keys(&self) -> Keys {
+        let cipher = Cipher::new(&self.key, self.suite.key_size());
+        if self.suite.is_aead() {
+            let mut salt = Zeroizing::new([0; gcm::NONCE]);
+            salt.copy_from_slice(&self.salt[..gcm::NONCE]);
+            return Keys::Gcm { gcm: Gcm::new(cipher), salt };
+        }
+        let (salt, hmac, tag) = (self.salt.clone(), self.hmac.clone(), self.tag_size());
+        Keys::Cm { cipher, salt, hmac, tag }
+    }
+}
+
 /// The keys of one protocol under one master key, ready for use.
-// The two are as large as each other but for a hash's state.
-#[allow(clippy::large_enum_variant)]
 pub(super) enum Keys {
     Cm { cipher: Cipher, salt: Zeroizing<[u8; 16]>, hmac: Hmac, tag: usize },
     Gcm { gcm: Gcm, salt: Zeroizing<[u8; gcm::NONCE]> },
 }
 
 impl Keys {
-    /// `None` unless the key derivation is of the suite's size.
-    pub(super) fn new(suite: Suite, from: &Derivation, protocol: Protocol) -> Option<Keys> {
-        let mut key = Zeroizing::new([0; 32]);
-        let key = &mut key[..suite.key_size()];
-        from.derive(protocol, Label::Cipher, key);
-        let cipher = Cipher::new(key)?;
-        if suite.is_aead() {
-            let mut salt = Zeroizing::new([0; gcm::NONCE]);
-            from.derive(protocol, Label::Salt, &mut salt[..]);
-            return Some(Keys::Gcm { gcm: Gcm::new(cipher), salt });
-        }
-        let mut salt = Zeroizing::new([0; 16]);
-        from.derive(protocol, Label::Salt, &mut salt[..SALT]);
-        let mut auth = Zeroizing::new([0; AUTH_KEY]);
-        from.derive(protocol, Label::Auth, &mut auth[..]);
-        let tag = match protocol {
-            Protocol::Rtp => suite.rtp_tag_size(),
-            Protocol::Rtcp => suite.rtcp_tag_size(),
-        };
-        Some(Keys::Cm { cipher, salt, hmac: Hmac::new(&auth[..]), tag })
-    }
-
-    /// Bytes of the tag.
-    pub(super) fn tag_size(&self) -> usize {
-        match self {
-            Keys::Cm { tag, .. } => *tag,
-            Keys::Gcm { .. } => gcm::TAG,
-        }
-    }
-
     /// Protects the RTP packet in `buffer[..len]`, whose payload begins at `head`; the trailer
     /// goes behind it. There is room for it.
     ///
@@ -288,10 +302,14 @@ mod tests {
 
     #[test]
     fn keys_of_rfc_3711_and_rfc_6188() {
-        for (file, name) in [("rfc3711", "kdf"), ("rfc6188", "kdf_192"), ("rfc6188", "kdf_256")] {
+        for (file, name, suite) in [
+            ("rfc3711", "kdf", Suite::AesCm128Sha1_80),
+            ("rfc6188", "kdf_192", Suite::AesCm192Sha1_80),
+            ("rfc6188", "kdf_256", Suite::AesCm256Sha1_80),
+        ] {
             let vector = &vectors::read(file)[name];
-            let (key, salt) = (hex(&vector["master_key"]), hex(&vector["master_salt"]));
-            let derivation = Derivation::new(&key, &salt).unwrap();
+            let master = [hex(&vector["master_key"]), hex(&vector["master_salt"])].concat();
+            let derivation = Derivation::new(suite, &master);
             for (label, name) in [
                 (Label::Cipher, "cipher_key"),
                 (Label::Auth, "auth_key"),

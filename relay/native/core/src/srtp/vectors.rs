@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::cipher::Cipher;
+
 /// A file of tests/vectors/srtp.
 pub(crate) fn read(name: &str) -> Value {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/vectors/srtp");
@@ -21,4 +23,11 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
         .step_by(2)
         .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
         .collect()
+}
+
+/// A cipher of a key of any size.
+pub(super) fn cipher(key: &[u8]) -> Cipher {
+    let mut padded = [0; 32];
+    padded[..key.len()].copy_from_slice(key);
+    Cipher::new(&padded, key.len())
 }
