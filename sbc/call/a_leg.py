@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from policies.settings import TrunkSettings
-from sbc.call.capabilities import head_for
+from policies.settings import Shield, TrunkSettings, Use
+from sbc.call.capabilities import RELIABLE, head_for
 from sbc.call.core import Core
-from sbc.call.leg import CONTENT_TYPE_SDP, Fork, Leg, Owner, again_head, session_id
-from sbc.call.local import ALLOW, LocalEnd
+from sbc.call.leg import CONTENT_TYPE_SDP, Fork, Leg, Owner, session_id
+from sbc.call.local import LocalEnd
 from sbc.dialog.dialog import Dialog
 from sbc.errors import LocalProtocolError
 from sbc.ids import Token
 from sbc.sdp.offer_answer import Negotiation
 from sbc.sip.message import Request
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import BYE, INVITE
+from sbc.sip.status import BYE
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import ServerTransaction
 
@@ -32,7 +32,7 @@ class ALeg(Leg):
     Until it has its final answer it keeps the INVITE, from which the dialog is made.
     """
 
-    __slots__ = ("call_id", "invite", "reply", "tags", "txn")
+    __slots__ = ("call_id", "invite", "reply", "shown", "tags", "txn")
     side = "a"
 
     def __init__(
@@ -54,6 +54,8 @@ class ALeg(Leg):
         self.call_id = invite.call_id
         self.tags: list[bytes] = []
         """Our To-tags, one for each early dialog that the caller has seen."""
+        self.shown: Fork | None = None
+        """The one fork that a caller with `single_tag` is shown."""
         via = invite.via
         self.nat = self.nat or via.host != hop.host.encode()
 
@@ -66,6 +68,13 @@ class ALeg(Leg):
         if self.invite is None:
             raise LocalProtocolError("the caller has its final answer")
         return self.invite
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the caller takes reliable provisional responses, and may have them."""
+        if self.peer is None or not self.peer.supports(RELIABLE):
+            return False
+        return self.trunk.reliable is not Use.NEVER and Shield.PRACK not in self.trunk.shield
 
     def owns(self, request: Request) -> bool:
         """As every leg; before the answer, any of our early dialogs will do."""
@@ -101,6 +110,16 @@ class ALeg(Leg):
         head = self._routes() + self.end.contact(self.token) + ours + head
         self._answer(status, fork.tag_a, head, body, now)
 
+    def rings(self, status: int, fork: Fork, head: bytes, body: bytes) -> bytes:
+        """The same, to be sent by whoever asks for it."""
+        if self.reply is None:
+            raise LocalProtocolError("the caller has its final answer")
+        ours = head_for(self.trunk, initial=False)
+        head = self._routes() + self.end.contact(self.token) + ours + head
+        if body:
+            head += CONTENT_TYPE_SDP
+        return self.reply.build(status, to_tag=fork.tag_a, head=head, body=body)
+
     def answer(self, status: int, fork: Fork, head: bytes, body: bytes, now: float) -> None:
         """The 2xx of one fork: this is the dialog from now on."""
         if self.invite is None or self.reply is None or self.txn is None:
@@ -110,7 +129,8 @@ class ALeg(Leg):
         if body:
             head += CONTENT_TYPE_SDP
         data = self.reply.build(status, to_tag=fork.tag_a, head=head, body=body)
-        self.dialog = Dialog.from_request(self.invite, fork.tag_a, confirmed=True)
+        self.dialog = fork.dialog_a or Dialog.from_request(self.invite, fork.tag_a)
+        self.dialog.confirmed = True
         self.negotiation = fork.negotiation_a
         self.redirect()
         cseq, txn = self.invite.cseq, self.txn
@@ -135,11 +155,8 @@ class ALeg(Leg):
         if self.dialog is not None:
             super().receive(request, reply, txn, now)
             return
-        if request.method != BYE:
-            # Too early for anything else that we do (RFC 3261 §14.2 for a second INVITE).
-            status = 500 if request.method == INVITE else 405
-            again = again_head(self.token)
-            self.respond(txn, reply, status, ALLOW + again if status == 500 else ALLOW, now)
+        if request.method != BYE and self.owner is not None:
+            self.owner.leg_asked_early(self, request, reply, txn, now)
             return
         self.respond(txn, reply, 200, b"", now)
         if self.owner is not None:

@@ -7,14 +7,16 @@ from typing import Final
 from policies.facts import Target
 from sbc.call.core import Core
 from sbc.call.leg import Fork, Leg, Owner
-from sbc.call.local import ALLOW, LocalEnd
+from sbc.call.local import LocalEnd
 from sbc.dialog.dialog import Dialog
-from sbc.errors import ParseError
+from sbc.errors import ParseError, ProtocolError
 from sbc.ids import Token
 from sbc.sdp.offer_answer import Negotiation
+from sbc.sdp.offer_answer import State as Offer
+from sbc.sdp.parser import parse
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import ACK, BYE, INVITE, OPTIONS
+from sbc.sip.status import BYE
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.request import ClientRequest
@@ -32,7 +34,7 @@ class BLeg(Leg):
     each 2xx is acknowledged, and every one but the first is ended (RFC 3261 §13.2.2.4).
     """
 
-    __slots__ = ("acks", "forks", "invite", "patience", "target", "txn")
+    __slots__ = ("acks", "forks", "invite", "owed", "patience", "target", "txn")
     side = "b"
 
     def __init__(
@@ -54,6 +56,8 @@ class BLeg(Leg):
         """Early dialogs by the target's To-tag."""
         self.acks: dict[bytes, tuple[Hop, bytes]] = {}
         """The ACK to each 2xx by its To-tag, and its way, for the 2xx's retransmissions."""
+        self.owed: Response | None = None
+        """The 2xx whose ACK waits for the caller's answer."""
 
     @property
     def tag(self) -> bytes:
@@ -97,9 +101,10 @@ class BLeg(Leg):
         if self.dialog is not None:
             super().receive(request, reply, txn, now)
             return
-        # 491: RFC 3261 §14.2, our INVITE is open. A BYE is the caller's alone there (§15).
-        status = {OPTIONS: 200, INVITE: 491, BYE: 481}.get(request.method, 405)
-        self.respond(txn, reply, status, ALLOW, now)
+        if request.method == BYE or self.owner is None:  # the caller's alone there (§15)
+            self.respond(txn, reply, 481, b"", now)
+        else:
+            self.owner.leg_asked_early(self, request, reply, txn, now)
 
     def on_timeout(self, now: float) -> None:
         """Timer B."""
@@ -121,6 +126,10 @@ class BLeg(Leg):
     def fork_of(self, response: Response) -> Fork | None:
         """The early dialog that a response belongs to, None for one that is new here."""
         return self.forks.get(response.to_tag)
+
+    def fork_shown(self, tag: bytes) -> Fork | None:
+        """The fork that the caller knows by this tag of ours; of several, the last."""
+        return next((one for one in reversed(self.forks.values()) if one.tag_a == tag), None)
 
     def may_fork(self) -> bool:
         """Whether one more early dialog is let in."""
@@ -150,6 +159,8 @@ class BLeg(Leg):
             return
         if self.invite is None or len(self.acks) >= _MAX_FORKS:
             return
+        if self.owed is not None and response.to_tag == self.owed.to_tag:
+            return
         try:
             dialog = Dialog.from_response(self.invite, response)
             dialog.next_hop_uri()
@@ -160,24 +171,54 @@ class BLeg(Leg):
         if self.dialog is not None or self.owner is None:
             self._decline(dialog, response, now)
             return
+        fork = self.forks.get(response.to_tag)
+        if fork is not None and fork.dialog_b is not None:
+            fork.dialog_b.confirm(response)
+            dialog = fork.dialog_b
         self.dialog = dialog
         self.redirect()
-        self._acknowledge(response)
+        negotiation = self.negotiation if fork is None else fork.negotiation_b
+        if negotiation is not None and negotiation.state is Offer.IDLE:
+            self.owed = response  # it has the offer: the ACK will have the answer
+        else:
+            self._acknowledge(response.to_tag)
         self.owner.target_responded(self, response, now)
         # What a late fork needs of the INVITE is its lines; the rest is a kilobyte a held call.
         self.invite.data = self.invite.head = self.invite.body = b""
         self.forks.clear()
 
-    def _acknowledge(self, response: Response) -> None:
-        ack = self.in_dialog(ACK).data
-        self.acks[response.to_tag] = self.hop, ack
-        self.core.layer.transmit(self.hop, ack)
+    def answer_late(self, body: bytes) -> None:
+        """The ACK that waited for the caller's answer; b"": there was none."""
+        if self.owed is not None:
+            response, self.owed = self.owed, None
+            self._acknowledge(response.to_tag, body or self._declined(response))
+
+    def bye(self, now: float, reason: bytes = b"") -> None:
+        """As every leg; a 2xx is acknowledged first (RFC 3261 §15)."""
+        self.answer_late(b"")
+        super().bye(now, reason)
+
+    def _declined(self, response: Response) -> bytes:
+        """Our answer to an offer in a 2xx that nothing comes of; b"" where it has none."""
+        negotiation = self.negotiation
+        if negotiation is None or negotiation.we_offered:
+            return b""
+        if negotiation.state is Offer.IDLE and response.body:
+            negotiation = negotiation.fork()
+            try:
+                negotiation.receive_offer(parse(response.body))
+            except ProtocolError:
+                return b""
+        return negotiation.decline()
+
+    def _acknowledge(self, tag: bytes, body: bytes = b"") -> None:
+        self.acks[tag] = self.acknowledge(body)
 
     def _decline(self, dialog: Dialog, response: Response, now: float) -> None:
         """ACK and BYE a dialog that nobody wants, beside the one that may be up."""
         kept, self.dialog = self.dialog, dialog
         kept_hop, kept_end = self.hop, self.end
         self.redirect()
-        self._acknowledge(response)
+        self._acknowledge(response.to_tag, self._declined(response))
         self.core.layer.request(self.in_dialog(BYE), self.hop, None, now)
         self.dialog, self.hop, self.end = kept, kept_hop, kept_end

@@ -29,6 +29,7 @@ from sbc.call.local import LocalEnds
 from sbc.call.operations import Operations
 from sbc.call.passage import Passage
 from sbc.call.relays import RelayEvents
+from sbc.call.reliable import ReliableSender, ReliableTimer
 from sbc.call.where import Where
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
 from sbc.errors import ParseError
@@ -312,6 +313,10 @@ def _notify_one(user: User, notice: Notice, now: float) -> None:
         leg = user.handle(notice, now) if isinstance(notice, AcceptTimer) else None
         if isinstance(leg, ALeg | BLeg):
             leg.not_acked(now)
+    elif isinstance(user, ReliableSender):
+        call = user.handle(notice, now) if isinstance(notice, ReliableTimer) else None
+        if isinstance(call, Call):
+            call.not_pracked(now)
     elif isinstance(notice, IntEnum):
         user.on_timer(notice, now)
     elif isinstance(notice.transaction, ServerTransaction):

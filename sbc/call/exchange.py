@@ -21,12 +21,20 @@ from sbc.errors import LocalProtocolError, ProtocolError, SbcError
 from sbc.sdp.facts import MediaFacts, check_offer, describe
 from sbc.sdp.model import Session
 from sbc.sdp.offer_answer import Negotiation
+from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sdp.rewrite import Anchor, Dress
 from sbc.sip.message import Response
 
 __all__ = ["Exchange"]
 
+EARLY_OFFER: Final = (
+    b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
+    b"m=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+    b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
+)
+"""What a trunk with `offer: early` is offered for a caller that has offered nothing; its address is
+never shown."""
 _MAX_STREAMS: Final = 8
 """Of one call: each takes four sockets of a worker."""
 
@@ -62,6 +70,7 @@ class Exchange:
         "_removed",
         "_terms",
         "codecs",
+        "late",
     )
 
     def __init__(self, core: Core, owner: Anchored) -> None:
@@ -75,6 +84,8 @@ class Exchange:
         self._media: CallMedia | None = None
         self._removed: CallMedia | None = None
         """What the worker is to tell the last figures of."""
+        self.late = False
+        """The caller has made no offer: it is to get one."""
         self._proposal: _Proposal | None = None
         """The offer that is open within the call."""
         self._terms: Terms | None = None
@@ -107,9 +118,12 @@ class Exchange:
             ProtocolError: none, or none that can be carried; its status is the answer.
         """
         invite = a.pending()
-        if invite.content_type != SDP or not invite.body:
-            status = 415 if invite.body else 488
-            raise ProtocolError("expected an offer in SDP in the INVITE", status=status)
+        a.negotiation = Negotiation(session_id(a.token), self._address(a))
+        if not invite.body:
+            self.late = True
+            return
+        if invite.content_type != SDP:
+            raise ProtocolError("expected an offer in SDP in the INVITE", status=415)
         self._offer = parse(invite.body)
         self._facts = describe(self._offer)
         self._lines = len(self._facts)
@@ -119,7 +133,6 @@ class Exchange:
         check_offer(self._facts)
         if sum(media.anchored for media in self._facts) > _MAX_STREAMS:
             raise ProtocolError(f"expected at most {_MAX_STREAMS} streams", status=488)
-        a.negotiation = Negotiation(session_id(a.token), self._address(a))
         a.negotiation.receive_offer(self._offer)
 
     def anchor(self, a: ALeg, trunk_b: TrunkSettings, key: str) -> None:
@@ -132,9 +145,14 @@ class Exchange:
             ProtocolError: none of the offer's codecs may go there.
             RelayError: no worker, or no port.
         """
+        if self.late:
+            self._offer = parse(EARLY_OFFER) if trunk_b.early_offer else None
+            self._facts = describe(self._offer) if self._offer else []
+            self._lines = len(self._facts)
         self._come_to_terms(a, trunk_b)
         if self._media is not None:
             if self._media.realm_b == trunk_b.realm:
+                self._make_room(self._facts)
                 return
             self.release()
             self.forget()  # neither its figures nor its faults are this call's any more
@@ -144,10 +162,12 @@ class Exchange:
         self._media.described("a", self._facts, behind_nat(a.trunk, a.nat), a.hop.host)
 
     def offer_to(self, b: BLeg) -> bytes:
-        """The caller's offer in our words, for one target."""
-        if self._offer is None:
-            raise LocalProtocolError("an offer after the answer")
+        """The caller's offer in our words, for one target; b"" where it has made none."""
         b.negotiation = Negotiation(session_id(b.token), self._address(b))
+        if self._offer is None:
+            if self.late:
+                return b""
+            raise LocalProtocolError("an offer after the answer")
         return b.negotiation.send_offer(self._offer, self._anchors(b, self._dresses))
 
     def answer(self, a: ALeg, b: BLeg, fork: Fork, response: Response) -> bytes:
@@ -186,6 +206,76 @@ class Exchange:
             media.connected()  # from here on silence is a fault
         if new or final:
             self._apply(media)
+
+    # A caller without an offer
+
+    def late_heard(self, fork: Fork, response: Response) -> bool:
+        """Take the description of a reliable 18x or a 2xx; whether there is one now.
+
+        It is the target's offer, or its answer to the one that we made up.
+
+        Raises:
+            ProtocolError: none that can be taken.
+        """
+        across = fork.negotiation_b
+        if response.body and across.state is not Offer.OFFER_RECEIVED:
+            session = parse(response.body)
+            if across.state is Offer.IDLE:
+                across.receive_offer(session)
+            else:
+                across.receive_answer(session)
+        return across.remote is not None
+
+    def late_offer(self, a: ALeg, b: BLeg, fork: Fork) -> bytes:
+        """What `late_heard` took in our words, as an offer for the caller.
+
+        Raises:
+            ProtocolError: there is none, or none that can be carried.
+            RelayError: no port for it.
+        """
+        if fork.negotiation_a.state is Offer.OFFER_SENT:
+            return fork.negotiation_a.local
+        session = fork.negotiation_b.remote
+        if session is None:
+            raise ProtocolError("expected an offer")
+        return self.propose(b, session, a, fork.negotiation_a)
+
+    def late_answer(self, a: ALeg, b: BLeg, answer: Session) -> tuple[bytes, bool]:
+        """The caller's answer to what `late_offer` made.
+
+        Returns:
+            What the target's ACK has to say; and whether the target, which has answered an offer
+            of ours, is to be told in another one that the caller takes less than that.
+
+        Raises:
+            ProtocolError: it answers nothing.
+        """
+        ours, theirs = a.negotiation, b.negotiation
+        proposal, media = self._proposal, self._media
+        if ours is None or theirs is None or proposal is None or media is None:
+            raise LocalProtocolError("an answer without an offer")
+        media.connected()
+        if theirs.state is Offer.OFFER_RECEIVED:
+            return self.conclude(b, a, answer, (theirs, ours)), False
+        ours.receive_answer(answer)
+        facts = describe(answer)
+        self._agree(b, a, proposal, answer, facts)
+        return b"", _formats(facts) != _formats(proposal.facts)
+
+    def offer_again(self, b: BLeg, answer: Session) -> bytes:
+        """What the caller has chosen, as an offer of our own for the target.
+
+        Raises:
+            ProtocolError: an offer is open already.
+        """
+        if b.negotiation is None:
+            raise LocalProtocolError("an offer without a dialog")
+        dresses = None
+        if self._terms is not None:
+            self._terms.offer("a", answer, describe(answer))
+            dresses = self._terms.proposal(self._lines, b.negotiation.remote)
+            self._terms.agreed()
+        return b.negotiation.send_offer(answer, self._anchors(b, dresses))
 
     # Within a call
 
@@ -233,24 +323,34 @@ class Exchange:
         Raises:
             ProtocolError: none that answers the offer; nothing has changed.
         """
-        proposal, media = self._proposal, self._media
+        proposal = self._proposal
         if proposal is None:
             raise LocalProtocolError("an answer without a proposal")
         negotiations[1].receive_answer(answer)
         dresses = self._answered(source, target, negotiations[0].remote, answer)
         body = negotiations[0].send_answer(answer, self._anchors(source, dresses))
+        self._agree(source, target, proposal, answer, describe(answer))
+        return body
+
+    def _agree(
+        self,
+        source: Leg,
+        target: Leg,
+        proposal: _Proposal,
+        answer: Session,
+        facts: list[MediaFacts],
+    ) -> None:
+        """Offer and answer are complete: the media follow them."""
         self._proposal = None
-        facts = describe(answer)
         if self._terms is not None:
             self._terms.answer(target.side, answer, facts)
             self._terms.agreed()
-        if media is not None:
+        if self._media is not None:
             for leg, said in ((source, proposal.facts), (target, facts)):
                 nat = behind_nat(leg.trunk, leg.side == "a" and leg.nat)
-                media.described(leg.side, said, nat, leg.hop.host)
+                self._media.described(leg.side, said, nat, leg.hop.host)
             self.codecs = _codecs(facts)
-            self._apply(media)
-        return body
+            self._apply(self._media)
 
     def withdraw(self, *negotiations: Negotiation) -> None:
         """The proposal came to nothing: all is as it was before."""
@@ -277,7 +377,7 @@ class Exchange:
         silent.refused()
         session, proposal = silent.remote, self._proposal
         if session is None or proposal is None or len(session.media) != len(proposal.facts):
-            self.withdraw(owed)
+            self.withdraw()
             return b""
         self._proposal = None
         dresses = self._answered(target, source, owed.remote, session)
@@ -391,6 +491,10 @@ class Exchange:
         if self._owner is not None:
             self._core.plans[media.key] = self._owner
             self._core.relay.apply(media.lease.slot, media.plan(self._terms))
+
+
+def _formats(facts: list[MediaFacts]) -> list[list[int]]:
+    return [[number for number, _, _ in media.formats] for media in facts]
 
 
 def _codecs(facts: list[MediaFacts]) -> list[str]:

@@ -8,7 +8,7 @@ caller is told in the end is kept here, too.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Protocol
 
 from policies.facts import Accept, Target, Why
 from policies.settings import TrunkSettings
@@ -28,9 +28,6 @@ from sbc.resolve.records import Place
 from sbc.transaction.hop import UDP, Hop
 
 __all__ = ["Hunt", "Searcher", "explained"]
-
-_RETRY_STATUSES: Final = frozenset((408, 502, 503, 504))
-"""Answers after which the next target is tried; others are the called party's word."""
 
 
 class Searcher(Owner, Asker, Protocol):
@@ -148,7 +145,10 @@ class Hunt:
             else:
                 self._core.where.worked(self._place)
         self.refusal = _caller_status(status)
-        return bool(self._places or self.targets) and status in _RETRY_STATUSES
+        if not (self._places or self.targets) or self._target is None:
+            return False
+        statuses = self._target.trunk.failover  # others are the called party's word
+        return status in statuses or (status < 600 and status // 100 in statuses)
 
     def close(self) -> None:
         """Nothing more will be tried: let go of the call."""
@@ -207,10 +207,11 @@ class Hunt:
         leg = BLeg(core, owner, target, end, hop, core.mint.token())
         body = self._exchange.offer_to(leg)
         mark = loop_mark(self._a.trunk, invite.target, core.mint)
-        request = build_invite(leg, invite, mark, body, self.names, core.hide)
+        reliable = not self._exchange.late or bool(body) or self._a.is_reliable
+        request = build_invite(leg, invite, mark, body, self.names, core.hide, reliable)
         if len(ways) > 1 and len(request.data) > AUTO_LIMIT_BYTES:
             leg.end, leg.hop = ways[1]
-            request = build_invite(leg, invite, mark, body, self.names, core.hide)
+            request = build_invite(leg, invite, mark, body, self.names, core.hide, reliable)
         self._record.tried(target.trunk.name, leg.hop, leg.token)
         leg.call(request, now)
         return leg

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, Protocol
@@ -18,6 +18,7 @@ from policies.settings import Nat, TrunkSettings, Use
 from sbc.call.capabilities import TIMER, Peer, may_send
 from sbc.call.core import Core
 from sbc.call.local import LocalEnd
+from sbc.call.reliable import ReliableSender
 from sbc.call.session_timer import SessionTimer
 from sbc.dialog.dialog import Dialog
 from sbc.dialog.final_response import AcceptedInvite
@@ -47,6 +48,11 @@ class Owner(Protocol):
         self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
     ) -> None:
         """A request inside the dialog, in its order, that is no BYE: to be answered."""
+
+    def leg_asked_early(
+        self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A request in an early dialog that does not end it: to be answered."""
 
     def leg_acked(self, leg: Leg, request: Request, now: float) -> None:
         """The peer acknowledged our 2xx to its INVITE, the first or a later one."""
@@ -81,6 +87,15 @@ class Fork:
     """Our To-tag towards the caller."""
     negotiation_a: Negotiation
     negotiation_b: Negotiation
+    dialog_a: Dialog | None = None
+    """At the caller, once more than 18x is said in it."""
+    dialog_b: Dialog | None = None
+    """At the target, once it has said something reliably."""
+    sender: ReliableSender | None = None
+    """Of our reliable 18x to the caller."""
+    racks: list[bytes] = field(default_factory=list)
+    """The RAck that the target is owed with each PRACK of the caller's that is to come; b"":
+    none."""
 
 
 class Watch(IntEnum):
@@ -211,10 +226,25 @@ class Leg:
             self.core.layer.request(self.in_dialog(BYE, reason), self.hop, None, now)
 
     def ask(
-        self, method: bytes, head: bytes, body: bytes, user: User, now: float
+        self,
+        method: bytes,
+        head: bytes,
+        body: bytes,
+        user: User,
+        now: float,
+        dialog: Dialog | None = None,
     ) -> ClientTransaction:
-        """A request inside the dialog; `user` hears what becomes of it."""
-        return self.core.layer.request(self.in_dialog(method, head, body), self.hop, user, now)
+        """A request inside the dialog; `user` hears what becomes of it.
+
+        Args:
+            dialog: an early one; None: the leg's own.
+        """
+        if dialog is None or dialog is self.dialog:
+            request = self.in_dialog(method, head, body)
+            return self.core.layer.request(request, self.hop, user, now)
+        end, hop = self.way(dialog)
+        request = self._request(dialog, end, method, head, body)
+        return self.core.layer.request(request, hop, user, now)
 
     def acknowledge(self, body: bytes = b"") -> tuple[Hop, bytes]:
         """ACK the 2xx to our last INVITE; what was sent, for the 2xx's repetitions."""
@@ -222,12 +252,18 @@ class Leg:
         self.core.layer.transmit(self.hop, ack)
         return self.hop, ack
 
-    def refresh_target(self, message: Message) -> None:
-        """The peer's Contact in a re-INVITE or UPDATE, or in its 2xx (RFC 3261 §12.2)."""
+    def refresh_target(self, message: Message, dialog: Dialog | None = None) -> None:
+        """The peer's Contact in a re-INVITE or UPDATE, or in its 2xx (RFC 3261 §12.2).
+
+        Args:
+            dialog: an early one; None: the leg's own.
+        """
+        dialog = dialog or self.dialog
         contact = message.contact
-        if self.dialog is not None and contact is not None and contact.uri != b"*":
-            self.dialog.refresh_target(contact.uri)
-            self.redirect()
+        if dialog is not None and contact is not None and contact.uri != b"*":
+            dialog.refresh_target(contact.uri)
+            if dialog is self.dialog:
+                self.redirect()
 
     def respond(
         self,
@@ -352,12 +388,17 @@ class Leg:
     def in_dialog(self, method: bytes, head: bytes = b"", body: bytes = b"") -> ClientRequest:
         """The next request inside the dialog, to be sent by whoever asks for it."""
         assert self.dialog is not None  # noqa: S101 (for the type checker)
-        parts = self.dialog.request_parts(method)
+        return self._request(self.dialog, self.end, method, head, body)
+
+    def _request(
+        self, dialog: Dialog, end: LocalEnd, method: bytes, head: bytes, body: bytes
+    ) -> ClientRequest:
+        parts = dialog.request_parts(method)
         branch = self.next_branch()
         return ClientRequest(
             method,
             parts.uri,
-            self.end.via(branch),
+            end.via(branch),
             branch,
             parts.route_lines,
             parts.from_line,
@@ -378,29 +419,33 @@ class Leg:
 
         A peer behind NAT, or one whose target is a name, stays where its signalling came from.
         """
-        dialog = self.dialog
-        if dialog is None or self.nat:
-            return
+        if self.dialog is not None:
+            self.end, self.hop = self.way(self.dialog)
+
+    def way(self, dialog: Dialog) -> tuple[LocalEnd, Hop]:
+        """Our end and the next hop of a request in this dialog."""
+        if self.nat:
+            return self.end, self.hop
         place = _place(dialog.next_hop_uri().rpartition(b"@")[2])
         if place is None:
-            return
+            return self.end, self.hop
         host, port, wanted = place
         transport = self.hop.transport
         if transport != TLS and wanted in (TCP, TLS):  # what began encrypted stays so
             transport = wanted
         port = port or (5061 if transport == TLS else 5060)  # RFC 3261 §19.1.2
         if host == self.hop.host and port == self.hop.port and transport == self.hop.transport:
-            return  # as nearly always: it is where the dialog began
+            return self.end, self.hop  # as nearly always: it is where the dialog began
         end: LocalEnd | None = self.end  # as long as it can: its address is what the peer knows
         if self.end.transport != transport or (b":" in self.end.host) != (":" in host):
             end = self.core.ends.towards(self.trunk.realm, transport, host)
         if end is None:
-            return
+            return self.end, self.hop
         connection = self.hop.connection if transport == self.hop.transport else 0
-        if end.transport != self.end.transport or connection == 0:
-            self.end = end
+        if end.transport == self.end.transport and connection:
+            end = self.end
         realm, trunk = self.trunk.realm, self.trunk.name
-        self.hop = Hop(realm, self.end.index, transport, host, port, connection, trunk)
+        return end, Hop(realm, end.index, transport, host, port, connection, trunk)
 
 
 @lru_cache(maxsize=4096)

@@ -42,7 +42,7 @@ from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import INVITE, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.transaction.machine import ServerTransaction
 
-__all__ = ["Connected", "Midcall"]
+__all__ = ["Connected", "Midcall", "offer_in"]
 
 _BODIES: Final = frozenset((b"application/dtmf-relay", b"application/dtmf", b"text/plain"))
 """Bodies that hold nothing of their side."""
@@ -163,7 +163,7 @@ class Midcall(Road):
             leg.respond(txn, reply, refusal.status, refusal.head, now)
             return
         leg.learn(request)
-        offer = _offer_in(request)
+        offer = offer_in(request)
         if offer is None and request.method == UPDATE:
             leg.refresh_target(request)
             self._answer_here(leg, request, reply, txn, b"", now)
@@ -276,6 +276,12 @@ class Midcall(Road):
             self.refreshes.append(refresh)
             refresh.send(now)
 
+    def offer(self, leg: Leg, body: bytes, now: float) -> None:
+        """An offer of our own, which is open already, to one peer."""
+        refresh = Refresh(self, leg, body)
+        self.refreshes.append(refresh)
+        refresh.send(now)
+
     def refreshed(self, refresh: Refresh, now: float) -> None:
         if refresh in self.refreshes:
             self.refreshes.remove(refresh)
@@ -297,7 +303,7 @@ def _method_towards(leg: Leg, method: bytes, offered: bool) -> bytes:
     return b""
 
 
-def _offer_in(request: Request) -> Session | None:
+def offer_in(request: Request) -> Session | None:
     """The offer in a request, None where it has no body.
 
     Raises:

@@ -71,7 +71,13 @@ def ways_to(target: Target, place: Place, ends: LocalEnds) -> list[tuple[LocalEn
 
 
 def build_invite(
-    leg: BLeg, invite: Request, mark: bytes, body: bytes, names: frozenset[bytes], hide: Hide
+    leg: BLeg,
+    invite: Request,
+    mark: bytes,
+    body: bytes,
+    names: frozenset[bytes],
+    hide: Hide,
+    reliable: bool = True,
 ) -> ClientRequest:
     """The INVITE of `leg`, for the INVITE that the caller sent.
 
@@ -79,6 +85,8 @@ def build_invite(
         mark: by which our Via is known if the call comes back (`incoming.loop_mark`).
         body: our offer.
         names: the headers that may cross.
+        reliable: whether 100rel may be offered. Not where the offer may come in a 18x and the
+            caller could not answer it before the 2xx.
     """
     peer = leg.target.peer
     host = _in_uri(peer.host)
@@ -89,7 +97,7 @@ def build_invite(
     callee = party(_value(invite, b"to"), host, hide=hide)
     head = (
         leg.end.contact(leg.token)
-        + head_for(leg.trunk, initial=False)
+        + head_for(leg.trunk, initial=reliable)
         + timer_head(leg.trunk.session_timer)
         + crossing(invite, names=names, hide=hide, host=leg.end.host)
     )

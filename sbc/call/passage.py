@@ -19,6 +19,7 @@ that crosses a CANCEL is passed on as if there had been none (RFC 3261 §9.2).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -27,13 +28,14 @@ from sbc.call.core import Core
 from sbc.call.exchange import Exchange
 from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg
 from sbc.call.states import Ending
+from sbc.dialog.dialog import Dialog
 from sbc.errors import LocalProtocolError, ProtocolError, RelayError
 from sbc.sdp.model import Session
 from sbc.sdp.offer_answer import Negotiation
 from sbc.sdp.parser import parse
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INVITE
+from sbc.sip.status import INVITE, PRACK
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.timers import Entry
@@ -171,6 +173,7 @@ class Passage:
         "_tries",
         "ack",
         "cseq",
+        "dialog",
         "method",
         "reply",
         "source",
@@ -200,12 +203,14 @@ class Passage:
         self.state = State.ASKED
         self.ack: tuple[Hop, bytes] | None = None
         """Our ACK to the target's 2xx, for its repetitions."""
+        self.dialog: Dialog | None = None
+        """The target's, if it is an early one."""
         self._client: ClientTransaction | None = None
         self._tries = 0
 
     def ask(self, method: bytes, head: bytes, body: bytes, now: float) -> None:
         """Send the request on."""
-        self._client = self.target.ask(method, head, body, self, now)
+        self._client = self.target.ask(method, head, body, self, now, self.dialog)
 
     # What the transactions report
 
@@ -331,9 +336,19 @@ class Change(Passage):
         self._sent = b"", b"", b""
 
     def begin(
-        self, road: Road, method: bytes, request: Request, offer: Session | None, now: float
+        self,
+        road: Road,
+        method: bytes,
+        request: Request,
+        offer: Session | None,
+        now: float,
+        rack: bytes = b"",
     ) -> None:
         """Open the offer on both legs and send it on.
+
+        Args:
+            method: that the target gets it by.
+            rack: the RAck line of a PRACK.
 
         Raises:
             ProtocolError: the source's offer cannot be taken; nothing has changed.
@@ -347,19 +362,21 @@ class Change(Passage):
             except (ProtocolError, RelayError):
                 self._n_source.refused()
                 raise
-        self._sent = method, road.crossing(request, self.target), body
+        self._sent = method, rack + road.crossing(request, self.target), body
         self._send(road, now)
 
     def _send(self, road: Road, now: float) -> None:
         method, crossing, body = self._sent
-        head = road.contact_head(self.target) + road.timer_head(self.target) + crossing
+        head = crossing
+        if method != PRACK:  # which refreshes neither target nor session
+            head = road.contact_head(self.target) + road.timer_head(self.target) + crossing
         self.ask(method, head + CONTENT_TYPE_SDP if body else head, body, now)
 
     def on_response(self, response: Response, now: float) -> None:
         """A response of the target; of a 2xx's repetitions, each gets the ACK again."""
         if 200 <= response.status < 300 and self._sent[0] == INVITE:
             if self.state is State.OVER:
-                self._repeated(now)
+                self._repeated(response)
                 return
             if not self._sent[2]:
                 self.handle(Input.OFFER, response, now)
@@ -375,9 +392,12 @@ class Change(Passage):
         """The source's ACK to our 2xx."""
         self.handle(Input.ACK, request, now)
 
-    def _repeated(self, now: float) -> None:
+    def _repeated(self, response: Response) -> None:
         if self.ack is None:  # the 2xx came after the call was over
-            self.ack = self.target.acknowledge()
+            if not self._sent[2]:
+                with suppress(ProtocolError):
+                    self._n_target.receive_offer(_described(response))
+            self.ack = self.target.acknowledge(self._n_target.decline())
         else:
             self.target.core.layer.transmit(*self.ack)
 
@@ -430,13 +450,9 @@ class Change(Passage):
         try:
             offer = _described(response)
             self._n_target.receive_offer(offer)
-            try:
-                body = road.exchange.propose(self.target, offer, self.source, self._n_source)
-            except (ProtocolError, RelayError):
-                self._n_target.refused()
-                raise
+            body = road.exchange.propose(self.target, offer, self.source, self._n_source)
         except (ProtocolError, RelayError):
-            self.ack = self.target.acknowledge()
+            self.ack = self.target.acknowledge(self._n_target.decline())
             self.state = State.OVER
             self._reply(488, b"", b"", now)
             return
@@ -450,7 +466,7 @@ class Change(Passage):
         except ProtocolError:
             # An ACK cannot be refused. What held before is what the source still stands for.
             held = road.exchange.hold_to(self.source, self.target, negotiations)
-            self.ack = self.target.acknowledge(held)
+            self.ack = self.target.acknowledge(held or self._n_target.decline())
             if not held:
                 ending = Ending(Cause.UNSUPPORTED_MEDIA, "border", "no answer in the ACK", 488)
                 road.gone(self.source, ending, now)
@@ -463,7 +479,7 @@ class Change(Passage):
 
     def _abandon(self, road: Road, message: object, now: float) -> None:
         if self.ack is None and self._was_offered():
-            self.ack = self.target.acknowledge()
+            self.ack = self.target.acknowledge(self._n_target.decline())
         elif self._client is not None:
             road.core.layer.cancel(self._client, now)
         self._reply(487, b"", b"", now)
@@ -473,7 +489,9 @@ class Change(Passage):
 
     def _took(self, road: Road, response: Response, now: float) -> None:
         """The target's 2xx: what it says of itself holds."""
-        self.target.refresh_target(response)
+        if self._sent[0] == PRACK:
+            return
+        self.target.refresh_target(response, self.dialog)
         self.target.learn(response)
         road.timer_agreed(self.target, response, now)
 
@@ -482,9 +500,9 @@ class Change(Passage):
         if self.txn is None or self.reply is None:
             return
         source, txn, reply = self.source, self.txn, self.reply
-        head = (
-            road.contact_head(source) + road.timer_answer(source) + road.crossing(response, source)
-        )
+        head = road.crossing(response, source)
+        if self.method != PRACK:
+            head = road.contact_head(source) + road.timer_answer(source) + head
         if body:
             head += CONTENT_TYPE_SDP
         if self.method != INVITE:

@@ -44,11 +44,13 @@ class Refresh:
     Args:
         road: the call.
         leg: whose session it is.
+        offer: says something new, in an offer that the leg's negotiation has open.
     """
 
-    __slots__ = ("__weakref__", "_ack", "_method", "_road", "leg")
+    __slots__ = ("__weakref__", "_ack", "_method", "_offer", "_road", "leg")
 
-    def __init__(self, road: Upkeep, leg: Leg) -> None:
+    def __init__(self, road: Upkeep, leg: Leg, offer: bytes = b"") -> None:
+        self._offer = offer
         self._road: Upkeep | None = road
         self.leg = leg
         self._method = UPDATE if may_send(leg.trunk, leg.peer, UPDATE) else INVITE
@@ -58,12 +60,14 @@ class Refresh:
         """Send it."""
         leg, negotiation = self.leg, self.leg.negotiation
         head = leg.end.contact(leg.token) + head_for(leg.trunk, initial=False)
-        head += leg.session_timer().request_head()
-        body = b""
-        if self._method == INVITE and negotiation is not None:
+        head += b"" if leg.timer is None else leg.timer.request_head()
+        body = self._offer
+        if not body and self._method == INVITE and negotiation is not None:
             body = negotiation.repeat_offer()
+        if body:
             head += CONTENT_TYPE_SDP
-        leg.session_timer().refreshing()
+        if leg.timer is not None:
+            leg.timer.refreshing()
         leg.ask(self._method, head, body, self, now)
         leg.arm_timer(now)
 
@@ -81,6 +85,7 @@ class Refresh:
         if success:
             if self._method == INVITE:
                 self._acknowledge()
+            if self._method == INVITE or self._offer:
                 self._took(response)
             leg.refresh_target(response)
             leg.timer_agreed(response, now)
@@ -97,7 +102,8 @@ class Refresh:
         road, self._road = self._road, None
         if road is not None:
             self._roll_back()
-            self.leg.session_timer().refused(now)
+            if self.leg.timer is not None:
+                self.leg.timer.refused(now)
             self.leg.arm_timer(now)
             road.refreshed(self, now)
 
@@ -129,7 +135,9 @@ class Refresh:
             self._road = road
             self._lost(f"session refresh answered with {status}", now)
             return
-        timer = leg.session_timer()
+        timer = leg.timer
+        if timer is None:
+            return
         timer.refused(now)
         if status == 491 or (status == 422 and timer.too_small(response)):
             wait_s = back_off_s(leg) if status == 491 else 0.0
@@ -138,7 +146,7 @@ class Refresh:
             leg.arm_timer(now)
 
     def _roll_back(self) -> None:
-        if self._method == INVITE and self.leg.negotiation is not None:
+        if (self._method == INVITE or self._offer) and self.leg.negotiation is not None:
             self.leg.negotiation.refused()
 
     def _lost(self, reason: str, now: float) -> None:

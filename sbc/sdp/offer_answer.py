@@ -189,6 +189,15 @@ class Negotiation:
         """Our last description, for a message that has to say the same again (RFC 3264 §8)."""
         return self.local
 
+    def decline(self) -> bytes:
+        """Our answer to an offer that nothing can come of: every stream rejected (RFC 3264 §6).
+
+        For an ACK, which cannot be left without the answer; b"" where no offer is open.
+        """
+        if self.state is not State.OFFER_RECEIVED or self.remote is None:
+            return b""
+        return self.send_answer(self.remote, [None] * len(self.remote.media))
+
     def repeat_offer(self) -> bytes:
         """Our last description as an offer: it asks for nothing new (RFC 3264 §8, RFC 4028 §7.4).
 
