@@ -145,6 +145,7 @@ EXAMPLES: Final = {
     "trunks.NAME.srtp": "required",
     "trunks.NAME.srtp_suites": "[AEAD_AES_256_GCM, AES_CM_128_HMAC_SHA1_80]",
     "trunks.NAME.rtcp_mux": "offer",
+    "trunks.NAME.dtmf": "info",
     "trunks.NAME.codecs.allow": "[PCMA, G722]",
     "trunks.NAME.codecs.strip": "[opus, G729]",
     "trunks.NAME.codecs.order": "[G722, PCMA]",

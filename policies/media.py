@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-__all__ = ["SUITES", "CodecSettings", "RtcpMux", "Srtp", "TrunkMedia"]
+__all__ = ["SUITES", "CodecSettings", "Dtmf", "RtcpMux", "Srtp", "TrunkMedia"]
 
 SUITES: Final = (
     "AEAD_AES_256_GCM",
@@ -42,6 +42,24 @@ class RtcpMux(Enum):
     """We offer it, too."""
 
 
+class Dtmf(Enum):
+    """How a trunk's peers send and take digits."""
+
+    AUTO = "auto"
+    """As both sides negotiate; nothing is converted for it."""
+    RFC4733 = "rfc4733"
+    """As telephone-events in RTP."""
+    INFO = "info"
+    """In INFO, as application/dtmf-relay."""
+    INFO_DIGIT = "info-digit"
+    """In INFO, as application/dtmf: the digit alone."""
+
+    @property
+    def by_info(self) -> bool:
+        """Whether they go the way of signalling."""
+        return self in (Dtmf.INFO, Dtmf.INFO_DIGIT)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecSettings:
     """Which codecs a trunk's audio may have. Names as in SDP, with `/clock` where that matters."""
@@ -66,3 +84,4 @@ class TrunkMedia:
     """Those that may be used, best first."""
     codecs: CodecSettings = CodecSettings()
     rtcp_mux: RtcpMux = RtcpMux.ACCEPT
+    dtmf: Dtmf = Dtmf.AUTO

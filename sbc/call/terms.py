@@ -33,8 +33,11 @@ from sbc.sdp.codecs import (
     answered,
     conversions,
     formats_text,
+    is_event,
     offered,
+    own_event,
     payload_map,
+    without_events,
 )
 from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line
 from sbc.sdp.facts import MediaFacts
@@ -45,6 +48,8 @@ __all__ = ["Terms", "concern", "concerns", "renumbered"]
 
 _ALAW, _ULAW = 1, 2
 """`End.convert`: µ-law to A-law, A-law to µ-law."""
+_REPORT: Final = 1
+"""`End.dtmf`: report and swallow."""
 _MUX: Final = b"\r\na=rtcp-mux"
 _NOT_ACCEPTABLE: Final = 488
 _BAD_ANSWER: Final = 502
@@ -75,6 +80,8 @@ class _Stream:
     crossings: list[Crossing] | None = None
     """None: the formats cross as they are."""
     taken: list[Crossing] = field(default_factory=list)
+    events: dict[str, int] = field(default_factory=dict)
+    """Side whose digits are converted → payload type of its telephone-events."""
 
 
 def concern(trunk: TrunkSettings) -> bool:
@@ -84,6 +91,7 @@ def concern(trunk: TrunkSettings) -> bool:
         media.srtp is not Srtp.OFF
         or media.codecs != _NO_CODEC_RULES
         or media.rtcp_mux is RtcpMux.OFFER
+        or media.dtmf.by_info
     )
 
 
@@ -203,9 +211,14 @@ class Terms:
                 number: _ALAW if law == b"PCMA" else _ULAW
                 for number, law in conversions(stream.taken, from_offerer=from_offerer).items()
             }
-            for one in stream.taken:
-                number = one.offerer if from_offerer else one.answerer
-                end.clock_rates = {**end.clock_rates, number: one.clock_rate}
+            numbers = {
+                one.offerer if from_offerer else one.answerer: one.clock_rate
+                for one in stream.taken
+                if not one.own
+            }
+            end.clock_rates = {**end.clock_rates, **numbers}
+            if side in stream.events:
+                end.dtmf_pt, end.dtmf = stream.events[side], _REPORT
 
     def ciphers(self, side: str) -> list[str]:
         """The crypto suite of each stream of a leg, `none` where it is clear: for the record."""
@@ -281,6 +294,9 @@ class Terms:
         here, there = self._codecs(stream.offerer), self._codecs(_other(stream.offerer))
         named = known[0].form.formats if known and known[0].port else ()
         stream.crossings = offered(media.form, here, there, named)
+        wanted = self._converts_digits_of(_other(stream.offerer))
+        if wanted and stream.crossings and not any(map(is_event, stream.crossings)):
+            stream.crossings.append(own_event(stream.crossings))
         if not stream.crossings:
             names = b", ".join(name or b"?" for _, name, _ in media.form.formats)
             raise ProtocolError(
@@ -292,7 +308,13 @@ class Terms:
         return formats_text(media.form, numbers, there.ptime_ms)
 
     def _codecs(self, side: str) -> CodecPolicy:
-        return _policy(self._trunks[side].media.codecs)
+        policy = _policy(self._trunks[side].media.codecs)
+        return without_events(policy) if self._trunks[side].media.dtmf.by_info else policy
+
+    def _converts_digits_of(self, side: str) -> bool:
+        """Whether this side's digits are telephone-events, and the other's go by INFO."""
+        own, others = self._trunks[side].media.dtmf, self._trunks[_other(side)].media.dtmf
+        return others.by_info and not own.by_info
 
     # The answer
 
@@ -317,6 +339,24 @@ class Terms:
             stream.taken = answered(stream.crossings, media.form, self._codecs(stream.offerer))
             if not stream.taken:
                 raise ProtocolError("an answer without a codec of the offer", status=_BAD_ANSWER)
+            self._take_events(stream)
+
+    def _take_events(self, stream: _Stream) -> None:
+        """Digits of one side alone: under which payload type, and in our answer if it offered."""
+        stream.events = {}
+        answerer = _other(stream.offerer)
+        if self._converts_digits_of(answerer):
+            number = next((one.answered for one in stream.taken if is_event(one)), -1)
+            if number >= 0:
+                stream.events[answerer] = number
+            stream.taken = [one for one in stream.taken if not is_event(one)]
+        elif self._converts_digits_of(stream.offerer):
+            clock_rate = stream.taken[0].clock_rate
+            for number, name, rate in stream.offer.form.formats:
+                if name.lower() == b"telephone-event" and rate == clock_rate:
+                    stream.events[stream.offerer] = number
+                    stream.taken.append(own_event(stream.taken, offerer=number))
+                    break
 
     def _reply(self, side: str, media: Media, stream: _Stream) -> Dress:
         """How our answer to the offerer is dressed."""

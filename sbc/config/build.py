@@ -196,6 +196,7 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
             suites=tuple(trunk.srtp_suites),
             codecs=codec_settings(trunk.codecs),
             rtcp_mux=trunk.rtcp_mux,
+            dtmf=trunk.dtmf,
         ),
         auth=auth_settings(name, trunk.auth, border.users),
         credentials=credential_settings(trunk.credentials, folder),

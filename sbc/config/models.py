@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from policies.media import RtcpMux, Srtp, TrunkMedia
+from policies.media import Dtmf, RtcpMux, Srtp, TrunkMedia
 from policies.settings import (
     Identify,
     Latch,
@@ -285,6 +285,8 @@ class Trunk(_Section):
     """Crypto suites that may be used, best first."""
     rtcp_mux: Annotated[RtcpMux, choice(RtcpMux, "off, accept or offer")] = RtcpMux.ACCEPT
     """Whether RTCP may share the RTP port, or is offered to."""
+    dtmf: Annotated[Dtmf, choice(Dtmf, "auto, rfc4733, info or info-digit")] = Dtmf.AUTO
+    """How its digits come and go; between trunks that differ they are converted."""
     codecs: Codecs = Codecs()
     auth: Auth = Auth()
     credentials: Credentials | None = None

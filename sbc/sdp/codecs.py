@@ -5,14 +5,15 @@ the other side, and, after its answer, what that side calls it. The relay maps p
 list, so a peer never sees another number than its own. G.711 is converted between its two laws
 where the two sides would else have no codec in common.
 
-telephone-event follows the codecs: it stays unless it is stripped by name.
+telephone-event follows the codecs: it stays unless it is stripped by name. Where the two sides
+send digits in different ways, one side has it alone, in words of ours (`own_event`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sbc.sdp.forms import Form
@@ -24,8 +25,11 @@ __all__ = [
     "answered",
     "conversions",
     "formats_text",
+    "is_event",
     "offered",
+    "own_event",
     "payload_map",
+    "without_events",
 ]
 
 _EVENTS: Final = b"TELEPHONE-EVENT"
@@ -81,6 +85,8 @@ class Crossing:
     """The other law of G.711 on the answerer's leg."""
     answered: int = field(default=-1)
     """What the answerer calls it; -1: it has not taken it."""
+    own: bool = False
+    """One side alone has it, by a line of ours; its number on the other side is -1."""
 
 
 def offered(
@@ -114,6 +120,32 @@ def offered(
                 found.append(Crossing(other, 8000, payload_type, number, converted=True))
     found.sort(key=lambda one: there.rank(one.name, one.clock_rate))
     return _usable(found[:1] + _aside(found[1:]) if there.single else found)
+
+
+def is_event(one: Crossing) -> bool:
+    """Whether it is telephone-event (RFC 4733)."""
+    return one.name == _EVENTS
+
+
+def without_events(policy: CodecPolicy) -> CodecPolicy:
+    """The same policy for a side whose digits go another way."""
+    return replace(policy, strip=policy.strip | {_EVENTS})
+
+
+def own_event(crossings: Sequence[Crossing], *, offerer: int = -1) -> Crossing:
+    """telephone-event for one side alone, at the clock of the first codec (RFC 4733 §2.1).
+
+    Args:
+        crossings: the codecs beside it; at least one.
+        offerer: its payload type, for the side that made the offer; -1: for the other side, by a
+            number that is free there.
+    """
+    clock_rate = crossings[0].clock_rate
+    if offerer >= 0:
+        return Crossing(_EVENTS, clock_rate, offerer, -1, answered=offerer, own=True)
+    taken = {one.answerer for one in crossings}
+    number = next(one for one in (101, *_DYNAMIC) if one not in taken)
+    return Crossing(_EVENTS, clock_rate, -1, number, own=True)
 
 
 def answered(crossings: Iterable[Crossing], form: Form, policy: CodecPolicy) -> list[Crossing]:
@@ -152,6 +184,8 @@ def payload_map(crossings: Iterable[Crossing], *, from_offerer: bool) -> dict[in
     both is left out."""
     pairs: dict[int, int] = {}
     for one in crossings:
+        if one.own:
+            continue
         if from_offerer:
             pairs[one.offerer] = one.answered
         else:
@@ -189,7 +223,10 @@ def formats_text(
     for number, one in numbers:
         written = b"%d" % number
         listed.append(written)
-        if one.converted:
+        if one.own:
+            synthetic.append(b"\r\na=rtpmap:%d telephone-event/%d" % (number, one.clock_rate))
+            synthetic.append(b"\r\na=fmtp:%d 0-15" % number)
+        elif one.converted:
             law = _at_offerer(one) if one.answered >= 0 else one.name
             synthetic.append(b"\r\na=rtpmap:%d %b/8000" % (number, law))
         else:

@@ -7,7 +7,7 @@ from base64 import b64encode
 
 import pytest
 
-from policies.media import CodecSettings, RtcpMux, Srtp, TrunkMedia
+from policies.media import CodecSettings, Dtmf, RtcpMux, Srtp, TrunkMedia
 from policies.settings import TrunkSettings
 from relay.control.plans import End
 from sbc.call.terms import Terms, concern, concerns
@@ -251,3 +251,38 @@ def test_an_offer_from_the_other_side_keeps_the_numbers_of_both() -> None:
     assert dress.payload_types == b"96"  # what that leg's peer has always called it
     call.answer(sdp(b"audio 4000 RTP/AVP 96", b"a=rtpmap:96 opus/48000/2\r\n"), "a")
     assert call.end("a").payloads == {96: 111}
+
+
+EVENTS = b"a=rtpmap:101 telephone-event/8000\r\n"
+
+
+def test_digits_by_info_inside_and_by_events_outside() -> None:
+    call = Exchange(trunk("a", dtmf=Dtmf.INFO), trunk("b", dtmf=Dtmf.RFC4733))
+    offer = call.offer(sdp(b"audio 4000 RTP/AVP 0 8"))
+    assert lines(offer, b"m=") == [b"m=audio 4000 RTP/AVP 0 8 101"]
+    assert lines(offer, b"a=rtpmap:101") == [EVENTS.strip()]
+    answer = call.answer(sdp(b"audio 6000 RTP/AVP 0 97", EVENTS.replace(b"101", b"97")))
+    assert lines(answer, b"m=") == [b"m=audio 5000 RTP/AVP 0"]
+    assert b"telephone-event" not in answer
+    assert (call.end("a").dtmf, call.end("a").dtmf_pt) == (0, -1)
+    assert (call.end("b").dtmf, call.end("b").dtmf_pt) == (1, 97)
+    assert call.end("b").payloads == {}
+
+
+def test_digits_by_events_inside_and_by_info_outside() -> None:
+    call = Exchange(trunk("a"), trunk("b", dtmf=Dtmf.INFO_DIGIT))
+    offer = call.offer(sdp(b"audio 4000 RTP/AVP 0 101", EVENTS))
+    assert lines(offer, b"m=") == [b"m=audio 4000 RTP/AVP 0"]
+    assert b"telephone-event" not in offer
+    answer = call.answer(sdp(b"audio 6000 RTP/AVP 0"))
+    assert lines(answer, b"m=") == [b"m=audio 5000 RTP/AVP 0 101"]
+    assert lines(answer, b"a=rtpmap:101") == [EVENTS.strip()]
+    assert (call.end("a").dtmf, call.end("a").dtmf_pt) == (1, 101)
+    assert (call.end("b").dtmf, call.end("b").dtmf_pt) == (0, -1)
+
+
+def test_digits_both_by_info_need_no_events() -> None:
+    call = Exchange(trunk("a", dtmf=Dtmf.INFO), trunk("b", dtmf=Dtmf.INFO_DIGIT))
+    assert b"telephone-event" not in call.offer(sdp(b"audio 4000 RTP/AVP 0 101", EVENTS))
+    call.answer(sdp(b"audio 6000 RTP/AVP 0"))
+    assert call.end("a").dtmf == call.end("b").dtmf == 0
