@@ -79,6 +79,16 @@ impl Reception {
     }
 
     #[getter]
+    fn timestamp(&self) -> i64 {
+        self.counted.lock().timestamp
+    }
+
+    #[getter]
+    fn clock(&self) -> u32 {
+        self.counted.lock().clock
+    }
+
+    #[getter]
     fn first(&self) -> f64 {
         self.counted.lock().first
     }

@@ -86,6 +86,7 @@ impl Table {
     pub(crate) fn open(&mut self, rx: RawFd, drops: Arc<Drops>) -> Result<PortId> {
         let rx = Media::Python(rx);
         rx.empty();
+        rx.mark(0);
         self.serial = self.serial % SERIALS + 1;
         let entry = self.ports.vacant_entry();
         let id = PortId { index: entry.key() as u32, serial: self.serial };
@@ -104,9 +105,6 @@ impl Table {
         let port = self.ports.remove(id.index as usize);
         self.poll.remove(&*port.rx);
         port.rx.empty();
-        if port.tos != 0 {
-            port.rx.mark(0);
-        }
         if let Some(feeder) = port.feeder {
             self.aim(feeder);
         }
