@@ -123,6 +123,13 @@ class BLeg(Leg):
         if self.txn is not None:
             self.core.layer.cancel(self.txn, now, head)
 
+    def settled(self) -> None:
+        """The caller has the answer: nothing more is said in early dialogs."""
+        # What a late fork needs of the INVITE is its lines; the rest is a kilobyte a held call.
+        if self.invite is not None:
+            self.invite.data = self.invite.head = self.invite.body = b""
+        self.forks.clear()
+
     def fork_of(self, response: Response) -> Fork | None:
         """The early dialog that a response belongs to, None for one that is new here."""
         return self.forks.get(response.to_tag)
@@ -183,9 +190,6 @@ class BLeg(Leg):
         else:
             self._acknowledge(response.to_tag)
         self.owner.target_responded(self, response, now)
-        # What a late fork needs of the INVITE is its lines; the rest is a kilobyte a held call.
-        self.invite.data = self.invite.head = self.invite.body = b""
-        self.forks.clear()
 
     def answer_late(self, body: bytes) -> None:
         """The ACK that waited for the caller's answer; b"": there was none."""

@@ -20,7 +20,7 @@ from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
 from sbc.call.early import Early
-from sbc.call.exchange import Exchange
+from sbc.call.exchange import Exchange, same_codecs
 from sbc.call.headers import crossing
 from sbc.call.hunt import Hunt, explained
 from sbc.call.leg import SDP, Fork, Leg
@@ -409,6 +409,7 @@ class Call:
         if self.early is not None:
             self._leave_early()
         self.exchange.settled()
+        b.settled()
         self._watch_over(b, now)
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
 
@@ -455,7 +456,7 @@ class Call:
         if self.state is not State.CALLING:
             return
         reason = "target did not respond"
-        if not self.hunt.failed(408, now, dead=True):
+        if not self.hunt.failed(408, now, None):
             self.end(Ending(Cause.NO_RESPONSE, "b", reason, 408), now)
             return
         self._disarm()
@@ -499,7 +500,7 @@ class Call:
             self.handle(Input.REFUSED, response, now)
             return
         self._disarm()
-        more = self.hunt.failed(status, now, dead=response is None)
+        more = self.hunt.failed(status, now, response)
         if self.state in (State.CALLING, State.RINGING):
             self.record.close(cause, "b", reason)
         self.handle(Input.RETRY if more else Input.REFUSED, response, now)
@@ -625,10 +626,20 @@ class Call:
         a, b = self.a, self._called()
         fork = b.fork_of(response)
         if fork is None:
-            tag = a.new_tag()
-            fork = Fork(tag, a.new_negotiation(tag), b.new_negotiation())
+            fork = self._single(response, b) if a.trunk.single_tag else None
+            if fork is None:
+                tag = a.new_tag()
+                fork = Fork(tag, a.new_negotiation(tag), b.new_negotiation())
+            a.shown = a.shown or fork
             b.forks[response.to_tag] = fork
         return fork
+
+    def _single(self, response: Response, b: BLeg) -> Fork | None:
+        """The early dialog that the caller knows, for a new fork; None: it must be a new one."""
+        shown = self.a.shown
+        if shown is None or shown.sender is not None or not same_codecs(shown, response):
+            return None
+        return Fork(shown.tag_a, shown.negotiation_a, b.new_negotiation(), shown.dialog_a)
 
     def _reason(self, message: object, leg: Leg) -> bytes:
         """A peer's Reason crosses with its BYE; ours says what happened (RFC 3326)."""

@@ -26,7 +26,7 @@ from sbc.sdp.parser import parse
 from sbc.sdp.rewrite import Anchor, Dress
 from sbc.sip.message import Response
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "same_codecs"]
 
 EARLY_OFFER: Final = (
     b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -491,6 +491,17 @@ class Exchange:
         if self._owner is not None:
             self._core.plans[media.key] = self._owner
             self._core.relay.apply(media.lease.slot, media.plan(self._terms))
+
+
+def same_codecs(fork: Fork, response: Response) -> bool:
+    """Whether a fork uses the codecs of another, or has not said yet which."""
+    before = fork.negotiation_b.remote
+    if before is None or not response.body:
+        return True
+    try:
+        return _codecs(describe(before)) == _codecs(describe(parse(response.body)))
+    except ProtocolError:
+        return True
 
 
 def _formats(facts: list[MediaFacts]) -> list[list[int]]:

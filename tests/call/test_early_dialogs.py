@@ -1,0 +1,272 @@
+"""PRACK, UPDATE and forks before the answer, each leg by itself (RFC 3262, 3311, 6337)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policies.settings import Use
+from sbc.call.cdr import Cause
+from sbc.sip.message import Request, Response
+from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
+
+SUPPORTED = b"Supported: 100rel\r\nAllow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE\r\n"
+REQUIRED = b"Require: 100rel\r\nSupported: 100rel\r\n"
+OTHER_B = SDP_B.replace(b"phone 1 1", b"phone 1 2")
+
+
+def reliable(number: int) -> bytes:
+    return b"Require: 100rel\r\nRSeq: %d\r\nAllow: INVITE, ACK, BYE, PRACK, UPDATE\r\n" % number
+
+
+def rack(ringing: Response) -> bytes:
+    return b"RAck: %b 1 INVITE\r\n" % (ringing.first(b"rseq") or b"")
+
+
+def rung(lab: Lab, **changes: Any) -> tuple[Request, Response]:
+    """Both sides reliable: our INVITE, and the 183 that the caller got."""
+    invite = lab.called(extra=SUPPORTED, **changes)
+    lab.answer(invite, 183, body=SDP_B, extra=reliable(1))
+    ringing = lab.take_one(PBX[0])
+    assert isinstance(ringing, Response)
+    return invite, ringing
+
+
+def pracked(lab: Lab, invite: Request, ringing: Response) -> None:
+    lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=rack(ringing)))
+    assert lab.take_one(PBX[0]).status == 200
+    lab.answer(lab.take_one(CARRIER[0]), 200)
+
+
+class TestReliability:
+    def test_goes_from_end_to_end_where_both_have_it(self) -> None:
+        lab = Lab()
+        invite, ringing = rung(lab)
+        assert ringing.first(b"require") == b"100rel"
+        assert lab.take(CARRIER[0]) == []  # its PRACK is the caller's
+        lab.wait(0.6)
+        assert statuses(lab.take(PBX[0])) == [183]
+        lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=rack(ringing)))
+        assert lab.take_one(PBX[0]).status == 200
+        prack = lab.take_one(CARRIER[0])
+        assert (prack.method, prack.first(b"rack"), prack.cseq) == (b"PRACK", b"1 1 INVITE", 2)
+        assert prack.uri == b"sip:bob@10.1.0.2:5060"
+        lab.answer(prack, 200)
+        lab.wait(5.0)
+        assert lab.take() == []
+        lab.answer(invite, 200)
+        ack = lab.take_one(CARRIER[0])
+        assert (ack.method, ack.cseq) == (b"ACK", 1)
+        success = lab.take_one(PBX[0])
+        lab.give(lab.in_dialog(b"ACK", success, 1))
+        lab.give(lab.in_dialog(b"BYE", success, 3))
+        assert lab.take_one(PBX[0]).status == 200
+        assert lab.take_one(CARRIER[0]).cseq == 3
+        lab.assert_nothing_left()
+
+    def test_is_ours_where_only_the_target_has_it(self) -> None:
+        lab = Lab()
+        invite = lab.called()
+        lab.answer(invite, 183, body=SDP_B, extra=reliable(5))
+        prack = lab.take_one(CARRIER[0])
+        assert (prack.method, prack.first(b"rack")) == (b"PRACK", b"5 1 INVITE")
+        ringing = lab.take_one(PBX[0])
+        assert (ringing.status, ringing.first(b"require")) == (183, None)
+        lab.answer(invite, 183, body=SDP_B, extra=reliable(5))  # it has not heard the PRACK yet
+        lab.answer(invite, 180, extra=reliable(7))  # 6 is missing
+        assert lab.take() == []
+        lab.answer(invite, 180, extra=reliable(6))
+        assert lab.take_one(CARRIER[0]).first(b"rack") == b"6 1 INVITE"
+        assert lab.take_one(PBX[0]).status == 180
+
+    def test_is_ours_where_only_the_caller_wants_it(self) -> None:
+        lab = Lab()
+        invite = lab.called(extra=REQUIRED)
+        lab.answer(invite, 180)
+        ringing = lab.take_one(PBX[0])
+        assert ringing.first(b"require") == b"100rel"
+        lab.wait(4.0)
+        assert statuses(lab.take(PBX[0])) == [180, 180, 180]
+        lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=rack(ringing)))
+        assert lab.take_one(PBX[0]).status == 200
+        assert lab.take(CARRIER[0]) == []
+        lab.answer(invite, 200, body=SDP_B)
+        assert lab.take_one(PBX[0]).status == 200
+
+    def test_that_nobody_acknowledges_gives_the_call_up(self) -> None:
+        lab = Lab()
+        invite = lab.called(extra=REQUIRED)
+        lab.answer(invite, 180)
+        lab.wait(33.0)
+        assert 504 in statuses(lab.take(PBX[0]))
+        assert b"CANCEL" in [one.method for one in lab.take(CARRIER[0]) if isinstance(one, Request)]
+        lab.answer_removals()
+        assert lab.record.cause is Cause.NO_ACK
+
+    @pytest.mark.parametrize(
+        ("extra", "status"), [(b"RAck: 1 1 INVITE\r\n", 481), (b"", 400), (b"RAck: x\r\n", 400)]
+    )
+    def test_a_prack_of_nothing_is_refused(self, extra: bytes, status: int) -> None:
+        lab = Lab()
+        _, ringing = rung(lab)
+        lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=extra))
+        assert lab.take_one(PBX[0]).status == status
+        assert lab.take(CARRIER[0]) == []
+
+    def test_a_2xx_waits_for_the_prack_of_a_description(self) -> None:
+        lab = Lab()
+        invite, ringing = rung(lab)
+        lab.answer(invite, 200)
+        assert lab.take_one(CARRIER[0]).method == b"ACK"
+        assert lab.take(PBX[0]) == []
+        lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=rack(ringing)))
+        assert statuses(lab.take(PBX[0])) == [200, 200]
+
+    def test_a_caller_that_gives_up_then_ends_what_was_answered(self) -> None:
+        lab = Lab()
+        invite, ringing = rung(lab)
+        lab.answer(invite, 200)
+        lab.take(CARRIER[0])
+        lab.give(lab.in_dialog(b"BYE", ringing, 2))
+        assert sorted(statuses(lab.take(PBX[0]))) == [200, 487]
+        assert lab.take_one(CARRIER[0]).method == b"BYE"
+        lab.assert_nothing_left()
+
+    def test_is_not_offered_where_the_trunk_has_none(self) -> None:
+        lab = Lab(settings({"carrier": {"reliable": Use.NEVER}, "pbx": {"reliable": Use.NEVER}}))
+        invite = lab.called(extra=SUPPORTED)
+        assert b"100rel" not in (invite.first(b"supported") or b"")
+        lab.answer(invite, 183, body=SDP_B)
+        assert lab.take_one(PBX[0]).first(b"require") is None
+        other = Lab(settings({"pbx": {"reliable": Use.NEVER}}))
+        other.give(other.invite(extra=REQUIRED))
+        assert statuses(other.take(PBX[0])) == [420]
+
+
+class TestOffers:
+    def test_a_prack_carries_an_offer_and_its_200_the_answer(self) -> None:
+        lab = Lab()
+        _, ringing = rung(lab)
+        held = SDP_A.replace(b"sendrecv", b"sendonly").replace(b"phone 1 1", b"phone 1 2")
+        lab.give(lab.in_dialog(b"PRACK", ringing, 2, body=held, extra=rack(ringing)))
+        assert lab.take(PBX[0]) == []
+        prack = lab.take_one(CARRIER[0])
+        assert prack.method == b"PRACK"
+        assert b"a=sendonly" in prack.body
+        lab.answer(prack, 200, body=OTHER_B.replace(b"sendrecv", b"recvonly"))
+        success = lab.take_one(PBX[0])
+        assert (success.status, success.cseq_method) == (200, b"PRACK")
+        assert b"a=recvonly" in success.body
+
+    def test_an_update_of_the_caller_crosses_before_the_answer(self) -> None:
+        lab = Lab()
+        invite, ringing = rung(lab)
+        pracked(lab, invite, ringing)
+        held = SDP_A.replace(b"sendrecv", b"inactive").replace(b"phone 1 1", b"phone 1 2")
+        lab.give(lab.in_dialog(b"UPDATE", ringing, 3, body=held))
+        update = lab.take_one(CARRIER[0])
+        assert update.method == b"UPDATE"
+        assert b"a=inactive" in update.body
+        lab.answer(update, 200, body=OTHER_B.replace(b"sendrecv", b"inactive"))
+        assert lab.take_one(PBX[0]).status == 200
+        lab.answer(invite, 200)
+        assert lab.take_one(CARRIER[0]).method == b"ACK"
+        success = lab.take_one(PBX[0])
+        assert b"a=inactive" in success.body
+
+    def test_an_update_of_the_target_crosses_before_the_answer(self) -> None:
+        lab = Lab()
+        invite, ringing = rung(lab)
+        pracked(lab, invite, ringing)
+        lab.give(lab.in_dialog(b"UPDATE", invite, 1, body=OTHER_B, source=CARRIER), CARRIER)
+        update = lab.take_one(PBX[0])
+        assert (update.method, update.cseq) == (b"UPDATE", 1)
+        assert update.from_tag == ringing.to_tag
+        lab.give(lab.in_dialog(b"UPDATE", ringing, 3, body=SDP_A))
+        assert statuses(lab.take(PBX[0])) == [491]
+        lab.answer(update, 200, body=SDP_A, contact=b"<sip:alice@10.0.0.2:5060>", source=PBX)
+        assert lab.take_one(CARRIER[0]).status == 200
+
+    def test_one_that_is_refused_changes_nothing(self) -> None:
+        lab = Lab()
+        invite, ringing = rung(lab)
+        pracked(lab, invite, ringing)
+        plans = len(lab.plans)
+        lab.give(lab.in_dialog(b"UPDATE", invite, 1, body=OTHER_B, source=CARRIER), CARRIER)
+        lab.answer(lab.take_one(PBX[0]), 488, source=PBX)
+        assert lab.take_one(CARRIER[0]).status == 488
+        assert len(lab.plans) == plans
+        lab.answer(invite, 200)
+        assert lab.take(PBX[0])[0].status == 200
+
+    def test_a_peer_without_update_is_not_sent_one(self) -> None:
+        lab = Lab()
+        invite = lab.called(extra=b"Supported: 100rel\r\nAllow: INVITE, ACK, BYE, PRACK\r\n")
+        lab.answer(invite, 183, body=SDP_B, extra=reliable(1))
+        pracked(lab, invite, lab.take_one(PBX[0]))
+        lab.give(lab.in_dialog(b"UPDATE", invite, 1, body=OTHER_B, source=CARRIER), CARRIER)
+        assert statuses(lab.take()) == [488]
+
+
+class TestForks:
+    def test_each_has_its_own_dialogs_and_reliability(self) -> None:
+        lab = Lab()
+        invite = lab.called(extra=SUPPORTED)
+        tags = []
+        for number, tag in enumerate(("desk", "mobile")):
+            lab.answer(invite, 183, tag=tag, body=SDP_B, extra=reliable(10 + number))
+            ringing = lab.take_one(PBX[0])
+            tags.append(ringing.to_tag)
+            lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=rack(ringing)))
+            lab.take(PBX[0])
+            prack = lab.take_one(CARRIER[0])
+            assert prack.to_tag == tag.encode()
+            assert prack.first(b"rack") == b"%d 1 INVITE" % (10 + number)
+        assert len(set(tags)) == 2
+        lab.answer(invite, 200, tag="mobile")
+        success = lab.take_one(PBX[0])
+        assert success.to_tag == tags[1]
+        lab.take(CARRIER[0])
+        lab.answer(invite, 200, tag="desk", body=SDP_B)
+        assert [one.method for one in lab.take(CARRIER[0]) if isinstance(one, Request)] == [
+            b"ACK",
+            b"BYE",
+        ]
+        lab.give(lab.in_dialog(b"ACK", success, 1))
+        lab.give(lab.in_dialog(b"BYE", success, 3))
+        lab.assert_nothing_left()
+
+    def test_are_one_for_a_caller_that_cannot_take_them(self) -> None:
+        lab = Lab(settings({"pbx": {"single_tag": True}}))
+        invite = lab.called()
+        seen = []
+        for tag in ("desk", "mobile"):
+            lab.answer(invite, 183, tag=tag, body=SDP_B)
+            seen.append(lab.take_one(PBX[0]).to_tag)
+        lab.answer(invite, 200, tag="mobile", body=SDP_B)
+        seen.append(lab.take_one(PBX[0]).to_tag)
+        assert len(set(seen)) == 1
+
+    def test_are_two_where_the_codec_is_another(self) -> None:
+        lab = Lab(settings({"pbx": {"single_tag": True}}))
+        invite = lab.called()
+        lab.answer(invite, 183, tag="desk", body=SDP_B)
+        first = lab.take_one(PBX[0]).to_tag
+        other = SDP_B.replace(b"RTP/AVP 8 0", b"RTP/AVP 0 8")
+        lab.answer(invite, 183, tag="mobile", body=other)
+        assert lab.take_one(PBX[0]).to_tag != first
+
+    def test_of_the_next_target_keep_the_tag(self) -> None:
+        lab = Lab(settings({"pbx": {"single_tag": True}}))
+        invite = lab.called()
+        lab.answer(invite, 183, tag="desk", body=SDP_B)
+        first = lab.take_one(PBX[0])
+        lab.answer(invite, 503)
+        lab.take(CARRIER[0])
+        second = lab.take_one("10.1.0.3")
+        lab.answer(second, 183, body=SDP_B, source=("10.1.0.3", 5060))
+        again = lab.take_one(PBX[0])
+        assert again.to_tag == first.to_tag
+        versions = [int(one.body.split(b"\r\n")[1].split()[2]) for one in (first, again)]
+        assert versions == sorted(versions)
