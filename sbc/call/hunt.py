@@ -23,8 +23,9 @@ from sbc.call.local import LocalEnd
 from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
 from sbc.call.record import Record
 from sbc.call.where import Asker
-from sbc.errors import PortsExhausted, ProtocolError, RelayUnavailable
+from sbc.errors import ParseError, PortsExhausted, ProtocolError, RelayUnavailable
 from sbc.resolve.records import Place
+from sbc.sip.message import Response
 from sbc.transaction.hop import UDP, Hop
 
 __all__ = ["Hunt", "Searcher", "explained"]
@@ -132,21 +133,25 @@ class Hunt:
         if self._place is not None:
             self._core.where.worked(self._place)
 
-    def failed(self, status: int, now: float, *, dead: bool) -> bool:
+    def failed(self, status: int, now: float, response: Response | None) -> bool:
         """A target's final failure; whether another place or target is to be tried.
 
         Args:
             status: its answer, or what its silence stands for.
-            dead: whether it was silent or out of reach: it is then tried last for a while.
+            response: its answer; None: it was silent or out of reach, and is tried last for a
+                while. So is one that asks for that (RFC 3261 §21.5.4: a 503 with Retry-After).
         """
+        pause_s = _asked_pause_s(response) if response is not None else 0
         if self._place is not None:
-            if dead or status == 503:  # RFC 3263 §4.3
-                self._core.where.failed(self._place, now)
+            if response is None or pause_s:
+                self._core.where.failed(self._place, now, pause_s)
             else:
                 self._core.where.worked(self._place)
         self.refusal = _caller_status(status)
         if not (self._places or self.targets) or self._target is None:
             return False
+        if response is None:
+            return True  # RFC 3263 §4.3
         statuses = self._target.trunk.failover  # others are the called party's word
         return status in statuses or (status < 600 and status // 100 in statuses)
 
@@ -215,6 +220,16 @@ class Hunt:
         self._record.tried(target.trunk.name, leg.hop, leg.token)
         leg.call(request, now)
         return leg
+
+
+def _asked_pause_s(response: Response) -> int:
+    """How long a target wants to be spared; 0 where it does not say, or not so that we can read."""
+    if response.status != 503:
+        return 0
+    try:
+        return response.retry_after or 0
+    except ParseError:
+        return 0
 
 
 def _caller_status(status: int) -> int:

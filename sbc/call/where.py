@@ -175,7 +175,7 @@ class Where:
 
         Args:
             now: monotonic seconds.
-            retry_after_s: what the server asked for with its 503, 0 if nothing.
+            retry_after_s: how long it asked to be spared (503), 0 if it did not.
         """
         self._failures.failed(place, now, retry_after_s)
 
@@ -202,6 +202,9 @@ class Where:
             if now >= name.until:
                 self._walk(name, now)
             wanted.update(dict.fromkeys(name.located.asked))
+        for stray in self._strays.values():
+            if stray.waiting:
+                wanted.update(dict.fromkeys(stray.located.missing))
         self.questions += self._cache.due(wanted, now)
         for trunk, grace in self._grace.items():
             over = [address for address, end in grace.items() if now >= end]

@@ -2,7 +2,8 @@
 
 A dead server would cost every call the whole time that a transaction waits. So the first call
 that meets it remembers it: 15 s the first time, twice as long each time in a row, 5 minutes at
-most. When the time is over, one call tries it again, while others still go round it.
+most; one that asks to be spared (503 with Retry-After) for as long as it says, within the same
+limit. When the time is over, one call tries it again, while others still go round it.
 """
 
 from __future__ import annotations
@@ -61,14 +62,14 @@ class Failures:
 
         Args:
             now: monotonic seconds.
-            retry_after_s: what the server itself asked for, 0 if nothing (RFC 3261 §20.33).
+            retry_after_s: how long it asked to be spared (RFC 3261 §20.33), 0 if it did not.
         """
         key = _key(place)
         known = self._known.pop(key, None)
         times = 1 if known is None else known.times
         if known is not None and (known.on_trial or now >= known.until):
             times += 1  # not one more of the calls that were out when it failed first
-        pause_s = min(max(_FIRST_S * 2 ** min(times - 1, 8), retry_after_s), _LIMIT_S)
+        pause_s = min(retry_after_s or _FIRST_S * 2 ** min(times - 1, 8), _LIMIT_S)
         self._known[key] = _Failure(times, now, now + pause_s)
         if len(self._known) > self._most:
             self._known.popitem(last=False)

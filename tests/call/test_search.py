@@ -163,7 +163,7 @@ def test_a_503_and_silence_lead_to_the_next_place_and_are_remembered() -> None:
     names.invite_to(HOSTS[0])
     names.lab.wait(4.1)
     names.lab.take(HOSTS[0])
-    names.answer(names.invite_to(HOSTS[1]), 503, HOSTS[1])
+    names.answer(names.invite_to(HOSTS[1]), 503, HOSTS[1], extra=b"Retry-After: 30\r\n")
     names.lab.take(HOSTS[1])  # the ACK
     names.answer(names.invite_to(HOSTS[2]), 200, HOSTS[2], body=SDP_B)
     assert names.state is State.ANSWERED
@@ -173,6 +173,41 @@ def test_a_503_and_silence_lead_to_the_next_place_and_are_remembered() -> None:
         b"ACK",
         b"INVITE",
     ]
+
+
+def test_a_503_without_retry_after_is_of_this_call_alone(names: Names) -> None:
+    """RFC 3261 §21.5.4."""
+    names.warm()
+    names.call()
+    names.answer(names.invite_to(HOSTS[0]), 503, HOSTS[0])
+    names.lab.take(HOSTS[0])
+    names.invite_to(HOSTS[1])
+
+    names.lab.give(names.lab.invite(call="call-2"))
+    names.invite_to(HOSTS[0])
+
+
+@pytest.mark.parametrize("odd", [b"soon", b"-1", b"99999999999999", b"(((", b""])
+def test_a_retry_after_that_cannot_be_read_is_none(names: Names, odd: bytes) -> None:
+    names.warm()
+    names.call()
+    invite = names.invite_to(HOSTS[0])
+    names.answer(invite, 503, HOSTS[0], extra=b"Retry-After: %b\r\n" % odd)
+    names.lab.take(HOSTS[0])
+
+    names.invite_to(HOSTS[1])
+    assert names.lab.border.core.counters["crashed"] == 0
+
+
+def test_silence_leads_on_whatever_answers_do() -> None:
+    names = Names(invite_timeout_s=4.0, failover=frozenset((500,)))
+    names.warm()
+    names.call()
+    names.invite_to(HOSTS[0])
+    names.lab.wait(4.1)
+    names.lab.take(HOSTS[0])
+
+    names.invite_to(HOSTS[1])
 
 
 @pytest.mark.parametrize("status", [486, 404, 603])

@@ -94,7 +94,7 @@ def test_the_third_server_gets_the_call_where_the_first_is_dead_and_the_second_i
         dead.expect("INVITE")
         refused = full.answering(PATIENCE_S + 1.0)
         gave_up_s = time.monotonic() - started
-        refused.respond(503)
+        refused.respond(503, headers="Retry-After: 30\r\n")
         b_leg = third.answering(1.0)
         found_s = time.monotonic() - started
         b_leg.answer()
