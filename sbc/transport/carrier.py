@@ -100,6 +100,8 @@ class Carrier:
                 connection.error = connection.error or error
             except OSError as error:
                 text = error.strerror or str(error)
+                if connection.tls is not None and not connection.received_any:
+                    text += " at the start of TLS: perhaps the peer refuses our certificate"
                 connection.error = connection.error or FlowClosed(text)
         if connection.tls is not None and connection.error is None:
             connection.push(connection.tls.farewell(), self._clock())
@@ -248,9 +250,9 @@ class Carrier:
 
     async def _read_on(self, connection: StreamConnection, data: bytes, ended: bool) -> bool:
         """Act on what has come; whether more is to be read."""
+        data = connection.taken(data)
         if data:
             now = self._clock()
-            connection.alive(pong=False)
             try:
                 frames = connection.framer.feed(data)
             except FramingError as error:
@@ -281,8 +283,6 @@ class Carrier:
                 self.counters["pings"] += 1
                 connection.send(KeepAlive.PONG.value, now)
                 self.watch(connection)
-            else:
-                connection.alive(pong=True)
 
     # Writing and ending
 

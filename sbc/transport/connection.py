@@ -54,6 +54,7 @@ class StreamConnection:
         "_offset",
         "_opened",
         "_ping_at",
+        "_pinged",
         "_pong_by",
         "_ponged",
         "_queue",
@@ -121,8 +122,10 @@ class StreamConnection:
         self._opened = now
         self._keepalive_s: Final = keepalive_s
         self._ping_at = now + keepalive_s
+        self._pinged = False
         self._pong_by = 0.0
         self._ponged = False
+        """Whether the peer has ever answered a ping; not all do."""
         self.queued_bytes = 0
         self._early: list[bytes] = []
         self._queue: deque[tuple[bytes, bytes]] = deque()
@@ -216,17 +219,27 @@ class StreamConnection:
         """Whether something could be written now, if only the kernel took it."""
         return bool(self._queue) and self.is_connected
 
-    def alive(self, *, pong: bool) -> None:
-        """Something has come from the peer; `pong`: an answer to a keep-alive."""
-        self._pong_by = 0.0
-        if pong:
-            self._ponged = True
+    def taken(self, data: bytes) -> bytes:
+        """What was received, without the answer to a ping of ours (RFC 5626 §3.5.1).
+
+        On the wire that is half a ping: only who has asked can tell it from one.
+        """
+        self._pong_by = 0.0  # whatever it is, the peer lives
+        if not self._pinged or not data:
+            return data
+        self._pinged = False
+        is_pong = data[:2] == KeepAlive.PONG.value and data[:4] != KeepAlive.PING.value
+        if len(self.framer) or not is_pong:
+            return data
+        self._ponged = self.received_any = True
+        return data[2:]
 
     def keep_alive(self, now: float) -> None:
         """Send a ping where one is due (RFC 5626 §3.5.1, §4.4.1)."""
         if not self._keepalive_s or now < self._ping_at or not self.is_open:
             return
         self._ping_at = now + self._keepalive_s
+        self._pinged = True
         if self.send(KeepAlive.PING.value, now) is None and self._ponged and not self._pong_by:
             self._pong_by = now + _PONG_S
 
