@@ -39,6 +39,11 @@ impl Policer {
         granted
     }
 
+    /// What may pass at once, as of the last packet.
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
     #[inline]
     fn refill(&mut self, now: f64) {
         if now > self.then {
