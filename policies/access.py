@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
-from policies.settings import Network, PolicySettings, TrunkSettings
+from policies.settings import Identify, Network, PolicySettings, TrunkSettings
 
 __all__ = ["Access"]
 
@@ -23,6 +23,7 @@ class Access:
     """The trunks' sources as an index, with the latest answers remembered."""
 
     __slots__ = (
+        "_certified",
         "_exempt",
         "_exempt_known",
         "_followed",
@@ -36,6 +37,11 @@ class Access:
         self._trunks: dict[str, list[TrunkSettings]] = {}
         for trunk in settings.trunks:
             self._trunks.setdefault(trunk.realm, []).append(trunk)
+        self._certified = {
+            (trunk.realm, trunk.name): trunk
+            for trunk in settings.trunks
+            if trunk.identify is Identify.CERTIFICATE
+        }
         self._followed: dict[str, tuple[Network, ...]] = {}
         self._networks = {realm: self._index(realm) for realm in self._trunks}
         self._known: dict[str, dict[str, TrunkSettings]] = {realm: {} for realm in self._trunks}
@@ -43,13 +49,16 @@ class Access:
         self._exempt = settings.access.exempt
         self._exempt_known: dict[str, bool] = {}
 
-    def identify(self, realm: str, host: str) -> TrunkSettings | None:
+    def identify(self, realm: str, host: str, certified: str = "") -> TrunkSettings | None:
         """The trunk that `host` speaks for in `realm`, None for a stranger. Raises nothing.
 
         Args:
             realm: whose listener heard it.
             host: source address as text, without brackets.
+            certified: the trunk that the certificate of its connection names, "" for none.
         """
+        if certified:
+            return self._certified.get((realm, certified))
         known = self._known.get(realm)
         if known is None:
             return None
@@ -92,7 +101,7 @@ class Access:
 
     def _index(self, realm: str) -> list[tuple[int, int, dict[int, TrunkSettings]]]:
         """The networks of a realm; of two trunks with the same one the first keeps it."""
-        trunks = self._trunks[realm]
+        trunks = [one for one in self._trunks[realm] if one.identify is Identify.ADDRESS]
         written = [(network, trunk) for trunk in trunks for network in trunk.sources]
         learnt = [
             (network, trunk) for trunk in trunks for network in self._followed.get(trunk.name, ())

@@ -36,9 +36,13 @@ class Policies:
             for trunk in settings.trunks
         }
 
-    def identify(self, realm: str, host: str) -> TrunkSettings | None:
-        """The trunk that `host` speaks for in `realm`, None for a stranger."""
-        return self._access.identify(realm, host)
+    def identify(self, realm: str, host: str, certified: str = "") -> TrunkSettings | None:
+        """The trunk that `host` speaks for in `realm`, None for a stranger.
+
+        Args:
+            certified: the trunk that the certificate of its connection names, "" for none.
+        """
+        return self._access.identify(realm, host, certified)
 
     def follow(self, trunk: str, hosts: Iterable[str]) -> None:
         """The addresses that the names of a trunk's peers have now."""
@@ -67,7 +71,7 @@ class Policies:
         route, which trunk of the route has room. An attempt takes its token of the bringing
         trunk's `limits.cps` even where a later question refuses it.
         """
-        trunk = self._access.identify(facts.realm, facts.source_host)
+        trunk = self._access.identify(facts.realm, facts.source_host, facts.certified)
         if trunk is None:
             return self._stranger
         refusal = self._admission.admit(trunk, now)

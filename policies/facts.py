@@ -22,7 +22,7 @@ class CallFacts:
     """As `recvfrom` gives it: an IPv4 or IPv6 address, no brackets."""
     source_port: int
     transport: bytes
-    """As in Via: `UDP` or `TCP`."""
+    """As in Via: `UDP`, `TCP` or `TLS`."""
     listener: int
     """Index of the listener that heard it."""
     request_user: bytes
@@ -31,6 +31,8 @@ class CallFacts:
     from_user: bytes
     from_host: bytes
     to_user: bytes
+    certified: str = ""
+    """The trunk that the verified certificate of its connection names, "" for none."""
 
 
 class Why(NamedTuple):

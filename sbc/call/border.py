@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import IntEnum
 from functools import partial
+from ipaddress import ip_address
 from typing import Final
 
 from policies.engine import Policies
@@ -23,7 +24,7 @@ from sbc.call.call import Call
 from sbc.call.cdr import Cause
 from sbc.call.core import Core, RelayOutlet
 from sbc.call.headers import Hide
-from sbc.call.incoming import facts_of, refusal_of
+from sbc.call.incoming import facts_of, refusal_of, timer_refusal
 from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
 from sbc.call.operations import Operations
@@ -41,7 +42,7 @@ from sbc.sip.parser import BadRequest, parse
 from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import ACK, CANCEL, INVITE
 from sbc.sip.stream import FramingError
-from sbc.transaction.hop import Hop
+from sbc.transaction.hop import TLS, Hop
 from sbc.transaction.layer import (
     Absorbed,
     Cancel,
@@ -114,7 +115,7 @@ class Border(RelayEvents, Operations):
     def receive(self, data: bytes, hop: Hop, now: float) -> None:
         """One message from the network. Raises nothing, whatever it holds."""
         counters = self.core.counters
-        if not self.core.policies.may_speak(hop.realm, hop.host, now):
+        if not hop.trunk and not self.core.policies.may_speak(hop.realm, hop.host, now):
             counters["rate_limited"] += 1
             return
         if len(data) < 16 and not data.strip(_KEEP_ALIVE):
@@ -170,7 +171,7 @@ class Border(RelayEvents, Operations):
 
     def _request(self, request: Request, hop: Hop, now: float) -> None:
         core = self.core
-        if core.policies.identify(hop.realm, hop.host) is None:
+        if core.trunk_of(hop) is None:
             self._stranger(request, hop)
             return
         first = request.method == INVITE and not request.to_tag
@@ -215,7 +216,7 @@ class Border(RelayEvents, Operations):
             self._invite(request, txn, now)
         else:
             reply = _reply_to(request, txn)
-            trunk = core.policies.identify(txn.hop.realm, txn.hop.host)
+            trunk = core.trunk_of(txn.hop)
             assert trunk is not None  # noqa: S101 (`_request` has seen it)
             status, head = answers.outside_dialog(request, trunk, self.draining)
             core.layer.respond(txn, status, reply.build(status, head=head), now)
@@ -224,13 +225,13 @@ class Border(RelayEvents, Operations):
         """A new call."""
         core, hop = self.core, txn.hop
         reply = _reply_to(request, txn)
-        trunk = core.policies.identify(hop.realm, hop.host)
+        trunk = core.trunk_of(hop)
         assert trunk is not None  # noqa: S101 (`_request` has seen it)
         facts = facts_of(request, hop)
         call = Call(core, trunk, facts, request, reply, txn, now)
         txn.user = call.a
         self.calls[call.id] = call
-        refusal = refusal_of(request, trunk, core.mint)
+        refusal = refusal_of(request, trunk, core.mint) or timer_refusal(call.a, request)
         if refusal is None and self.draining:
             refusal = answers.Refusal(503, Cause.SHUTDOWN, "the border is stopping")
         if refusal is not None:
@@ -254,7 +255,7 @@ class Border(RelayEvents, Operations):
             status = 481
             ours = core.mint.shard_of(request.to_tag) is not None
             core.counters["dialog_gone" if ours else "dialog_unknown"] += 1
-        elif core.policies.identify(txn.hop.realm, txn.hop.host) is not leg.trunk:
+        elif core.trunk_of(txn.hop) is not leg.trunk:
             status = 403
             core.counters["dialog_foreign"] += 1
         if status or leg is None:
@@ -287,7 +288,7 @@ class Border(RelayEvents, Operations):
         """Answered where that is possible, and where a stranger would be answered at all."""
         core = self.core
         core.counters["malformed"] += 1
-        known = core.policies.identify(hop.realm, hop.host) is not None
+        known = core.trunk_of(hop) is not None
         if reply_to is not None and (known or isinstance(core.policies.stranger(), Refuse)):
             self._stateless(reply_to, status, hop)
 
@@ -339,7 +340,19 @@ def _answer_hop(hop: Hop, reply: ReplyBase, request: Request) -> Hop:
     host, port = reply.destination
     if hop.reliable:
         via = getattr(request, "via", None)  # what is left of a malformed request may have none
-        port = (via.port if via is not None else None) or 5060
+        if via is None or _is_behind_nat(via.host, hop.host):
+            return hop
+        port = via.port or (5061 if hop.transport == TLS else 5060)
     elif port == hop.port:
         return hop
-    return Hop(hop.realm, hop.listener, hop.transport, host, port, hop.connection)
+    return Hop(hop.realm, hop.listener, hop.transport, host, port, hop.connection, hop.trunk)
+
+
+def _is_behind_nat(sent_by: bytes, host: str) -> bool:
+    """Whether the address that a peer knows of itself is another one than we see."""
+    if sent_by == host.encode():
+        return False
+    try:
+        return ip_address(sent_by.decode("ascii", "replace")) != ip_address(host)
+    except ValueError:
+        return False  # a name; or `host` has a scope, which no sent-by has

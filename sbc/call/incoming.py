@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from policies.facts import CallFacts
 from policies.settings import TrunkSettings
+from sbc.call.a_leg import ALeg
 from sbc.call.answers import Refusal
 from sbc.call.capabilities import unsupported
 from sbc.call.cdr import Cause
@@ -14,7 +15,7 @@ from sbc.sip.message import Request
 from sbc.sip.uri import OtherUri, SipUri, TelUri, Uri, unescape
 from sbc.transaction.hop import Hop
 
-__all__ = ["facts_of", "loop_mark", "number_of", "refusal_of"]
+__all__ = ["facts_of", "loop_mark", "number_of", "refusal_of", "timer_refusal"]
 
 
 def facts_of(request: Request, hop: Hop) -> CallFacts:
@@ -32,6 +33,7 @@ def facts_of(request: Request, hop: Hop) -> CallFacts:
         caller_user,
         caller_host,
         _user_and_host(request.first(b"to") or b"")[0],
+        hop.trunk,
     )
 
 
@@ -44,6 +46,15 @@ def number_of(target: Uri) -> bytes:
             return target.number.translate(None, b"-.()")  # visual separators, RFC 3966 §3
         case OtherUri():
             return b""
+
+
+def timer_refusal(a: ALeg, request: Request) -> Refusal | None:
+    """422 where the caller asks for a session timer that is too short for its trunk (RFC 4028)."""
+    refusal = a.session_timer().on_request(request) if a.wants_timer(request) else None
+    if refusal is None:
+        return None
+    text = "a session timer below the trunk's minimum"
+    return Refusal(refusal.status, Cause.BAD_REQUEST, text, refusal.head)
 
 
 def loop_mark(trunk: TrunkSettings, target: Uri, mint: Mint) -> bytes:

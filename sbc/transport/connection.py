@@ -50,7 +50,6 @@ class StreamConnection:
     __slots__ = (
         "_early",
         "_hop",
-        "_keepalive_s",
         "_offset",
         "_opened",
         "_ping_at",
@@ -64,6 +63,7 @@ class StreamConnection:
         "incoming",
         "is_connected",
         "is_open",
+        "keepalive_s",
         "last_received",
         "last_written",
         "number",
@@ -120,7 +120,7 @@ class StreamConnection:
         self.last_received = now
         self.last_written = now
         self._opened = now
-        self._keepalive_s: Final = keepalive_s
+        self.keepalive_s = keepalive_s
         self._ping_at = now + keepalive_s
         self._pinged = False
         self._pong_by = 0.0
@@ -168,7 +168,7 @@ class StreamConnection:
         """Messages may go now; those that have waited for it do."""
         self.is_open = True
         self.last_received = now
-        self._ping_at = now + self._keepalive_s
+        self._ping_at = now + self.keepalive_s
         early, self._early = self._early, []
         self.queued_bytes -= sum(map(len, early))
         for data in early:
@@ -236,9 +236,9 @@ class StreamConnection:
 
     def keep_alive(self, now: float) -> None:
         """Send a ping where one is due (RFC 5626 §3.5.1, §4.4.1)."""
-        if not self._keepalive_s or now < self._ping_at or not self.is_open:
+        if not self.keepalive_s or now < self._ping_at or not self.is_open:
             return
-        self._ping_at = now + self._keepalive_s
+        self._ping_at = now + self.keepalive_s
         self._pinged = True
         if self.send(KeepAlive.PING.value, now) is None and self._ponged and not self._pong_by:
             self._pong_by = now + _PONG_S

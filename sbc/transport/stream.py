@@ -281,7 +281,10 @@ class StreamTransport:
     def _owner(self, connection: StreamConnection) -> str:
         hop = connection.hop
         source = self._trunk_of(hop.realm, hop.host)
-        return self._peers.owner(hop.realm, source, connection.identity)
+        owner = self._peers.owner(hop.realm, source, connection.identity)
+        if owner:
+            connection.keepalive_s = self._keepalive_s(owner)
+        return owner
 
     def _find(self, hop: Hop) -> StreamConnection | None:
         """An open connection to the address of `hop`, with a peer that has proved itself."""
