@@ -17,6 +17,7 @@ from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
 from sbc.config.loginchecks import login_faults
 from sbc.config.models import Border, Listener, Media, Trunk
+from sbc.config.namechecks import is_name, name_faults
 from sbc.config.problems import Problem
 from sbc.config.source import Path, Source
 from sbc.config.tlschecks import tls_faults
@@ -210,7 +211,7 @@ def _reachable(context: _Context, path: Path, trunk: Trunk) -> None:
             context.error((*path, "transport"), f"expected {text}, got none there")
             continue
         for index, peer in enumerate(trunk.peers):
-            if _is_name(peer.address):
+            if is_name(peer.address):
                 continue  # which families it has is the DNS's to say
             version = ip_address(peer.address).version
             if version not in versions:
@@ -239,7 +240,7 @@ def _sources_are_one_trunks(context: _Context) -> None:
         networks = dict(enumerate(trunk.sources)) or {
             index: ip_network(peer.address)
             for index, peer in enumerate(trunk.peers)
-            if not _is_name(peer.address)
+            if not is_name(peer.address)
         }
         for index, network in networks.items():
             owner = owners.setdefault((trunk.realm, network), name)
@@ -253,16 +254,8 @@ def _sources_are_one_trunks(context: _Context) -> None:
 
 
 def _names_can_be_looked_up(context: _Context) -> None:
-    """What `resolve` asks for must be what a peer leaves open."""
-    for name, trunk in context.border.trunks.items():
-        for index, peer in enumerate(trunk.peers):
-            srv = trunk.resolve is Resolve.SRV and _is_name(peer.address)
-            if srv and peer.port is not None:
-                context.error(
-                    ("trunks", name, "peers", index),
-                    f"expected a name without a port, for SRV says it (resolve: srv), got"
-                    f" {peer.address}:{peer.port}",
-                )
+    for path, text in name_faults(context.border):
+        context.error(path, text)
 
 
 def _routes_lead_somewhere(context: _Context) -> None:
@@ -357,10 +350,6 @@ def _what_is_unused(context: _Context) -> None:
     for name in border.trunks:
         if name not in sources and name not in targets:
             context.note(("trunks", name), "no route uses this trunk (sbc route add)")
-
-
-def _is_name(host: str) -> bool:
-    return Peer(host=host).is_name
 
 
 def _overlap(one: str, other: str) -> bool:

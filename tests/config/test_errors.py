@@ -210,6 +210,13 @@ def test_text_that_is_no_configuration(text, message):
             " (resolve: srv), got sip.carrier.example:5060",
         ),
         (
+            one("198.51.100.7", "sip.example").replace(
+                "  pbx: ", "  b: { realm: outside, peers: sip.example:5080 }\n  pbx: "
+            ),
+            "sbc.yaml:8:37: trunks.carrier.peers: expected sources, or a name of its own in realm"
+            " outside, got sip.example, which trunk b has",
+        ),
+        (
             one("198.51.100.7", "198.51.100.7, resolve: mx"),
             'sbc.yaml:7:60: trunks.carrier.resolve: expected auto, srv or a, got "mx"',
         ),
