@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Final
 
-from policies.settings import Identify, Network, Peer, Resolve, Shield, TrunkTransport, Use
+from policies.settings import Identify, Network, Shield, TrunkTransport, Use
 from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
 from sbc.config.loginchecks import login_faults
