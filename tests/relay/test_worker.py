@@ -288,7 +288,7 @@ def test_a_worker_told_to_drain_says_so_and_ends_with_its_last_call(tmp_path, fa
 
 
 def test_out_of_descriptors_calls_go_on_unconnected(tmp_path):
-    worker = OneWorker(tmp_path, files=46)  # 32 media sockets and what the process itself needs
+    worker = OneWorker(tmp_path, files=49)  # 32 media sockets and what the process itself needs
     with worker.client() as client:
         call = Call(client)
         call.apply()

@@ -1,0 +1,214 @@
+"""What only the native fast path has: a thread that may die, a queue, descriptors of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import relay.extension
+from relay.extension import look
+from relay.forward.choice import choose
+from relay.forward.native import NativeEnded, NativeForwarder
+from relay.forward.python import PythonForwarder
+from relay.loop import Loop
+from tests.relay.rig import Rig, Talk, rtp
+from tests.relay.supervisor import OneWorker
+from tests.relay.test_worker import Call
+from tests.support.border import until
+
+pytestmark = pytest.mark.native
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig(NativeForwarder)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_two_thousand_calls_leave_no_descriptor(rig):
+    talk = Talk(rig)
+    rig.service.remove("call", 0.0)
+    before = descriptors()
+    for number in range(2000):
+        talk.end_a = rig.end("inside", talk.a.address, expects=True)
+        talk.end_b = rig.end("outside", talk.b.address, expects=True)
+        talk.apply()
+        if number % 10 == 0:  # each latches both ways: two sockets more, until it ends
+            talk.both_speak(1)
+            assert descriptors() == before + 2
+        rig.service.remove("call", 0.0)
+    assert descriptors() == before
+    assert len(rig.forwarder) == 0
+
+
+def test_a_thread_is_ended_and_leaves_nothing(loop):
+    before, threads = descriptors(), len(os.listdir("/proc/self/task"))
+    for _ in range(20):
+        forwarder = NativeForwarder(loop)
+        forwarder.stop()
+        del forwarder
+    assert descriptors() == before
+    assert len(os.listdir("/proc/self/task")) == threads
+
+
+def test_packets_that_wait_for_the_slow_path_are_bounded_and_come_in_order(rig):
+    talk, stranger = Talk(rig), rig.peer("127.0.6.3")
+    seen = []
+    key = rig.lease("inside")
+    rx = rig.desk.rx[key]
+    rig.forwarder.open(key, rx, lambda data, source, now: seen.append(bytes(data)) or True)
+    for number in range(150):
+        stranger.send(rtp(number), key)
+    time.sleep(0.02)
+    waiting = []
+    while (punt := rig.forwarder._engine.next_punt()) is not None and len(waiting) < 64:
+        waiting.append(bytes(punt[1]))
+    assert waiting == [rtp(number) for number in range(64)]  # the rest is the kernel's
+    seen.extend(waiting)
+    if punt is not None:
+        seen.append(bytes(punt[1]))
+    rig.run()
+    assert seen == [rtp(number) for number in range(150)]
+    talk.both_speak()
+    assert len(talk.b.received()) == 3
+    rig.forwarder.close([key])
+
+
+def test_a_slow_path_that_fails_costs_the_packet(rig, caplog):
+    key, peer = rig.lease("inside"), rig.peer("127.0.6.3")
+    rig.forwarder.open(key, rig.desk.rx[key], lambda data, source, now: 1 // 0)
+    peer.send(rtp(1), key)
+    rig.run()
+    assert rig.loop.crashes == 1
+    assert "punt.crashed" in caplog.text
+    rig.forwarder.close([key])
+    talk = Talk(rig)
+    talk.both_speak()
+    assert len(talk.b.received()) == 3
+
+
+def test_a_flow_that_makes_no_sense_is_refused_whole(rig):
+    talk = Talk(rig)
+    talk.both_speak()
+    talk.b.received()
+    lane = rig.service.calls["call"].lanes[0]
+    bad = SimpleNamespace(key=lane.direction.key, out=lane.direction.out)
+    with pytest.raises(AttributeError):
+        rig.forwarder.install([bad])
+    talk.both_speak(start=4)
+    assert len(talk.b.received()) == 3
+
+
+def test_signals_are_for_pythons_own_thread(rig):
+    until(lambda: "relay-native" in blocked_signals(), 2, "the thread's name")
+    assert blocked_signals()["relay-native"] >> (signal.SIGTERM - 1) & 1
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def blocked_signals() -> dict[str, int]:
+    """Mask of each thread, by its name."""
+    masks = {}
+    for task in Path("/proc/self/task").iterdir():
+        fields = dict(line.split(":\t", 1) for line in (task / "status").read_text().splitlines())
+        masks[fields["Name"]] = int(fields["SigBlk"], 16)
+    return masks
+
+
+def test_a_thread_that_has_died_ends_the_worker():
+    before = polls()
+    rig = Rig(NativeForwarder)
+    talk = Talk(rig)
+    talk.both_speak()
+    rig.forwarder.between(time.monotonic())
+    (own,) = polls() - before - {rig.loop._epoll.fileno()}
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), own)  # it can wait for nothing any more
+    talk.a.send(rtp(4), talk.to_a)
+    until(lambda: rig.forwarder._engine.fault, 2, "its end")
+    rig.loop.run_once()
+    with pytest.raises(NativeEnded, match="polling: Invalid argument"):
+        rig.forwarder.between(time.monotonic())
+    rig.loop.between = lambda now: now + 0.05
+    passes = rig.loop.passes
+    rig.loop.run_once()  # it sleeps: the flag of a dead thread is looked at no more
+    assert rig.loop.passes == passes + 1
+    rig.close()
+
+
+def polls() -> set[int]:
+    """Descriptors of epoll."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:[eventpoll]":
+                found.add(int(name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("extension", "wanted", "says"),
+    [
+        (relay.extension.Extension(problem="it was not built"), "auto", "it was not built"),
+        (relay.extension.Extension(problem="it is broken: x"), "native", "it is broken"),
+    ],
+)
+def test_without_the_extension_python_serves_and_one_line_says_why(
+    loop, monkeypatch, caplog, extension, wanted, says
+):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("relay.forward.choice.look", lambda: extension)
+    assert isinstance(choose(wanted, loop), PythonForwarder)
+    assert caplog.text.count("fast_path.python") == 1
+    assert says in caplog.text
+
+
+def test_a_file_that_is_no_extension_is_a_problem_with_a_name(monkeypatch):
+    def broken(name):
+        raise ImportError("undefined symbol: x")
+
+    monkeypatch.setattr("relay.extension.import_module", broken)
+    look.cache_clear()
+    try:
+        assert str(look()) == "no native extension: it is broken: undefined symbol: x"
+    finally:
+        look.cache_clear()
+
+
+def test_it_is_a_release_build():
+    assert look().profile == "release"
+
+
+def test_a_worker_killed_at_work_leaves_its_ports_to_the_next(tmp_path):
+    worker = OneWorker(tmp_path, fast_path="native")
+    with worker.client() as client:
+        call = Call(client)
+        call.apply()
+        assert call.speak(1)
+        assert call.speak(2)
+        port = call.end_a.port
+        worker.process.kill()
+        worker.process.wait(5)
+        call.close()
+    worker.close()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+        again.bind((call.end_a.address, port))
