@@ -31,6 +31,8 @@ class CallFacts:
     from_user: bytes
     from_host: bytes
     to_user: bytes
+    user: str = ""
+    """Who has proved to send it (digest); "" where its trunk asks nobody."""
     certified: str = ""
     """The trunk that the verified certificate of its connection names, "" for none."""
 
@@ -52,6 +54,8 @@ class Target:
 
     trunk: TrunkSettings
     peer: Peer
+    number: bytes | None = None
+    """Called there in place of what the caller has dialled: a redirection says so."""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from policies.facts import Target
 from sbc.call.core import Core
+from sbc.call.credentials import Signer
 from sbc.call.leg import Fork, Leg, Owner
 from sbc.call.local import LocalEnd
 from sbc.dialog.dialog import Dialog
@@ -16,7 +17,7 @@ from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import BYE
+from sbc.sip.status import BYE, INVITE
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.request import ClientRequest
@@ -72,8 +73,41 @@ class BLeg(Leg):
     def call(self, invite: ClientRequest, now: float) -> None:
         """Send the INVITE."""
         self.invite = invite
+        if self.trunk.credentials is not None:
+            invite.sender = Signer(self.trunk, None, self._proved)
         self.core.dialogs[self.tag] = self
         self.txn = self.core.layer.request(invite, self.hop, self, now)
+
+    def resent(self, invite: ClientRequest, txn: ClientTransaction) -> None:
+        """The INVITE went out once more, with what a challenge asked for."""
+        self.invite, self.txn = invite, txn
+
+    def raised(self, response: Response, now: float) -> bool:
+        """A 422: whether the INVITE went out again, with the timer that it asks for (RFC 4028)."""
+        invite = self.invite
+        timer = self.session_timer()
+        before = timer.request_head()
+        if invite is None or not timer.too_small(response):
+            return False
+        # The mark in our branch is the INVITE's own: token, number, mark.
+        branch = self.next_branch(b"".join(b"." + part for part in invite.branch.split(b".")[2:3]))
+        invite = ClientRequest(
+            INVITE,
+            invite.uri,
+            self.end.via(branch),
+            branch,
+            invite.route_lines,
+            invite.from_line,
+            invite.to_line,
+            invite.call_id_line,
+            invite.cseq + 1,
+            invite.max_forwards_line,
+            invite.head.replace(before, timer.request_head(), 1),
+            invite.body,
+            invite.credentials,
+        )
+        self.call(invite, now)
+        return True
 
     def on_response(self, response: Response, now: float) -> None:
         """A response to the INVITE, as the transaction passes it up."""

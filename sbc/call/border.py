@@ -2,7 +2,8 @@
 
 Sans-I/O. `receive` takes one message, `tick` the time, `relay_*` what workers say; what is to be
 sent leaves by `transmit` and `relay` at once, records and milestones wait for the next flush.
-The relay's part is in `relays.py`, the operators' in `operations.py`, faults in `boundary.py`.
+The relay's part is in `relays.py`, the DNS's in `names.py`, the operators' in `operations.py`,
+faults in `boundary.py`.
 Requests are sorted here: to a transaction, to a dialog, to a new call, or to one of the short
 answers of `answers.py`.
 """
@@ -19,14 +20,18 @@ from policies.engine import Policies
 from policies.facts import Accept, Refuse
 from sbc.call import answers
 from sbc.call.a_leg import ALeg
+from sbc.call.authenticate import answered, refuse
 from sbc.call.b_leg import BLeg
 from sbc.call.call import Call
 from sbc.call.cdr import Cause
+from sbc.call.challenge import Authenticated, Challenges
 from sbc.call.core import Core, RelayOutlet
+from sbc.call.credentials import Credentials
 from sbc.call.headers import Hide
 from sbc.call.incoming import facts_of, refusal_of, timer_refusal
 from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
+from sbc.call.names import NameEvents
 from sbc.call.operations import Operations
 from sbc.call.passage import Passage
 from sbc.call.relays import RelayEvents
@@ -35,8 +40,8 @@ from sbc.call.where import Where
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
 from sbc.errors import ParseError
 from sbc.ids import Mint
-from sbc.resolve.records import Answer, Question
 from sbc.settings import Settings
+from sbc.sip.digest import AUTHENTICATE
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import BadRequest, parse
 from sbc.sip.serialise import ReplyBase
@@ -60,7 +65,7 @@ __all__ = ["Border"]
 _KEEP_ALIVE: Final = b"\r\n\x00 "
 
 
-class Border(RelayEvents, Operations):
+class Border(RelayEvents, NameEvents, Operations):
     """All calls of one border.
 
     Args:
@@ -103,6 +108,8 @@ class Border(RelayEvents, Operations):
             media_addresses={one.realm: one.advertise for one in reversed(media)},
             random=random,
             wall_offset_s=wall_offset_s,
+            challenges=Challenges(key, random, settings.policies.users),
+            credentials=Credentials(random),
             where=Where(settings.policies.trunks, listeners, random, policies.follow),
         )
         super().__init__(core)
@@ -146,11 +153,6 @@ class Border(RelayEvents, Operations):
         """A request to this address, the one of this branch if known, has not arrived."""
         self._notify(self.core.layer.transport_failed(hop, branch, now), now)
 
-    def answered(self, question: Question, answer: Answer, now: float) -> None:
-        """What the DNS says, or that it is silent: calls that have waited for it go on."""
-        for asker, places in self.core.where.answered(question, answer, now):
-            self._guarded(asker, partial(asker.located, places, now), now)
-
     def tick(self, now: float) -> None:
         """Fire every timer that is due, and end some of the calls that are to be ended."""
         self._end_some(now)
@@ -165,13 +167,16 @@ class Border(RelayEvents, Operations):
             core.ended.clear()
 
     def _response(self, response: Response, hop: Hop, now: float) -> None:
+        if response.status in AUTHENTICATE and answered(self.core, response, hop, now):
+            return
         user = self.core.layer.receive_response(response, hop, now)
         if user is not None:  # a leg, a passage, or whoever else has asked
             user.on_response(response, now)
 
     def _request(self, request: Request, hop: Hop, now: float) -> None:
         core = self.core
-        if core.trunk_of(hop) is None:
+        trunk = core.trunk_of(hop)
+        if trunk is None:
             self._stranger(request, hop)
             return
         first = request.method == INVITE and not request.to_tag
@@ -192,7 +197,16 @@ class Border(RelayEvents, Operations):
             return
         txn = received.transaction
         try:
-            self._dispatch(request, received, txn, now)
+            user = ""
+            if trunk.auth is not None:
+                host, wall_s = txn.hop.host, core.wall(now)
+                verdict = core.challenges.check(request, trunk, host, now, wall_s)
+                if isinstance(verdict, Authenticated):
+                    user = verdict.user
+                elif verdict is not None:
+                    refuse(core, verdict, _reply_to(request, txn), txn, trunk, now)
+                    return
+            self._dispatch(request, received, txn, user, now)
         except Exception:
             self._crashed(request, now)
             reply = ReplyBase(request, txn.hop.address)  # nobody else will answer it
@@ -204,16 +218,21 @@ class Border(RelayEvents, Operations):
         return method != ACK and method != CANCEL and request.to_tag not in self.core.dialogs
 
     def _dispatch(
-        self, request: Request, received: New | Cancel, txn: ServerTransaction, now: float
+        self,
+        request: Request,
+        received: New | Cancel,
+        txn: ServerTransaction,
+        user: str,
+        now: float,
     ) -> None:
-        """A request that is nobody's retransmission."""
+        """A request that is nobody's retransmission; `user` has proved to send it."""
         core = self.core
         if isinstance(received, Cancel):
             self._cancel(request, txn, received.of, now)
         elif request.to_tag:
             self._in_dialog(request, txn, now)
         elif request.method == INVITE:
-            self._invite(request, txn, now)
+            self._invite(request, txn, user, now)
         else:
             reply = _reply_to(request, txn)
             trunk = core.trunk_of(txn.hop)
@@ -221,13 +240,14 @@ class Border(RelayEvents, Operations):
             status, head = answers.outside_dialog(request, trunk, self.draining)
             core.layer.respond(txn, status, reply.build(status, head=head), now)
 
-    def _invite(self, request: Request, txn: ServerTransaction, now: float) -> None:
+    def _invite(self, request: Request, txn: ServerTransaction, user: str, now: float) -> None:
         """A new call."""
         core, hop = self.core, txn.hop
         reply = _reply_to(request, txn)
         trunk = core.trunk_of(hop)
         assert trunk is not None  # noqa: S101 (`_request` has seen it)
         facts = facts_of(request, hop)
+        facts.user = user
         call = Call(core, trunk, facts, request, reply, txn, now)
         txn.user = call.a
         self.calls[call.id] = call

@@ -84,6 +84,8 @@ class Cdr:
     """host:port that it went to last."""
     call_id_a: str
     call_id_b: str | None
+    user: str | None
+    """Who has proved to call (digest); None where the trunk asks nobody."""
     from_user: str
     to_user: str
     """User part of the request-URI."""

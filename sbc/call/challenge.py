@@ -32,7 +32,6 @@ from typing import Final, TypeAlias
 from policies.settings import TrunkSettings
 from policies.users import AuthSettings, Binding, HashName, UserSettings
 from sbc.call.auth_memory import Guesses, NonceCounts
-from sbc.call.incoming import number_of
 from sbc.errors import ParseError
 from sbc.sip.digest import (
     Algorithm,
@@ -46,7 +45,7 @@ from sbc.sip.digest import (
 )
 from sbc.sip.message import Request
 from sbc.sip.status import ACK, CANCEL
-from sbc.sip.uri import parse_uri
+from sbc.sip.uri import number_of, parse_uri
 
 __all__ = ["ALGORITHMS", "Authenticated", "Challenged", "Challenges", "Shut", "Verdict"]
 

@@ -15,6 +15,8 @@ from policies.engine import Policies
 from policies.settings import TrunkSettings
 from relay.control.messages import CallStats, Plan
 from sbc.call.cdr import Cdr
+from sbc.call.challenge import Challenges
+from sbc.call.credentials import Credentials
 from sbc.call.headers import Hide
 from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
@@ -91,6 +93,10 @@ class Core:
     """n → n random bytes, for keys."""
     wall_offset_s: float
     """Wall clock minus monotonic clock; kept true, for the wall clock may be set."""
+    challenges: Challenges
+    """Who has to prove who they are."""
+    credentials: Credentials
+    """How we prove it to others."""
     where: Where = field(default_factory=Where)
     """Where targets are: the places of their names, and which have just failed."""
     dialogs: dict[bytes, Party] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from typing import Final, TypeAlias
 
 from policies.settings import TrunkSettings
 from policies.users import CredentialSettings, HashName
+from sbc.dialog.dialog import Dialog
 from sbc.errors import ParseError
 from sbc.sip.digest import (
     AUTHENTICATE,
@@ -35,9 +36,11 @@ from sbc.sip.digest import (
     response,
 )
 from sbc.sip.message import Response
+from sbc.sip.status import INVITE
+from sbc.transaction.machine import ClientTransaction
 from sbc.transaction.request import ClientRequest
 
-__all__ = ["Credentials"]
+__all__ = ["Credentials", "Signer"]
 
 Asker: TypeAlias = tuple[int, bytes]
 """401 or 407, and the realm: a proxy and the server behind it may ask in one name."""
@@ -67,6 +70,29 @@ class _Known:
     count: int = 0
     once: bool = False
     """Whether this asker takes no nonce twice."""
+
+
+@dataclass(slots=True)
+class Signer:
+    """Who has sent a request, and sends it again when it is challenged (`ClientRequest.sender`)."""
+
+    trunk: TrunkSettings
+    dialog: Dialog | None
+    """None: the request makes one, or stands alone."""
+    tell: Callable[[ClientRequest, ClientTransaction], None]
+    """Hears of the request that went out again."""
+
+    def next_cseq(self) -> int:
+        """The number that is next in the dialog, 0 where there is none."""
+        return 0 if self.dialog is None else self.dialog.local_cseq + 1
+
+    def sent(self, request: ClientRequest, txn: ClientTransaction) -> None:
+        """The request is on its way once more, as a new one."""
+        if self.dialog is not None:
+            self.dialog.local_cseq = request.cseq
+            if request.method == INVITE:
+                self.dialog.invite_cseq = request.cseq
+        self.tell(request, txn)
 
 
 class Credentials:

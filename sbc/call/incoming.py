@@ -12,10 +12,10 @@ from sbc.dialog.route_set import route
 from sbc.errors import ParseError
 from sbc.ids import Mint
 from sbc.sip.message import Request
-from sbc.sip.uri import OtherUri, SipUri, TelUri, Uri, unescape
+from sbc.sip.uri import OtherUri, SipUri, Uri, number_of, unescape
 from sbc.transaction.hop import Hop
 
-__all__ = ["facts_of", "loop_mark", "number_of", "refusal_of", "timer_refusal"]
+__all__ = ["facts_of", "loop_mark", "refusal_of", "timer_refusal"]
 
 
 def facts_of(request: Request, hop: Hop) -> CallFacts:
@@ -35,17 +35,6 @@ def facts_of(request: Request, hop: Hop) -> CallFacts:
         _user_and_host(request.first(b"to") or b"")[0],
         hop.trunk,
     )
-
-
-def number_of(target: Uri) -> bytes:
-    """The number or name that a URI calls, without parameters; b"" where there is none."""
-    match target:
-        case SipUri():
-            return unescape(target.user).partition(b";")[0]
-        case TelUri():
-            return target.number.translate(None, b"-.()")  # visual separators, RFC 3966 §3
-        case OtherUri():
-            return b""
 
 
 def timer_refusal(a: ALeg, request: Request) -> Refusal | None:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from policies.settings import Nat, TrunkSettings, Use
 from sbc.call.capabilities import TIMER, Peer, may_send
 from sbc.call.core import Core
+from sbc.call.credentials import Signer
 from sbc.call.local import LocalEnd
 from sbc.call.reliable import ReliableSender
 from sbc.call.session_timer import SessionTimer
@@ -142,6 +143,7 @@ class Leg:
         "owner",
         "peer",
         "ping_clock",
+        "proof",
         "timer",
         "token",
         "trunk",
@@ -173,6 +175,8 @@ class Leg:
         self.clock: Entry | None = None
         """Of the session timer."""
         self.ping_clock: Entry | None = None
+        self.proof = b""
+        """The credentials of our last INVITE."""
 
     def owns(self, request: Request) -> bool:
         """Whether the request's Call-ID and tags are those of our dialog."""
@@ -395,7 +399,7 @@ class Leg:
     ) -> ClientRequest:
         parts = dialog.request_parts(method)
         branch = self.next_branch()
-        return ClientRequest(
+        request = ClientRequest(
             method,
             parts.uri,
             end.via(branch),
@@ -407,7 +411,27 @@ class Leg:
             parts.cseq,
             head=head,
             body=body,
+            credentials=self.prove(method, parts.uri, body),
         )
+        if self.trunk.credentials is not None:
+            request.sender = Signer(self.trunk, dialog, self._proved)
+        return request
+
+    def prove(self, method: bytes, uri: bytes, body: bytes) -> bytes:
+        """Who we are, for a peer that has asked; an ACK says what its INVITE said (§22.1)."""
+        if self.trunk.credentials is None:
+            return b""
+        if method == ACK:
+            return self.proof
+        lines = self.core.credentials.lines(method, uri, body, self.trunk)
+        if method == INVITE:
+            self.proof = lines
+        return lines
+
+    def _proved(self, request: ClientRequest, txn: ClientTransaction) -> None:
+        """A request of ours went out again with what the peer asked for."""
+        if request.method == INVITE:
+            self.proof = request.credentials
 
     def accept(self, data: bytes, cseq: int, txn: ServerTransaction, now: float) -> None:
         """Send a 2xx to the peer's INVITE, again and again until its ACK (RFC 3261 §13.3.1.4)."""

@@ -9,7 +9,7 @@ from policies.facts import Target
 from policies.settings import SessionTimerSettings, TrunkTransport
 from sbc.call.b_leg import BLeg
 from sbc.call.capabilities import head_for
-from sbc.call.headers import Hide, crossing, party, user_part
+from sbc.call.headers import Hide, party, user_part
 from sbc.call.leg import CONTENT_TYPE_SDP
 from sbc.call.local import LocalEnd, LocalEnds
 from sbc.call.session_timer import SessionTimer
@@ -75,7 +75,7 @@ def build_invite(
     invite: Request,
     mark: bytes,
     body: bytes,
-    names: frozenset[bytes],
+    along: bytes,
     hide: Hide,
     reliable: bool = True,
 ) -> ClientRequest:
@@ -84,13 +84,19 @@ def build_invite(
     Args:
         mark: by which our Via is known if the call comes back (`incoming.loop_mark`).
         body: our offer.
-        names: the headers that may cross.
+        along: the header lines of the caller's that cross.
         reliable: whether 100rel may be offered. Not where the offer may come in a 18x and the
             caller could not answer it before the 2xx.
     """
     peer = leg.target.peer
     host = _in_uri(peer.host)
-    uri = _request_uri(invite.target, host + b":%d" % peer.port if peer.port else host)
+    there = host + b":%d" % peer.port if peer.port else host
+    number = leg.target.number
+    if number is None:
+        uri = _request_uri(invite.target, there)
+    else:  # a redirection's, which may have no user at all
+        user = user_part(number)
+        uri = b"sip:%b@%b" % (user, there) if user else b"sip:" + there
     branch = leg.next_branch(mark)
     hops = invite.max_forwards
     caller = party(_value(invite, b"from"), leg.end.host, leg.tag, hide)
@@ -99,7 +105,7 @@ def build_invite(
         leg.end.contact(leg.token)
         + head_for(leg.trunk, initial=reliable)
         + timer_head(leg.trunk.session_timer)
-        + crossing(invite, names=names, hide=hide, host=leg.end.host)
+        + along
     )
     return ClientRequest(
         INVITE,
@@ -114,6 +120,7 @@ def build_invite(
         b"Max-Forwards: %d\r\n" % (_DEFAULT_HOPS if hops is None else hops - 1),
         head + CONTENT_TYPE_SDP if body else head,
         body,
+        leg.prove(INVITE, uri, body),
     )
 
 

@@ -212,6 +212,10 @@ class Passage:
         """Send the request on."""
         self._client = self.target.ask(method, head, body, self, now, self.dialog)
 
+    def resent(self, client: ClientTransaction) -> None:
+        """The request went out once more, with what a challenge asked for."""
+        self._client = client
+
     # What the transactions report
 
     def on_response(self, response: Response, now: float) -> None:

@@ -138,6 +138,7 @@ class Record:
         return {
             "trunk_a": self.trunk_a,
             "trunk_b": self.trunk_b,
+            "user": facts.user or None,
             "from": _text(facts.from_user),
             "to": _text(facts.request_user),
             "source": _address(facts.source_host, facts.source_port),
@@ -169,6 +170,7 @@ class Record:
             target=_address(*target.address) if target else None,
             call_id_a=_text(self._call_ids[0]) or "",
             call_id_b=_text(self._call_ids[1]),
+            user=facts.user or None,
             from_user=_text(facts.from_user) or "",
             to_user=_text(facts.request_user) or "",
             started_s=round(self._started_s, 3),

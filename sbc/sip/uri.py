@@ -15,6 +15,7 @@ __all__ = [
     "SipUri",
     "TelUri",
     "Uri",
+    "number_of",
     "parse_ipv6",
     "parse_port",
     "parse_uri",
@@ -143,6 +144,17 @@ def parse_uri(value: bytes) -> Uri:
         if b"%" in tail:  # RFC 4475 §3.1.1.3: `;%6C%72` is `;lr`
             params = _unescaped(params)
     return SipUri(scheme.lower(), user or b"", password or b"", host, port, params, headers or b"")
+
+
+def number_of(target: Uri) -> bytes:
+    """The number or name that a URI calls, without parameters; b"" where there is none."""
+    match target:
+        case SipUri():
+            return unescape(target.user).partition(b";")[0]
+        case TelUri():
+            return target.number.translate(None, b"-.()")  # visual separators, RFC 3966 §3
+        case OtherUri():
+            return b""
 
 
 def unescape(value: bytes) -> bytes:

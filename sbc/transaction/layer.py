@@ -355,6 +355,8 @@ class TransactionLayer:
     def _unlink(self, txn: Transaction) -> None:
         if isinstance(txn, ClientTransaction):
             del self._clients[txn.key]
+            if txn.request is not None:
+                txn.request.sender = None
         else:
             del self._servers[txn.key]
         txn.cell.owner = None  # a timer that is still armed holds the cell alone

@@ -119,6 +119,8 @@ class ClientTransaction:
 
     def conclude(self) -> None:
         """The final response is in: nothing is sent again, no timer armed so far matters."""
+        if self.request is not None:
+            self.request.sender = None
         self.request = None
         self.data = b""
         self.cell.owner = None
