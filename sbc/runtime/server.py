@@ -295,12 +295,8 @@ class Server:
         """Have the names of peers looked up before their answers end."""
         where = self.border.core.where
         while where.has_names:
-            where.tick(self.clock())
+            self.border.dns_tick(self.clock())
             self.flush()
-            for level, event, fields in where.notes:
-                about = " ".join(f"{name}={value}" for name, value in fields.items())
-                _log.log(level, "%s %s", event, about)
-            where.notes.clear()
             await trio.sleep(_LOCATE_S)
 
     async def _sync_records(self) -> None:
@@ -351,7 +347,7 @@ class Server:
         return self.border.core.policies.may_speak(realm, host, self.clock())
 
     def _answered(self, question: Question, answer: Answer) -> None:
-        self.border.answered(question, answer, self.clock())
+        self.border.dns_answered(question, answer, self.clock())
         self.flush()
 
     def _waiting(self) -> bool:

@@ -35,7 +35,7 @@ class Names:
             questions = list(dict.fromkeys(where.questions))
             where.questions.clear()
             for question in questions:
-                border.answered(question, self._answer(question), self.lab.now)
+                border.dns_answered(question, self._answer(question), self.lab.now)
         border.flush()
 
     def _answer(self, question: Question) -> Answer:
@@ -51,7 +51,7 @@ class Names:
 
     def warm(self) -> None:
         """As before the first call."""
-        self.lab.border.core.where.tick(self.lab.now)
+        self.lab.border.dns_tick(self.lab.now)
         self.serve()
 
     def call(self) -> None:
@@ -320,3 +320,26 @@ def test_the_carrier_may_call_from_where_its_name_leads_and_from_nowhere_else(
 
     names.lab.give(names.lab.invite(source=("10.1.0.99", 5060), call="x"), ("10.1.0.99", 5060))
     assert names.lab.take_one("10.1.0.99").status == 403
+
+
+def test_a_fault_in_what_an_answer_brings_ends_no_more_than_its_call(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names.call()
+    monkeypatch.setattr("sbc.call.hunt.ways_to", None)
+    names.serve()
+
+    assert names.lab.border.core.counters["crashed"] == 1
+    assert names.lab.take_one(PBX[0]).status == 500
+    monkeypatch.setattr("sbc.call.where.Where.tick", lambda where, now: 1 / 0)
+    names.lab.border.dns_tick(names.lab.now)
+    assert names.lab.border.core.counters["crashed"] == 2
+
+
+def test_the_log_says_that_a_name_leads_nowhere_and_whose_it_is(names: Names) -> None:
+    names.silent = True
+    names.warm()
+
+    ((level, event, _, fields),) = names.lab.border.core.milestones
+    assert (level, event) == (30, "dns.no_place")
+    assert fields == {"trunk": "carrier", "name": NAME, "reason": "SRV: no answer"}
