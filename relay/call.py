@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from relay.control.messages import CallStats, DirectionStats, StreamStats
-from relay.forward.base import DropReason
+from relay.forward.base import DropReason, Flow, SrtpSession
 from relay.latch import Latch
 from relay.plan import Component, Direction
 from relay.policer import Policer
 from relay.ports import Pair
+from relay.renumber import Renumbering
+from relay.srtp_watch import SrtpWatch
 from relay.stats import Reception
 
 __all__ = ["END_NAMES", "Call", "Lane", "call_stats", "direction_stats"]
@@ -39,18 +41,24 @@ class Lane:
     __slots__ = (
         "accounted",
         "accounted_drops",
+        "beside",
         "call",
         "direction",
         "drops",
         "expected_since",
+        "flow",
         "heard",
         "latch",
         "opposite",
         "pair",
         "policer",
         "reception",
+        "renumbering",
         "rtcp_packets",
+        "srtp_in",
+        "srtp_out",
         "timed_out",
+        "watch",
     )
 
     def __init__(
@@ -63,6 +71,16 @@ class Lane:
         self.opposite: Lane | None = None
         """The same component from the other end's peer. None only before the plan is in force
         and after the call: the two hold each other."""
+        self.beside: Lane | None = None
+        """The same peer's other component; None as `opposite` is."""
+        self.srtp_in: SrtpSession | None = None
+        self.srtp_out: SrtpSession | None = None
+        self.renumbering: Renumbering | None = None
+        """Of RTP that may not keep its numbers."""
+        self.flow: Flow | None = None
+        """What the fast path was given last."""
+        self.watch: SrtpWatch | None = None
+        """Of RTP that is SRTP."""
         self.reception = (
             Reception(direction.clock_rates) if direction.component == Component.RTP else _NOTHING
         )
@@ -101,6 +119,16 @@ class Lane:
         self.drops = before.all_drops(fast) or None
         self.accounted = before.accounted
         self.accounted_drops = before.accounted_drops
+        self.renumbering = before.renumbering
+
+    @property
+    def keyed(self) -> bool:
+        """What comes or what leaves is SRTP."""
+        return self.srtp_in is not None or self.srtp_out is not None
+
+    def part(self) -> None:
+        """Forget the other lanes, which know this one."""
+        self.opposite = self.beside = None
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +145,19 @@ class Call:
     """Four for each stream: a and b RTP, a and b RTCP."""
     ended: list[StreamStats] | None = None
     """Streams that an earlier revision had."""
+    sessions: dict[tuple[object, ...], SrtpSession] | None = None
+    """Every key that the call has had, by its direction and itself: no key ever begins anew, or it
+    would protect two packets with one index."""
+
+    def link(self) -> None:
+        """Let the lanes of each stream know each other."""
+        lanes = self.lanes
+        for index in range(0, len(lanes), 4):
+            a, b, a_rtcp, b_rtcp = lanes[index : index + 4]
+            a.opposite, b.opposite = b, a
+            a_rtcp.opposite, b_rtcp.opposite = b_rtcp, a_rtcp
+            a.beside, a_rtcp.beside = a_rtcp, a
+            b.beside, b_rtcp.beside = b_rtcp, b
 
 
 def direction_stats(

@@ -6,10 +6,13 @@ PURE. One latch for each direction: RTP and RTCP of an end learn apart.
       │                                │ a better belief: its source replaces the one so far
       └──── signalled address itself ──┴──────────────────────▶ LOCKED (nothing can be better)
 
-    LOCKED, LEARNING ──the signalled address or port changes──▶ OPEN; nothing else reopens it
+    LOCKED, LEARNING ──the signalled address, port or key changes──▶ OPEN; nothing else reopens it
+    LOCKED ──SRTP of another source, newer than all before──▶ LOCKED on that source, behind NAT
 
 What is believed, best first, behind NAT: the signalled address and port; that address with another
-port; the host that the leg's SIP came from; any source, where the operator says so. Not behind
+port; the host that the leg's SIP came from; a source whose SRTP is authentic; any source, where the
+operator says so. Who has the key and sends what nobody has sent before is the peer: it has moved to
+another network or its NAT has forgotten it, and the lock follows, once in a window. Not behind
 NAT: the signalled address and port alone, which has earned our packets before it sends any; with
 `asymmetric` also another port of that address, as a source only. Among equals the first one wins.
 
@@ -24,7 +27,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
 
-__all__ = ["Address", "Belief", "Latch", "Outcome", "Rules", "State"]
+__all__ = ["Address", "Belief", "Latch", "Outcome", "Proof", "Rules", "State"]
 
 Address: TypeAlias = tuple[str, int]
 
@@ -35,8 +38,20 @@ class Belief(IntEnum):
     SIGNALLED = 1
     SIGNALLED_HOST = 2
     SIP_SOURCE = 3
-    ANY = 4
-    NONE = 5
+    AUTHENTIC = 4
+    ANY = 5
+    NONE = 6
+
+
+class Proof(IntEnum):
+    """What a packet's authentication says of its sender."""
+
+    NONE = 0
+    """It is not SRTP."""
+    AUTHENTIC = 1
+    """It was made with the key, at some time."""
+    NEWEST = 2
+    """And its index is above all that were accepted of its source: it is no replay."""
 
 
 class State(IntEnum):
@@ -56,7 +71,7 @@ class Outcome(IntEnum):
     CHANGED = 2
     """Accepted, and a source from now on."""
     LOCKED = 3
-    """Accepted, and locked by this packet."""
+    """Accepted, and locked on its source by this packet."""
 
 
 @dataclass(slots=True)
@@ -69,7 +84,7 @@ class Rules:
     sip_source: str | None = None
     asymmetric: bool = False
 
-    def belief(self, source: Address) -> Belief:
+    def belief(self, source: Address, proof: Proof = Proof.NONE) -> Belief:
         """How far these rules believe a source."""
         signalled = self.signalled
         if signalled is not None:
@@ -81,6 +96,8 @@ class Rules:
             return Belief.NONE
         if self.sip_source is not None and source[0] == self.sip_source:
             return Belief.SIP_SOURCE
+        if proof != Proof.NONE:
+            return Belief.AUTHENTIC
         return Belief.ANY if self.latch_any else Belief.NONE
 
 
@@ -113,14 +130,20 @@ class Latch:
         """Where our packets to this peer go; None while it has not earned any."""
         return self.source if self.rules.nat else self.rules.signalled
 
-    def consider(self, source: Address, now: float) -> Outcome:
+    def worth_opening(self, source: Address) -> bool:
+        """Whether an SRTP packet from there could be believed, if it is authentic."""
+        return source == self.source or self.rules.belief(source, Proof.NEWEST) != Belief.NONE
+
+    def consider(self, source: Address, now: float, proof: Proof = Proof.NONE) -> Outcome:
         """Judge the source of a well-formed packet."""
         if self.state == State.LOCKED:
-            return Outcome.ACCEPTED if source == self.source else Outcome.REFUSED
+            if source == self.source:
+                return Outcome.ACCEPTED
+            return self._follow(source, now) if proof == Proof.NEWEST else Outcome.REFUSED
         if self.state == State.LEARNING and now >= self._closes:
             self.state = State.LOCKED
             return Outcome.LOCKED if source == self.source else Outcome.REFUSED
-        belief = self.rules.belief(source)
+        belief = self.rules.belief(source, proof)
         if belief == Belief.NONE:
             return Outcome.REFUSED
         if belief == Belief.SIGNALLED:
@@ -134,15 +157,28 @@ class Latch:
             self._take(source, belief, State.LEARNING) if belief < self._belief else Outcome.REFUSED
         )
 
-    def signal(self, rules: Rules) -> bool:
-        """Signalling has spoken again. Returns whether that reopened the latch."""
-        reopened = rules.signalled != self.rules.signalled and self.state != State.OPEN
+    def signal(self, rules: Rules, *, rekeyed: bool = False) -> bool:
+        """Signalling has spoken again. Returns whether that reopened the latch.
+
+        Args:
+            rules: what it says.
+            rekeyed: what the peer sends has another key from now on.
+        """
+        changed = rekeyed or rules.signalled != self.rules.signalled
+        reopened = changed and self.state != State.OPEN
         self.rules = rules
         if reopened:
             self.state = State.OPEN
             self.source = None
             self._belief = Belief.NONE
         return reopened
+
+    def _follow(self, source: Address, now: float) -> Outcome:
+        """The peer has proved that it is at another source now."""
+        if not self.rules.nat or now < self._closes:
+            return Outcome.REFUSED
+        self._closes = now + self._window_s
+        return self._take(source, self.rules.belief(source, Proof.NEWEST), State.LOCKED)
 
     def _take(self, source: Address, belief: Belief, state: State) -> Outcome:
         self.source = source

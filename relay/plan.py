@@ -12,11 +12,11 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from relay.control.messages import ControlError, End, ErrorCode, Plan, Stream
+from relay.control.messages import ControlError, End, ErrorCode, Plan, Srtp, Stream
 from relay.latch import Address, Rules
 from relay.ports import Key
 
-__all__ = ["Component", "Direction", "Side", "directions"]
+__all__ = ["PLAIN", "Component", "Crossing", "Direction", "Side", "directions"]
 
 
 class Component(IntEnum):
@@ -33,6 +33,9 @@ class Side(IntEnum):
     B = 1
 
 
+_FORWARD: Final = 0
+_DROP: Final = 1
+"""As `relay.forward.base.Verdict`, which is a layer above."""
 _DEFAULT_RATES: Final = {"audio": (100, 20_000), "video": (500, 500_000)}
 """Kind → nominal packets/s and bytes/s: audio at 10 ms packets, video of 4 Mbit/s."""
 _OTHER_RATES: Final = (100, 100_000)
@@ -42,6 +45,26 @@ _RTCP_SHARE: Final = 20
 """RTCP takes 5 % of the session's bandwidth (RFC 3550 §6.2)."""
 _RTCP_UNIT: Final = 100
 _RTCP_LEAST: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """How what comes from one peer changes on its way to the other. Its RTP and RTCP share one."""
+
+    srtp_in: Srtp | None = None
+    srtp_out: Srtp | None = None
+    types: bytes | None = None
+    """As in a Flow; so are the next two."""
+    payloads: bytes | None = None
+    convert: bytes | None = None
+    continuity: bool = False
+    """One SSRC, and numbers that go on, whatever the source."""
+    bye: bool = True
+    app: bool = False
+
+
+PLAIN: Final = Crossing()
+"""Nothing changes: most calls have this one."""
 
 
 @dataclass(slots=True)
@@ -67,6 +90,11 @@ class Direction:
     rate_octets: int
     """Allowance per second: three times the nominal rate."""
     clock_rates: Mapping[int, int]
+    crossing: Crossing = PLAIN
+    muxed: bool = False
+    """This peer's RTCP comes to its RTP port."""
+    tos: int = 0
+    """The byte that packets from our port to this peer bear."""
 
     @property
     def place(self) -> tuple[int, Side, Component]:
@@ -95,30 +123,18 @@ def directions(plan: Plan) -> list[Direction]:
             if key in keys:
                 raise ControlError(ErrorCode.PORT_IN_USE, f"{key[0]} port {key[1]} is there twice")
             keys.add(key)
+        from_a, from_b = _crossing(stream.a, stream.b), _crossing(stream.b, stream.a)
         found += (
-            _rtp(stream, Side.A, stream.a, stream.b),
-            _rtp(stream, Side.B, stream.b, stream.a),
-            _rtcp(stream, Side.A, stream.a, stream.b),
-            _rtcp(stream, Side.B, stream.b, stream.a),
+            _rtp(stream, Side.A, stream.a, stream.b, from_a),
+            _rtp(stream, Side.B, stream.b, stream.a, from_b),
+            _rtcp(stream, Side.A, stream.a, stream.b, from_a),
+            _rtcp(stream, Side.B, stream.b, stream.a, from_b),
         )
     return found
 
 
 _USUAL: Final = End("", "", 0)
-_NOT_YET: Final = (
-    "srtp_in",
-    "srtp_out",
-    "rtcp_mux",
-    "payloads",
-    "convert",
-    "dscp",
-    "continuity",
-    "dtmf_pt",
-    "dtmf",
-    "strict",
-    "rtcp_bye",
-    "rtcp_app",
-)
+_NOT_YET: Final = ("dtmf_pt", "dtmf")
 """Fields of the protocol that this relay cannot serve."""
 
 
@@ -129,7 +145,49 @@ def _refuse_unknown(end: End) -> None:
             raise ControlError(ErrorCode.BAD_REQUEST, f"this relay cannot serve `{name}` of an end")
 
 
-def _rtp(stream: Stream, side: Side, end: End, other: End) -> Direction:
+def _crossing(end: End, other: End) -> Crossing:
+    """From `end`'s peer to that of `other`."""
+    found = Crossing(
+        end.srtp_in,
+        other.srtp_out,
+        _types(tuple(end.clock_rates)) if end.strict else None,
+        _payloads(tuple(end.payloads.items())) if end.payloads else None,
+        _conversions(tuple(end.convert.items())) if end.convert else None,
+        other.continuity,
+        end.rtcp_bye,
+        end.rtcp_app,
+    )
+    return PLAIN if found == PLAIN else found
+
+
+@lru_cache(maxsize=1024)
+def _types(allowed: tuple[int, ...]) -> bytes:
+    """The verdict for each payload type where only some are allowed."""
+    table = bytearray([_DROP]) * 128
+    for kind in allowed:
+        table[kind] = _FORWARD
+    return bytes(table)
+
+
+@lru_cache(maxsize=1024)
+def _payloads(given: tuple[tuple[int, int], ...]) -> bytes:
+    """What each payload type becomes."""
+    table = bytearray(range(128))
+    for kind, other in given:
+        table[kind] = other
+    return bytes(table)
+
+
+@lru_cache(maxsize=1024)
+def _conversions(given: tuple[tuple[int, int], ...]) -> bytes:
+    """The conversion for each payload type."""
+    table = bytearray(128)
+    for kind, conversion in given:
+        table[kind] = conversion
+    return bytes(table)
+
+
+def _rtp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) -> Direction:
     unit, rate = _rates(stream.kind, end)
     return Direction(
         stream.index,
@@ -145,10 +203,13 @@ def _rtp(stream: Stream, side: Side, end: End, other: End) -> Direction:
         unit,
         _POLICED_AT * rate,
         end.clock_rates,
+        crossing,
+        end.rtcp_mux,
+        end.dscp << 2,
     )
 
 
-def _rtcp(stream: Stream, side: Side, end: End, other: End) -> Direction:
+def _rtcp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) -> Direction:
     remote = end.remote_rtcp
     if remote is None and end.remote is not None:
         remote = (end.remote[0], end.remote[1] + 1)  # RFC 3550 §11
@@ -160,16 +221,21 @@ def _rtcp(stream: Stream, side: Side, end: End, other: End) -> Direction:
         Component.RTCP,
         end.realm,
         (end.address, end.port + 1),
-        (other.address, other.port + 1),
-        _rules(end, _remote(end, remote)),
+        (other.address, other.port + (0 if other.rtcp_mux else 1)),
+        _NOBODY if end.rtcp_mux else _rules(end, _remote(end, remote)),
         False,  # RFC 3264 §8.4: RTCP goes on during hold
         False,
         _RTCP_UNIT,
         _POLICED_AT * max(rate // _RTCP_SHARE, _RTCP_LEAST),
         _NO_CLOCKS,
+        crossing,
+        end.rtcp_mux,
+        end.dscp << 2,
     )
 
 
+_NOBODY: Final = Rules(None)
+"""Who is believed on an RTCP port that rtcp-mux leaves unused."""
 _NO_CLOCKS: Final[Mapping[int, int]] = {}
 
 

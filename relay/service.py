@@ -19,14 +19,17 @@ from relay.control.messages import (
     LatchedEvent,
     MediaTimeoutEvent,
     Plan,
+    SrtpFailedEvent,
     StreamStats,
 )
 from relay.flow_table import FlowTable
 from relay.forward.base import DropReason, Forwarder
-from relay.plan import Component, Direction, Side, directions
+from relay.keys import give_keys, unauthentic
+from relay.plan import PLAIN, Component, Direction, Side, directions
 from relay.port_desk import PortDesk
 from relay.ports import Key, Pair
 from relay.slowpath import SlowPath
+from relay.srtp_watch import SrtpWatch
 
 __all__ = ["Service"]
 
@@ -59,7 +62,14 @@ class Service:
         self.desk = desk
         self.slowpath = SlowPath(forwarder, secret, self._latched)
         self.draining = False
-        self.totals = {"packets": 0, "octets": 0, "rtcp_packets": 0, "latched": 0, "timeouts": 0}
+        self.totals = {
+            "packets": 0,
+            "octets": 0,
+            "rtcp_packets": 0,
+            "latched": 0,
+            "timeouts": 0,
+            "srtp_failures": 0,
+        }
         """Since the start; calls in progress are brought up to date once a second."""
         self._forwarder = forwarder
         self._table = table
@@ -186,6 +196,8 @@ class Service:
                 self._account(rtcp)
                 if heard > self._swept - 2.0:
                     self._keep(rtp, rtcp)
+                if rtp.watch is not None:
+                    self._watch_key(rtp, rtp.watch, now)
                 direction = rtp.direction
                 if not direction.expected or rtp.timed_out or not call.media_timeout_s:
                     continue
@@ -194,6 +206,14 @@ class Service:
                     self.totals["timeouts"] += 1
                     event = MediaTimeoutEvent(call.key, direction.stream, END_NAMES[side])
                     self._tell(Event.MEDIA_TIMEOUT, event.to_body())
+
+    def _watch_key(self, lane: Lane, watch: SrtpWatch, now: float) -> None:
+        """Say it when nothing that a peer sends is made with the key that it has told."""
+        if watch.look(lane.reception.packets, unauthentic(lane, self._forwarder), now):
+            self.totals["srtp_failures"] += 1
+            direction = lane.direction
+            event = SrtpFailedEvent(lane.call, direction.stream, END_NAMES[direction.side])
+            self._tell(Event.SRTP_FAILED, event.to_body())
 
     # lanes
 
@@ -239,17 +259,36 @@ class Service:
         self._close(gone, now)
         new = {lane.direction.key: lane for lane in opened}
         call.lanes = [
-            new.get(direction.key) or _signal(present[direction.place], direction, now)
+            new.get(direction.key) or self._signal(present[direction.place], direction, now)
             for direction in wanted
         ]
-        self._connect(call.lanes)
+        self._connect(call)
 
-    def _connect(self, lanes: list[Lane]) -> None:
-        """Let lanes know their opposite, and the fast path all of them."""
-        for index in range(0, len(lanes), 2):
-            lanes[index].opposite = lanes[index + 1]
-            lanes[index + 1].opposite = lanes[index]
+    def _connect(self, call: Call) -> None:
+        """Let lanes know each other and their keys, and the fast path all of them."""
+        call.link()
+        lanes = call.lanes
+        for lane in lanes:
+            if lane.direction.crossing is not PLAIN or lane.keyed:
+                give_keys(call, lane, self._forwarder)
         self.slowpath.refresh([lane for lane in lanes if lane.direction.component == Component.RTP])
+
+    def _signal(self, lane: Lane, direction: Direction, now: float) -> Lane:
+        """A lane that stays hears what the new plan says."""
+        before = lane.direction
+        if direction.expected and not before.expected:
+            lane.expected_since = now
+            lane.timed_out = False
+        if not direction.expected:
+            lane.reception.pause()
+        lane.direction = direction
+        rekeyed = direction.crossing.srtp_in != before.crossing.srtp_in
+        lane.latch.signal(direction.rules, rekeyed=rekeyed)
+        if direction.component == Component.RTP:
+            lane.reception.signal(direction.clock_rates)
+        if direction.tos != before.tos:
+            self.slowpath.mark(lane)
+        return lane
 
     def _open_all(
         self, call: Call, wanted: list[Direction], pairs: dict[Key, Pair], now: float
@@ -275,7 +314,7 @@ class Service:
             self._account(lane)
         self._forwarder.close([lane.direction.key for lane in lanes])
         for lane in lanes:
-            lane.opposite = None
+            lane.part()
             if lane.direction.component == Component.RTP:
                 self.desk.release(lane.pair, now)
 
@@ -361,17 +400,3 @@ class Service:
                     rtcp.rtcp_packets,
                 ),
             )
-
-
-def _signal(lane: Lane, direction: Direction, now: float) -> Lane:
-    """A lane that stays hears what the new plan says."""
-    if direction.expected and not lane.direction.expected:
-        lane.expected_since = now
-        lane.timed_out = False
-    if not direction.expected:
-        lane.reception.pause()
-    lane.direction = direction
-    lane.latch.signal(direction.rules)
-    if direction.component == Component.RTP:
-        lane.reception.signal(direction.clock_rates)
-    return lane

@@ -8,18 +8,25 @@ Because it can forward every packet itself, a fast path may be flushed at any mo
 from __future__ import annotations
 
 import socket
-from base64 import b64encode
 from collections.abc import Callable
 from functools import partial
-from hashlib import blake2s
 from typing import Final
 
 from relay.call import Lane
 from relay.errors import ParseError
-from relay.forward.base import Address, DropReason, Flow, Forwarder, Verdict
-from relay.latch import Outcome
-from relay.plan import Component
+from relay.forward.base import (
+    DropReason,
+    Flow,
+    Forwarder,
+    Numbering,
+    SrtpSession,
+    Verdict,
+)
+from relay.forward.change import Packet, changed, opened, opened_rtcp, punts, sealed_rtcp
+from relay.latch import Address, Outcome, Proof
+from relay.plan import PLAIN, Component
 from relay.policer import Policer
+from relay.rtcp_terms import terms_of
 from relay.rtp import rtcp
 from relay.rtp.packet import FIXED_HEADER, Kind, classify
 
@@ -34,6 +41,8 @@ _NOT_RTP: Final = {
     Kind.OTHER: DropReason.NOT_RTP,
 }
 _NOT_RTCP: Final = {Kind.STUN: DropReason.STUN, Kind.DTLS: DropReason.DTLS}
+
+_read_header = FIXED_HEADER.unpack_from
 
 
 class SlowPath:
@@ -55,41 +64,73 @@ class SlowPath:
 
     def open(self, lane: Lane, rx: socket.socket) -> None:
         """Serve a lane's port. Raises OSError."""
-        punt = self._rtp if lane.direction.component == Component.RTP else self._rtcp
-        self._forwarder.open(lane.direction.key, rx, partial(punt, lane))
+        direction = lane.direction
+        punt = self._rtp if direction.component == Component.RTP else self._rtcp
+        self._forwarder.open(direction.key, rx, partial(punt, lane))
+        if direction.tos:
+            self.mark(lane)
+
+    def mark(self, lane: Lane) -> None:
+        """Mark what leaves a lane's port as the plan says."""
+        self._forwarder.mark(lane.direction.key, lane.direction.tos)
 
     def refresh(self, lanes: list[Lane]) -> None:
         """Tell the fast path what these RTP lanes are now, as one batch."""
-        self._forwarder.install([_flow(lane) for lane in lanes])
+        flows = [_flow(lane) for lane in lanes]
+        for lane, flow in zip(lanes, flows, strict=True):
+            lane.flow = flow
+        self._forwarder.install(flows)
+
+    # RTP
 
     def _rtp(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
         """One packet on an RTP port. Returns whether its source is somebody's."""
         self.punts += 1
         kind = classify(data)
-        if kind == Kind.RTCP and data[1] & 0x7F in lane.direction.clock_rates and len(data) > 11:
+        direction = lane.direction
+        if kind == Kind.RTCP and direction.muxed:
+            return self._muxed(lane, data, source, now)
+        if kind == Kind.RTCP and data[1] & 0x7F in direction.clock_rates and len(data) > 11:
             # Payload types 64..95 with the marker look like RTCP (RFC 5761 §4). Signalled ones are
             # RTP: without rtcp-mux there is no RTCP on this port.
             kind = Kind.RTP
         if kind != Kind.RTP:
             lane.drop(_NOT_RTP[kind])
             return lane.latch.source == source
-        latch = lane.latch
-        was_locked = latch.locked
-        outcome = latch.consider(source, now)
+        packet: Packet = data
+        proof = Proof.NONE
+        if lane.srtp_in is not None:
+            ssrc: int = _read_header(data)[4]
+            before = lane.srtp_in.index(ssrc)
+            clear = _opened(lane, lane, opened, data, source)
+            if clear is None:
+                return lane.latch.source == source
+            packet = clear
+            proof = Proof.NEWEST if 0 <= before < lane.srtp_in.index(ssrc) else Proof.AUTHENTIC
+        was_locked = lane.latch.locked
+        outcome = lane.latch.consider(source, now, proof)
         if outcome == Outcome.REFUSED:
             lane.drop(DropReason.WRONG_SOURCE)
-        else:
-            _, second, sequence, timestamp, ssrc = FIXED_HEADER.unpack_from(data)
-            lane.reception.packet(second, sequence, timestamp, ssrc, len(data), now)
-            self._forward(lane, data, now)
-        if latch.locked and not was_locked:
+            return False
+        unknown = self._carry(lane, packet, len(data), now)
+        self._learnt(lane, outcome, unknown=unknown and was_locked)
+        return True
+
+    def _learnt(self, lane: Lane, outcome: Outcome, *, unknown: bool) -> None:
+        """What a packet means for the fast path.
+
+        Args:
+            lane: of RTP.
+            outcome: what the latch says of it.
+            unknown: the fast path does not know, or no longer, what the lane is.
+        """
+        if outcome == Outcome.LOCKED:
             self._settle(lane)
             self._latched(lane)
         elif outcome == Outcome.CHANGED:
             self._aim_at(lane)
-        elif was_locked and outcome == Outcome.ACCEPTED:
-            self._settle(lane)  # the fast path has been flushed
-        return outcome != Outcome.REFUSED
+        elif unknown:
+            self._settle(lane)
 
     def _settle(self, lane: Lane) -> None:
         """The latch is locked: let the fast path have the stream, and its peer our packets."""
@@ -101,6 +142,51 @@ class SlowPath:
         if lane.opposite is not None:
             self.refresh([lane.opposite])
 
+    def _carry(self, lane: Lane, packet: Packet, size: int, now: float) -> bool:
+        """An RTP packet of the peer's. Returns whether it would be the fast path's to carry."""
+        _, second, sequence, timestamp, ssrc = _read_header(packet)
+        unknown = lane.flow is None or not punts(lane.flow, second, ssrc, sequence)
+        numbering: Numbering | DropReason | None = None
+        renumbering = lane.renumbering
+        if renumbering is not None:
+            settled = renumbering.settled
+            numbering = renumbering.consider(
+                ssrc, sequence, timestamp, lane.reception, lane.srtp_out, now
+            )
+            unknown = unknown or renumbering.settled != settled
+        if numbering == DropReason.SSRC:
+            lane.drop(DropReason.SSRC)
+            return False
+        lane.reception.packet(second, sequence, timestamp, ssrc, size, now)
+        if isinstance(numbering, DropReason):
+            lane.drop(numbering)
+        elif self._allowed(lane, size, now):
+            self._cross(lane, packet, second, numbering)
+        return unknown
+
+    def _cross(self, lane: Lane, packet: Packet, second: int, numbering: Numbering | None) -> None:
+        """Steps 8 to 14 of the contract (relay.forward.base)."""
+        direction = lane.direction
+        types = direction.crossing.types
+        if types is not None and types[second & 0x7F] == Verdict.DROP:
+            lane.drop(DropReason.PAYLOAD_TYPE)
+        elif direction.held:
+            lane.drop(DropReason.HELD)
+        elif direction.crossing is PLAIN:
+            self._send(lane, packet)
+        elif _destination(lane) is None:
+            lane.drop(DropReason.UNLATCHED)
+        else:
+            flow = _flow(lane)
+            flow.numbering = numbering
+            leaving = changed(flow, packet)
+            if isinstance(leaving, DropReason):
+                lane.drop(leaving)
+            else:
+                self._send(lane, leaving)
+
+    # RTCP
+
     def _rtcp(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
         """One datagram on an RTCP port."""
         self.punts += 1
@@ -108,34 +194,64 @@ class SlowPath:
         if kind != Kind.RTCP:
             lane.drop(_NOT_RTCP.get(kind, DropReason.RTCP_MALFORMED))
             return lane.latch.source == source
-        if lane.latch.consider(source, now) == Outcome.REFUSED:
+        return self._report(lane, lane, data, source, now)
+
+    def _muxed(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
+        """RTCP on the RTP port (RFC 5761): one transport, so one latch."""
+        return lane.beside is not None and self._report(lane.beside, lane, data, source, now)
+
+    def _report(
+        self, lane: Lane, port: Lane, data: memoryview, source: Address, now: float
+    ) -> bool:
+        """RTCP. Returns whether its source is somebody's.
+
+        Args:
+            lane: of RTCP.
+            port: whose port it came to.
+            data, source, now: the datagram.
+        """
+        packet: Packet = data
+        proof = Proof.NONE
+        if lane.srtp_in is not None:
+            before = lane.srtp_in.rtcp_index
+            clear = _opened(lane, port, opened_rtcp, data, source)
+            if clear is None:
+                return port.latch.source == source
+            packet = clear
+            proof = Proof.NEWEST if 0 < before < lane.srtp_in.rtcp_index else Proof.AUTHENTIC
+        outcome = port.latch.consider(source, now, proof)
+        if outcome == Outcome.REFUSED:
             lane.drop(DropReason.WRONG_SOURCE)
             return False
-        if not self._allowed(lane, len(data), now):
-            return False
+        if port is not lane:
+            self._learnt(port, outcome, unknown=False)
+        if self._allowed(lane, len(data), now):
+            self._cross_rtcp(lane, packet, now)
+        return True
+
+    def _cross_rtcp(self, lane: Lane, packet: Packet, now: float) -> None:
         try:
-            crossing = rtcp.rewrite(data, partial(self._cname, lane))
+            crossing = rtcp.rewrite(packet, terms_of(lane, self._secret))
         except ParseError:
             lane.drop(DropReason.RTCP_MALFORMED)
-            return True
+            return
         lane.heard = now
         if not crossing:
             lane.drop(DropReason.RTCP_EMPTY)
-        elif self._send(lane, crossing):
-            lane.rtcp_packets += 1
-        return True
-
-    def _forward(self, lane: Lane, data: memoryview, now: float) -> None:
-        if not self._allowed(lane, len(data), now):
             return
-        if lane.direction.held:
-            lane.drop(DropReason.HELD)
-        else:
-            self._send(lane, data)
+        if lane.srtp_out is not None and _destination(lane) is not None:
+            sealed = sealed_rtcp(lane.srtp_out, crossing)
+            if isinstance(sealed, DropReason):
+                lane.drop(sealed)
+                return
+            crossing = sealed
+        if self._send(lane, crossing):
+            lane.rtcp_packets += 1
 
-    def _send(self, lane: Lane, data: memoryview | bytes) -> bool:
-        opposite = lane.opposite
-        destination = opposite.latch.destination if opposite is not None else None
+    # both
+
+    def _send(self, lane: Lane, data: Packet) -> bool:
+        destination = _destination(lane)
         if destination is None:
             lane.drop(DropReason.UNLATCHED)
             return False
@@ -154,28 +270,46 @@ class SlowPath:
         lane.drop(DropReason.POLICED)
         return False
 
-    def _cname(self, lane: Lane, theirs: bytes) -> bytes:
-        """Ours for theirs: 96 bits in base64, as RFC 7022 §4.2 shapes short-term CNAMEs.
 
-        Each stream has its own, each source in it too; nothing of theirs can be read from it.
-        """
-        direction = lane.direction
-        mac = blake2s(key=self._secret, digest_size=12)
-        mac.update(f"{lane.call}\0{direction.stream}\0{direction.side}\0".encode())
-        mac.update(theirs)
-        return b64encode(mac.digest())
+def _destination(lane: Lane) -> Address | None:
+    """Where what comes goes: to the other peer, to its RTP port if that has RTCP on it, too."""
+    sink = lane.opposite
+    if sink is not None and sink.direction.muxed and lane.direction.component == Component.RTCP:
+        sink = sink.beside
+    return sink.latch.destination if sink is not None else None
+
+
+def _opened(
+    lane: Lane,
+    port: Lane,
+    open_with: Callable[[SrtpSession, Packet], bytes | DropReason],
+    data: Packet,
+    source: Address,
+) -> bytes | None:
+    """The content of an SRTP or SRTCP packet; None: there is none, which has been counted."""
+    latch = port.latch
+    if lane.srtp_in is None or not latch.worth_opening(source):
+        lane.drop(DropReason.WRONG_SOURCE)
+        return None
+    clear = open_with(lane.srtp_in, data)
+    if isinstance(clear, bytes):
+        return clear
+    # Rubbish from elsewhere is a stranger's: it says nothing of the peer's key.
+    strange = latch.locked and source != latch.source
+    lane.drop(DropReason.WRONG_SOURCE if strange else clear)
+    return None
 
 
 def _flow(lane: Lane) -> Flow:
     """What the fast path needs to know of an RTP lane now."""
-    direction, latch, opposite = lane.direction, lane.latch, lane.opposite
-    destination = opposite.latch.destination if opposite is not None else None
+    direction, latch = lane.direction, lane.latch
+    destination = _destination(lane)
     verdict, reason = Verdict.FORWARD, DropReason.UNLATCHED
     if direction.held:
         verdict, reason = Verdict.DROP, DropReason.HELD
     elif destination is None:
         verdict = Verdict.DROP
-    return Flow(
+    flow = Flow(
         direction.key,
         lane.pair.generation,
         verdict,
@@ -187,3 +321,22 @@ def _flow(lane: Lane) -> Flow:
         direction.rate_octets,
         lane.reception,
     )
+    if direction.crossing is not PLAIN:
+        _change(flow, lane)
+    return flow
+
+
+def _change(flow: Flow, lane: Lane) -> None:
+    """Add what a flow does to its packets."""
+    crossing, renumbering = lane.direction.crossing, lane.renumbering
+    flow.srtp_in = lane.srtp_in
+    flow.srtp_out = lane.srtp_out
+    flow.types = crossing.types
+    flow.payloads = crossing.payloads
+    flow.convert = crossing.convert
+    if renumbering is not None:
+        flow.numbering = renumbering.current
+        if flow.verdict != Verdict.FORWARD:
+            renumbering.doubt()
+        elif renumbering.unsure:
+            flow.verdict = Verdict.PUNT

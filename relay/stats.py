@@ -167,6 +167,16 @@ class Reception:
         return [kind for kind in range(128) if self._types >> kind & 1]
 
     @property
+    def timestamp(self) -> int:
+        """RTP timestamp of the last packet; -1: there was none."""
+        return self._timestamp
+
+    @property
+    def clock(self) -> int:
+        """Clock rate of the last packet's payload type, Hz."""
+        return self._clock
+
+    @property
     def last_packet(self) -> float:
         """When the last packet came, monotonic seconds; 0.0: there was none."""
         return self.last or self._paused

@@ -45,6 +45,7 @@ from enum import IntEnum
 from typing import Protocol, TypeAlias
 
 from relay.ports import Key
+from relay.rtp.numbering import Numbering
 from relay.rtp.session import SrtpSession
 from relay.stats import Reception
 
@@ -107,20 +108,6 @@ class DropReason(IntEnum):
     """Its number jumps, and no second packet has confirmed that yet."""
     SIZE = 17
     """Its header, padding or authentication do not fit in it; or it grew too large."""
-
-
-@dataclass(slots=True, eq=False)
-class Numbering:
-    """How one source's packets are numbered on the way out. Never changed, replaced."""
-
-    ssrc: int
-    """The source that is meant, as it comes."""
-    out_ssrc: int
-    """Its SSRC as it leaves."""
-    sequence: int
-    """Added to its sequence numbers, mod 2^16."""
-    timestamp: int
-    """Added to its timestamps, mod 2^32."""
 
 
 @dataclass(slots=True, eq=False)

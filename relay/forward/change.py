@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-from relay.forward.base import DropReason, Flow
+from relay.forward.base import DropReason, Flow, Verdict
 from relay.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW
 from relay.rtp.packet import FIXED_HEADER, MIN_SIZE, header_size
 from relay.rtp.session import Failure, SrtpSession
 from relay.stats import MAX_DROPOUT, MAX_MISORDER, Reception
 
-__all__ = ["Packet", "changed", "is_plain", "jumps", "opened"]
+__all__ = [
+    "Packet",
+    "changed",
+    "is_plain",
+    "jumps",
+    "opened",
+    "opened_rtcp",
+    "punts",
+    "sealed_rtcp",
+]
 
 Packet: TypeAlias = bytes | memoryview
 
@@ -51,10 +60,32 @@ def jumps(reception: Reception, ssrc: int, sequence: int) -> bool:
     return MAX_DROPOUT <= step <= _LAST_STEP_BACK
 
 
+def punts(flow: Flow, second: int, ssrc: int, sequence: int) -> bool:
+    """Whether a flow has its source's packets of this kind punted: steps 3 and 4."""
+    if flow.types is not None and flow.types[second & 0x7F] == Verdict.PUNT:
+        return True
+    numbering = flow.numbering
+    return numbering is not None and (
+        ssrc != numbering.ssrc or jumps(flow.reception, ssrc, sequence)
+    )
+
+
 def opened(session: SrtpSession, data: Packet) -> bytes | DropReason:
     """The RTP in an SRTP packet, or why there is none."""
     clear = session.unprotect(data)
     return clear if isinstance(clear, bytes) else _UNPROTECT[Failure(clear)]
+
+
+def opened_rtcp(session: SrtpSession, data: Packet) -> bytes | DropReason:
+    """The RTCP in an SRTCP packet, or why there is none."""
+    clear = session.unprotect_rtcp(data)
+    return clear if isinstance(clear, bytes) else _UNPROTECT[Failure(clear)]
+
+
+def sealed_rtcp(session: SrtpSession, data: Packet) -> bytes | DropReason:
+    """RTCP as SRTCP, or why not."""
+    sealed = session.protect_rtcp(data)
+    return sealed if isinstance(sealed, bytes) else _PROTECT[Failure(sealed)]
 
 
 def changed(flow: Flow, data: Packet) -> Packet | DropReason:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from relay.forward.base import Address, DropReason, Flow, Key, Punt, Verdict
-from relay.forward.change import Packet, changed, is_plain, jumps, opened
+from relay.forward.change import Packet, changed, is_plain, opened, punts
 from relay.forward.memory import Memory
 from relay.policer import Policer
 from relay.rtp.packet import FIXED_HEADER, MIN_SIZE
@@ -30,7 +30,6 @@ _UNSURE: Final = 64
 """Packets of a new connected socket whose source is looked at; more than can have landed there."""
 _STALE: Final = 64
 _DROP: Final = int(Verdict.DROP)
-_PUNT: Final = int(Verdict.PUNT)
 
 _read_header = FIXED_HEADER.unpack_from
 
@@ -219,16 +218,7 @@ class Port:
             self._punt_own(size, now)
             return
         first, second, sequence, timestamp, ssrc = _read_header(data)
-        types, numbering = flow.types, flow.numbering
-        if (
-            first & 0xC0 != 0x80
-            or 192 <= second <= 223
-            or (types is not None and types[second & 0x7F] == _PUNT)
-            or (
-                numbering is not None
-                and (ssrc != numbering.ssrc or jumps(flow.reception, ssrc, sequence))
-            )
-        ):
+        if first & 0xC0 != 0x80 or 192 <= second <= 223 or punts(flow, second, ssrc, sequence):
             self._punt_own(size, now)
             return
         packet: Packet = data
@@ -244,7 +234,7 @@ class Port:
             self._drop(DropReason.POLICED)
             return
         self._credit -= cost
-        if types is not None and types[second & 0x7F] == _DROP:
+        if flow.types is not None and flow.types[second & 0x7F] == _DROP:
             self._drop(DropReason.PAYLOAD_TYPE)
         elif self._send is None:
             self._drop(self._reason)

@@ -20,6 +20,9 @@ def ours(theirs: bytes) -> bytes:
     return b"ours-" + theirs[::-1]
 
 
+TERMS = rtcp.Terms(ours)
+
+
 def sdes(*chunks: tuple[int, list[tuple[int, bytes]]]) -> bytes:
     body = b""
     for ssrc, items in chunks:
@@ -30,18 +33,18 @@ def sdes(*chunks: tuple[int, list[tuple[int, bytes]]]) -> bytes:
 
 
 def test_reports_cross_as_they_are():
-    assert rtcp.rewrite(SR + RR, ours) == SR + RR
+    assert rtcp.rewrite(SR + RR, TERMS) == SR + RR
 
 
 def test_profile_specific_extensions_stay_behind():
     longer = struct.pack("!BBHI", 0x81, 201, 8, 1) + RR_BLOCK + b"leak"
-    assert rtcp.rewrite(longer, ours) == RR
+    assert rtcp.rewrite(longer, TERMS) == RR
 
 
 @pytest.mark.parametrize("size", range(9))
 def test_cname_is_replaced_whatever_its_length(size):
     theirs = b"c" * size
-    crossed = rtcp.rewrite(SR + sdes((5, [(1, theirs), (2, b"Alice")])), ours)
+    crossed = rtcp.rewrite(SR + sdes((5, [(1, theirs), (2, b"Alice")])), TERMS)
     assert crossed == SR + sdes((5, [(1, ours(theirs))]))
 
 
@@ -51,32 +54,32 @@ def test_every_other_item_and_chunks_without_cname_are_left_out():
         (6, [(7, b"note")]),
         (7, [(1, b"second")]),
     ]
-    crossed = rtcp.rewrite(sdes(*chunks), ours)
+    crossed = rtcp.rewrite(sdes(*chunks), TERMS)
     assert crossed == sdes((5, [(1, b"ours-nc")]), (7, [(1, b"ours-dnoces")]))
-    assert rtcp.rewrite(sdes((6, [(7, b"note")])), ours) == b""
+    assert rtcp.rewrite(sdes((6, [(7, b"note")])), TERMS) == b""
 
 
 def test_bye_crosses_without_its_reason():
     bye = struct.pack("!BBHI", 0x81, 203, 3, 1) + b"\x07goodbye"
-    assert rtcp.rewrite(bye, ours) == struct.pack("!BBHI", 0x81, 203, 1, 1)
+    assert rtcp.rewrite(bye, TERMS) == struct.pack("!BBHI", 0x81, 203, 1, 1)
 
 
 def test_feedback_crosses_unless_it_is_the_applications():
     pli = struct.pack("!BBHII", 0x81, 206, 2, 1, 2)
     nack = struct.pack("!BBHIII", 0x81, 205, 3, 1, 2, 3)
     remb = struct.pack("!BBHII4sI", 0x8F, 206, 4, 1, 0, b"REMB", 0)
-    assert rtcp.rewrite(pli + nack + remb, ours) == pli + nack
+    assert rtcp.rewrite(pli + nack + remb, TERMS) == pli + nack
 
 
 @pytest.mark.parametrize("kind", [192, 204, 207, 208, 223])
 def test_app_xr_and_unknown_types_stay_behind(kind):
     packet = struct.pack("!BBHI4s", 0x80, kind, 2, 1, b"data")
-    assert rtcp.rewrite(SR + packet, ours) == SR
+    assert rtcp.rewrite(SR + packet, TERMS) == SR
 
 
 def test_padding_is_taken_off():
     padded = struct.pack("!BBHI", 0xA1, 201, 8, 1) + RR_BLOCK + b"\0\0\0\x04"
-    assert rtcp.rewrite(padded, ours) == RR
+    assert rtcp.rewrite(padded, TERMS) == RR
 
 
 @pytest.mark.parametrize(
@@ -100,13 +103,13 @@ def test_padding_is_taken_off():
 )
 def test_what_is_malformed_is_dropped_whole(data):
     with pytest.raises(ParseError):
-        rtcp.rewrite(data, ours)
+        rtcp.rewrite(data, TERMS)
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_compound_or_a_parse_error(data):
     try:
-        crossed = rtcp.rewrite(data, ours)
+        crossed = rtcp.rewrite(data, TERMS)
     except ParseError:
         return
     assert len(crossed) % 4 == 0
@@ -125,7 +128,7 @@ def test_any_bytes_are_a_compound_or_a_parse_error(data):
     )
 )
 def test_any_description_crosses_with_cnames_alone(chunks):
-    crossed = rtcp.rewrite(SR + sdes(*chunks), ours)
+    crossed = rtcp.rewrite(SR + sdes(*chunks), TERMS)
     names = [
         (ssrc, [(1, ours(next(text for kind, text in items if kind == 1)))])
         for ssrc, items in chunks
