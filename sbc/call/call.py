@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from policies.facts import Accept, CallFacts
+from policies.responses import map_status
 from policies.settings import TrunkSettings
 from relay.control.messages import CallStats
 from sbc.call.a_leg import ALeg
@@ -25,7 +26,9 @@ from sbc.call.headers import crossing
 from sbc.call.hunt import Hunt, explained
 from sbc.call.leg import SDP, Fork, Leg
 from sbc.call.midcall import Midcall
+from sbc.call.reasons import crossing_reason, own_reason, reason_crosses
 from sbc.call.record import Record
+from sbc.call.session_id import SessionIds, uses_session_id
 from sbc.call.states import TABLE, Effect, Ending, Input, State
 from sbc.errors import LocalProtocolError, ProtocolError, RelayError
 from sbc.resolve.records import Place
@@ -41,6 +44,7 @@ __all__ = ["Call"]
 
 _LOCATE_S: Final = 60.0
 """A bound for what the resolver's deadlines bound before."""
+_REASON: Final = frozenset((b"reason",))
 _RECORD_WAIT_S: Final = 2.0
 """How long the record waits for the relay's last figures."""
 
@@ -74,6 +78,7 @@ class Call:
         "exchange",
         "hunt",
         "id",
+        "ids",
         "limit",
         "midcall",
         "record",
@@ -104,6 +109,8 @@ class Call:
         self.limit: Entry | None = None
         self.early: Early | None = None
         """What is reliable in the early dialogs, or said in them."""
+        self.ids: SessionIds | None = None
+        """What both ends call themselves (RFC 7989), where one of them does."""
         self.midcall: Midcall | None = None
         """What is said within the call, once anything is."""
         wall_s = core.wall(now)
@@ -168,7 +175,7 @@ class Call:
         elif status < 300:
             if self._takes(response, now):
                 self.handle(Input.SUCCESS, response, now)
-        else:
+        elif status != 422 or not self._called().raised(response, now):
             self._target_failed(status, f"target answered {status}", Cause.REJECTED, response, now)
 
     def target_silent(self, leg: Leg, now: float) -> None:
@@ -267,13 +274,13 @@ class Call:
         """The caller's CANCEL, or its BYE in an early dialog (RFC 3261 §15)."""
         if self.state in (State.LOCATING, State.CALLING, State.RINGING):
             self.record.close(Cause.CANCELLED, "a", request.method.decode("ascii", "replace"))
-            self.hunt.refusal = 487
+            self.hunt.decide(487)
         self.handle(Input.CANCEL, request, now)
 
     def end(self, ending: Ending, now: float) -> None:
         """The border's own wish."""
         self.record.close(ending.cause, ending.by, ending.reason)
-        self.hunt.refusal = ending.status
+        self.hunt.decide(ending.status)
         self.handle(Input.END, ending, now)
 
     def on_timer(self, timer: int, now: float) -> None:
@@ -328,16 +335,27 @@ class Call:
 
     def crossing(self, message: Message, leg: Leg) -> bytes:
         """What of the other side's message goes along to the peer of `leg`."""
-        return crossing(message, names=self.hunt.names, hide=self.core.hide, host=leg.end.host)
+        names, head = self.hunt.names, b""
+        if not reason_crosses(leg.trunk):
+            names = names - _REASON
+        if self.ids is not None or uses_session_id(message):
+            head += self._session_ids(message, leg)
+        return head + crossing(message, names=names, hide=self.core.hide, host=leg.end.host)
+
+    def refusal_head(self, response: Response, told: int) -> bytes:
+        """What of a target's failure goes along to the caller, who is told this status."""
+        return crossing_reason(response, self.a.trunk) + self.crossing(response, self.a)
 
     def failure_for(self, leg: Leg, other: Leg, response: Response) -> tuple[int, bytes]:
         """What a failure on `other` is called on `leg`: status and further lines."""
-        status = response.status
-        if status < 400:
-            return 480, b""
-        if status in (401, 407):
-            return 403, b""
-        return (500 if status == 503 else status), self.crossing(response, leg)
+        status = map_status(response.status, other.trunk, leg.trunk)
+        return status, crossing_reason(response, leg.trunk) + self.crossing(response, leg)
+
+    def _session_ids(self, message: Message, leg: Leg) -> bytes:
+        if self.ids is None:
+            self.ids = SessionIds(self.a.token)
+        self.ids.learn("b" if leg is self.a else "a", message)
+        return self.ids.head(leg.side)
 
     def _early(self) -> Early:
         if self.early is None:
@@ -466,13 +484,12 @@ class Call:
         self.handle(Input.RETRY, None, now)
 
     def _refuse(self, message: object, now: float) -> None:
-        head = self.crossing(message, self.a) if isinstance(message, Response) else b""
-        self._refuse_caller(self.hunt.refusal, head, now)
+        self._refuse_caller(self.hunt.refusal, self.hunt.head, now)
 
     def _abandon(self, message: object, now: float) -> None:
         self._refuse_caller(self.hunt.refusal, b"", now)
         b = self._called()
-        head = self.crossing(message, b) if isinstance(message, Request) else b""
+        head = self._reason(message, b)
         if b.dialog is None:
             b.cancel(head, now)
         else:  # it has answered, and the caller was not to be told yet
@@ -526,7 +543,7 @@ class Call:
                 raise ProtocolError("none")  # RFC 3261 §13.2.1: the 2xx must have it
         except (ProtocolError, RelayError) as error:
             self._called().bye(now)
-            self.hunt.refusal = 502
+            self.hunt.decide(502)
             self.record.close(Cause.UNSUPPORTED_MEDIA, "border", f"answer of the target: {error}")
             self.handle(Input.REFUSED, None, now)
             return False
@@ -644,12 +661,9 @@ class Call:
     def _reason(self, message: object, leg: Leg) -> bytes:
         """A peer's Reason crosses with its BYE; ours says what happened (RFC 3326)."""
         if isinstance(message, Request):
-            return self.crossing(message, leg)
+            return crossing_reason(message, leg.trunk) + self.crossing(message, leg)
         if isinstance(message, Ending):
-            return b'Reason: SIP;cause=%d;text="%b"\r\n' % (
-                message.status,
-                message.cause.value.encode(),
-            )
+            return own_reason(message.status, message.cause.value.encode(), leg.trunk)
         return b""
 
 

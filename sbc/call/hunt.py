@@ -8,31 +8,46 @@ caller is told in the end is kept here, too.
 
 from __future__ import annotations
 
-from typing import Protocol
+from ipaddress import ip_address
+from typing import Final, Protocol
 
 from policies.facts import Accept, Target, Why
-from policies.settings import TrunkSettings
+from policies.responses import map_status
+from policies.settings import Peer, Redirect, TrunkSettings
 from sbc.call.a_leg import ALeg
 from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
 from sbc.call.exchange import Exchange
 from sbc.call.incoming import loop_mark
-from sbc.call.leg import Owner
+from sbc.call.leg import Leg, Owner
 from sbc.call.local import LocalEnd
 from sbc.call.outgoing import AUTO_LIMIT_BYTES, build_invite, crossing_names, ways_to
 from sbc.call.record import Record
+from sbc.call.redirect import contacts, shown
 from sbc.call.where import Asker
 from sbc.errors import ParseError, PortsExhausted, ProtocolError, RelayUnavailable
 from sbc.resolve.records import Place
-from sbc.sip.message import Response
+from sbc.sip.message import Message, Response
 from sbc.transaction.hop import UDP, Hop
 
 __all__ = ["Hunt", "Searcher", "explained"]
 
 
+_MOST_REDIRECTIONS: Final = 5
+"""Of one call, followed or not."""
+_DECIDED: Final = 100
+"""Better than whatever a target says."""
+
+
 class Searcher(Owner, Asker, Protocol):
     """The call, as its search sees it."""
+
+    def crossing(self, message: Message, leg: Leg) -> bytes:
+        """What of the other side's message goes along to the peer of `leg`."""
+
+    def refusal_head(self, response: Response, told: int) -> bytes:
+        """What of a target's failure goes along to the caller, who is told this status."""
 
 
 class Hunt:
@@ -46,6 +61,7 @@ class Hunt:
 
     __slots__ = (
         "_a",
+        "_best",
         "_core",
         "_exchange",
         "_owner",
@@ -53,6 +69,8 @@ class Hunt:
         "_places",
         "_record",
         "_target",
+        "_tried",
+        "head",
         "names",
         "refusal",
         "targets",
@@ -80,8 +98,13 @@ class Hunt:
         """The trunk that holds the call on its outgoing side, for the limits."""
         self.names: frozenset[bytes] = frozenset()
         """The headers that may cross between the caller and the current target."""
+        self._tried: set[tuple[str, int, bytes]] | None = None
+        """Where redirections have led."""
+        self._best = -1
         self.refusal = 480
         """The status that the caller gets if no other target does better."""
+        self.head = b""
+        """The header lines that go with it."""
 
     def start(self, accepted: Accept, now: float) -> None:
         """What policy has decided."""
@@ -119,7 +142,7 @@ class Hunt:
             trunk, peer = self._target.trunk, self._target.peer
             text = f"trunk {trunk.name}: {peer.text} leads nowhere"
             self._record.close(Cause.UNREACHABLE, "border", text)
-            self.refusal = 503
+            self._consider_ours(503)
 
     def again(self, leg: BLeg, now: float) -> BLeg | None:
         """The same place by UDP, where TCP was only our choice (RFC 3261 §18.1.1)."""
@@ -147,13 +170,19 @@ class Hunt:
                 self._core.where.failed(self._place, now, pause_s)
             else:
                 self._core.where.worked(self._place)
-        self.refusal = _caller_status(status)
+        redirected = response is not None and status < 400 and self._redirected(response)
+        if not redirected:
+            self._consider(status, response)
         if not (self._places or self.targets) or self._target is None:
             return False
-        if response is None:
+        if response is None or redirected:
             return True  # RFC 3263 §4.3
         statuses = self._target.trunk.failover  # others are the called party's word
         return status in statuses or (status < 600 and status // 100 in statuses)
+
+    def decide(self, status: int) -> None:
+        """What the caller gets, whatever the targets may say."""
+        self.refusal, self.head, self._best = status, b"", _DECIDED
 
     def close(self) -> None:
         """Nothing more will be tried: let go of the call."""
@@ -161,12 +190,68 @@ class Hunt:
         self.targets = []
         self._places = []
 
+    def _consider(self, status: int, response: Response | None) -> None:
+        """One more failure: the best of all is what the caller gets (RFC 3261 §16.7 step 6)."""
+        trunk = None if self._target is None else self._target.trunk
+        passed = trunk is not None and trunk.redirect is Redirect.PASS and status < 400
+        lines = shown(response, self._a.end.host) if response is not None and passed else b""
+        of = trunk if response is not None else None  # silence is our word, not the trunk's
+        told = status if lines else map_status(status, of, self._a.trunk)
+        rank = _rank(told, silent=response is None)
+        if rank < self._best:
+            return
+        self._best, self.refusal, self.head = rank, told, lines
+        if self._owner is not None and response is not None:
+            self.head += self._owner.refusal_head(response, told)
+
+    def _consider_ours(self, status: int) -> None:
+        """A target that could not even be asked."""
+        rank = _rank(status, silent=True)
+        if rank >= self._best:
+            self._best, self.refusal, self.head = rank, status, b""
+
+    def _redirected(self, response: Response) -> bool:
+        """Whether the Contacts of a 3xx are targets from now on: those of the trunk's realm."""
+        target = self._target
+        if target is None or target.trunk.redirect is not Redirect.FOLLOW:
+            return False
+        tried = self._tried = self._tried or set()
+        found = []
+        for one in contacts(response):
+            place = one.host, one.port, one.user
+            if place in tried or len(tried) >= _MOST_REDIRECTIONS:
+                continue
+            tried.add(place)
+            there = self._peer(target, one.host, one.port)
+            if there is not None:
+                number = one.user or None
+                found.append(Target(there[0], there[1], number))
+        self._places = []
+        self.targets[:0] = found
+        return bool(found)
+
+    def _peer(self, target: Target, host: str, port: int) -> tuple[TrunkSettings, Peer] | None:
+        """Whose a Contact's host is, None for nobody of the target's realm."""
+        trunk = target.trunk
+        for peer in trunk.peers:
+            if not host or (peer.host == host and port in (0, peer.port)):
+                return trunk, peer
+        peer = Peer(host=host, port=port or 5060)
+        if peer.is_name:
+            return None  # it could be anywhere
+        try:
+            ip_address(host)
+        except ValueError:
+            return None
+        owner = self._core.policies.identify(trunk.realm, host)
+        return None if owner is None else (owner, peer)
+
     def _may_use(self, target: Target, now: float) -> bool:
         """Whether the target's trunk has room for the call."""
         current = self.trunk or target.trunk
         refusal = self._core.policies.move(current, target.trunk, now)
         if refusal is not None:
-            self.refusal = refusal.status
+            self._consider_ours(refusal.status)
             self._record.close(Cause.LIMIT, "border", explained(refusal.why))
             return False
         self.trunk = target.trunk
@@ -180,20 +265,20 @@ class Hunt:
         if not ways:
             text = f"trunk {target.trunk.name}: no listener can reach {place.host}"
             record.close(Cause.UNREACHABLE, "border", text)
-            self.refusal = 503
+            self._consider_ours(503)
             return None
         try:
             key = f"{record.call}.{record.attempts}" if record.attempts else record.call
             self._exchange.anchor(a, target.trunk, key)
         except ProtocolError as error:
             record.close(Cause.UNSUPPORTED_MEDIA, "border", str(error))
-            self.refusal = error.status
+            self._consider_ours(error.status)
             return None
         except (PortsExhausted, RelayUnavailable) as error:
             out = isinstance(error, PortsExhausted)
             cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE
             record.close(cause, "border", str(error))
-            self.refusal = 503
+            self._consider_ours(503)
             return None
         ours, theirs = a.trunk, target.trunk
         self.names = crossing_names(
@@ -213,10 +298,14 @@ class Hunt:
         body = self._exchange.offer_to(leg)
         mark = loop_mark(self._a.trunk, invite.target, core.mint)
         reliable = not self._exchange.late or bool(body) or self._a.is_reliable
-        request = build_invite(leg, invite, mark, body, self.names, core.hide, reliable)
+        request = build_invite(
+            leg, invite, mark, body, owner.crossing(invite, leg), core.hide, reliable
+        )
         if len(ways) > 1 and len(request.data) > AUTO_LIMIT_BYTES:
             leg.end, leg.hop = ways[1]
-            request = build_invite(leg, invite, mark, body, self.names, core.hide, reliable)
+            request = build_invite(
+                leg, invite, mark, body, owner.crossing(invite, leg), core.hide, reliable
+            )
         self._record.tried(target.trunk.name, leg.hop, leg.token)
         leg.call(request, now)
         return leg
@@ -232,14 +321,14 @@ def _asked_pause_s(response: Response) -> int:
         return 0
 
 
-def _caller_status(status: int) -> int:
-    """What the caller is told about a target's failure.
+def _rank(status: int, *, silent: bool) -> int:
+    """Which of two failures the caller gets: the higher, of equals the later.
 
-    A redirection would show the inside of the other network, a challenge could not be answered.
+    6xx before all; then the lowest class, a real answer before a target's silence.
     """
-    if status < 400:
-        return 480
-    return 403 if status in (401, 407) else status
+    if status >= 600:
+        return 9
+    return 2 * (6 - status // 100) - silent
 
 
 def explained(why: Why) -> str:
