@@ -22,7 +22,7 @@ from relay.rtp.srtp import new_session
 from relay.rtp.suites import SUITES
 from relay.stats import Reception
 
-__all__ = ["FILES", "FOLDER", "text"]
+__all__ = ["FILES", "FOLDER", "rtp", "text"]
 
 FOLDER: Final = Path(__file__).parents[1] / "vectors" / "native"
 
@@ -150,7 +150,8 @@ def _compounds(chance: random.Random) -> list[Any]:
     return cases
 
 
-def _rtp(sequence: int, ssrc: int, payload: bytes) -> bytes:
+def rtp(sequence: int, ssrc: int, payload: bytes) -> bytes:
+    """One RTP packet; of the sequence number only the lower 16 bits are in it."""
     stamp = sequence * 160 & 0xFFFFFFFF
     return struct.pack("!BBHII", 0x80, 0, sequence & 0xFFFF, stamp, ssrc) + payload
 
@@ -179,7 +180,7 @@ def _session(suite: str, mki: bytes, chance: random.Random) -> dict[str, Any]:
             kind, packet = "protect_rtcp", b"\x81\xc9\0\x07" + chance.randbytes(28)
         else:
             payload = chance.randbytes(chance.randrange(40))
-            kind, packet = "protect", _rtp(sequence, chance.choice((7, 7, 8)), payload)
+            kind, packet = "protect", rtp(sequence, chance.choice((7, 7, 8)), payload)
         done = step(kind, packet)
         if isinstance(done, bytes):
             made.append((f"un{kind}", done))

@@ -1,10 +1,11 @@
 //! SRTP and SRTCP under one master key (RFC 3711, RFC 6188, RFC 7714).
 //!
 //! A [`Session`] is one master key: with SDES that is one direction of one media stream. Its keys
-//! are derived once (key derivation rate 0), and what is expensive about a key, the AES schedule,
+//! are derived once (key derivation rate 0), and what is expensive about RTP's, the AES schedule,
 //! the hashed pads of HMAC and the powers of GHASH's key, is kept, so that a packet costs only its
-//! own bytes. Under the key there are streams, one for each SSRC, each with its own roll-over
-//! counter and replay window.
+//! own bytes. RTCP's schedule is made for each compound: they are seconds apart, and it would be
+//! half of a session's memory. Under the key there are sources, one for each SSRC, each with its
+//! own roll-over counter and replay window.
 //!
 //! Everything happens in place: the packet lies in the caller's buffer from its start, its size is
 //! an argument, and protecting needs [`Session::rtp_overhead`] or [`Session::rtcp_overhead`] bytes
@@ -21,8 +22,8 @@
 //! may go out once, and one that was used or lies before the window is refused: as
 //! [`Error::Replayed`] or [`Error::Old`]. A caller that wants to send a packet twice sends the
 //! protected bytes twice. For the same reason no source is ever forgotten: beyond
-//! [`Options::sources`] further ones are refused, and none of them was anybody's who does not know
-//! the key. SRTCP's index is one counter for all sources that are sent.
+//! [`Options::sources`] further ones are refused. Only who knows the key becomes a source. SRTCP's
+//! index is one counter for all sources that are sent.
 //!
 //! `relay/rtp/context.py` is the twin in Python; the two are held to the same bytes and verdicts.
 
@@ -285,5 +286,44 @@ fn rtcp_source(packet: &[u8]) -> Result<u32, Error> {
     match packet.first_chunk() {
         Some(&[_, _, _, _, a, b, c, d]) => Ok(u32::from_be_bytes([a, b, c, d])),
         None => Err(Error::Size),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SRTCP whose encryption flag is clear: RFC 7714 §17.3 for AEAD, the tag over all that is sent
+    /// otherwise.
+    #[test]
+    fn rtcp_that_is_authenticated_only() {
+        for suite in Suite::ALL {
+            let key = vec![3; suite.key_size() + suite.salt_size()];
+            let mut receiver = Session::new(suite, &key, b"mki", Options::default()).unwrap();
+            let plain = b"\x81\xc9\x00\x03ssrcnot hidden";
+            let word = 5_u32.to_be_bytes();
+            let signed = [&plain[..], &word].concat();
+            let packet = match receiver.rtcp.keys() {
+                Keys::Cm { hmac, tag, .. } => {
+                    [&signed, &b"mki"[..], &hmac.code(&signed, &[])[..tag]].concat()
+                }
+                Keys::Gcm { gcm, salt } => {
+                    let id = Id { ssrc: u32::from_be_bytes(*b"ssrc"), index: 5 };
+                    let tag = gcm.seal(id.nonce(&salt), &signed, &mut []);
+                    [&plain[..], &tag, &word, b"mki"].concat()
+                }
+            };
+            for bit in 0..8 * packet.len() {
+                let mut wrong = packet.clone();
+                wrong[bit / 8] ^= 1 << (bit % 8);
+                let error = receiver.unprotect_rtcp(&mut wrong, packet.len()).unwrap_err();
+                assert!(matches!(error, Error::Authentication | Error::Mki), "{error:?}");
+            }
+            let mut buffer = packet.clone();
+            let passed = receiver.unprotect_rtcp(&mut buffer, packet.len()).unwrap();
+            assert_eq!(buffer[..passed.len], plain[..]);
+            assert_eq!((passed.index, receiver.rtcp_index()), (5, 6));
+            assert_eq!(receiver.unprotect_rtcp(&mut buffer, packet.len()), Err(Error::Replayed));
+        }
     }
 }

@@ -264,7 +264,7 @@ impl Id {
 
     /// Two octets of zero, SSRC and index in 48 bits, exclusive or with the salt (RFC 7714 §8.1;
     /// §9.1 for RTCP, whose index of 31 bits leaves the upper ones zero).
-    fn nonce(self, salt: &[u8; gcm::NONCE]) -> [u8; gcm::NONCE] {
+    pub(super) fn nonce(self, salt: &[u8; gcm::NONCE]) -> [u8; gcm::NONCE] {
         let mut nonce = *salt;
         let index = self.index.to_be_bytes();
         let id = self.ssrc.to_be_bytes().into_iter().chain(index.into_iter().skip(2));
