@@ -20,10 +20,12 @@ Left out: NAPTR flags other than "s" and regular expressions, which RFC 3263 §4
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import accumulate
 from typing import Final, TypeVar
 
 from sbc.resolve.records import (
@@ -159,20 +161,22 @@ def default_port(transport: bytes) -> int:
 
 
 def by_weight(servers: Sequence[_Server], up_to: UpTo) -> list[_Server]:
-    """SRV records in the order of RFC 2782: by priority, and within one at random by weight."""
+    """SRV records in the order of RFC 2782: by priority, and within one at random by weight.
+
+    Deviates from RFC 2782: where all weights of a priority are 0, each is as likely.
+    """
     left = sorted(servers, key=lambda one: (one.priority, one.weight > 0))
     ordered = []
     while left:
         group = [one for one in left if one.priority == left[0].priority]
-        chosen = group[0]
-        if len(group) > 1:
-            mark, running = up_to(sum(one.weight for one in group)), 0
-            for chosen in group:
-                running += chosen.weight
-                if running >= mark:
-                    break
-        left.remove(chosen)
-        ordered.append(chosen)
+        sums = list(accumulate(one.weight for one in group))
+        if len(group) == 1:
+            index = 0
+        elif sums[-1]:
+            index = bisect_left(sums, up_to(sums[-1]))
+        else:  # the RFC would leave all calls to the first
+            index = up_to(len(group) - 1)
+        ordered.append(left.pop(index))
     return ordered
 
 

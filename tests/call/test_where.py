@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -270,6 +272,47 @@ def test_a_name_outside_the_configuration_is_looked_up_for_the_call_that_needs_i
 
     assert [one.host for one in asker.told[0]] == ["192.0.2.1"]
     assert lab.followed == {}, "who may speak for the trunk is not a redirection's to say"
+
+
+def test_an_address_outside_the_configuration_is_a_place_at_once() -> None:
+    lab = Lab(trunk(Peer(host="192.0.2.7")))
+    stray = Target(lab.targets[0].trunk, Peer(host="192.0.2.8", port=5090))
+
+    assert lab.where.places(stray, 0.0, Asker()) == [Place(UDP, "192.0.2.8", 5090)]
+
+
+def test_strays_that_nobody_waits_for_make_room() -> None:
+    lab = Lab(trunk(Peer(host="192.0.2.7")))
+    for number in range(300):
+        stray = Target(lab.targets[0].trunk, Peer(host=f"s{number}.example", port=0))
+        assert lab.where.places(stray, 0.0, Asker()) is None
+        lab.dns.serve(0.0)
+
+    assert lab.where.places(stray, 0.0, Asker()) == []
+
+
+def test_a_question_of_a_stray_that_got_lost_is_asked_again() -> None:
+    lab = Lab(trunk(Peer(host="192.0.2.7")))
+    asker = Asker()
+    lab.where.places(Target(lab.targets[0].trunk, CARRIER), 0.0, asker)
+    lab.where.questions.clear()
+
+    lab.dns.serve(1.0)
+    assert asker.told == [[]]
+
+
+def test_calls_are_shared_by_the_randomness_that_is_passed_in() -> None:
+    lab = Lab(trunk(CARRIER, resolve=Resolve.A))
+    chance = random.Random(7)  # noqa: S311
+    lab.where = Where([lab.targets[0].trunk], LISTENERS, chance.randbytes)
+    lab.dns.where = lab.where
+    hosts = [f"192.0.2.{number}" for number in range(1, 5)]
+    lab.dns.records[Question(CARRIER.host, Kind.A)] = tuple(Address(host) for host in hosts)
+    lab.dns.serve(0.0)
+
+    drawn = Counter(found[0] for _ in range(400) if (found := lab.hosts(0.0)))
+    assert sorted(drawn) == hosts
+    assert min(drawn.values()) > 60
 
 
 def test_strays_are_bounded_even_while_all_of_them_wait() -> None:

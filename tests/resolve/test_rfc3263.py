@@ -180,6 +180,14 @@ def test_a_numeric_host_is_a_place_and_nothing_is_asked(changes, place) -> None:
     assert asked(ZONE, **changes) == []
 
 
+@pytest.mark.parametrize("changes", [{"transports": ()}, {"families": (6,)}])
+def test_a_numeric_host_that_nothing_reaches_has_no_place(changes) -> None:
+    found = locate(wish(host="192.0.2.7", **changes), zone(ZONE))
+
+    assert found.places(first) == []
+    assert found.problem == "no listener reaches it"
+
+
 def test_a_port_leads_to_the_addresses_of_the_name() -> None:
     own = {(NAME, Kind.A): (Address("192.0.2.8"),)} | ZONE
 
@@ -315,6 +323,28 @@ def test_a_weight_of_zero_is_hardly_ever_first() -> None:
     drawn = _drawn([0, 100])
 
     assert 0 < drawn["192.0.2.1"] < 4000 * 0.03
+
+
+def test_without_any_weight_all_are_as_likely() -> None:
+    drawn = _drawn([0, 0, 0, 0])
+
+    assert min(drawn.values()) > 800
+
+
+def test_a_lower_priority_is_never_before_a_higher_one() -> None:
+    chance = random.Random(7)  # noqa: S311
+    records: Zone = {
+        ("_sip._udp.example.com", Kind.SRV): tuple(
+            Srv(priority, weight, 5060 + priority, "a.example.com")
+            for priority in (3, 1, 2)
+            for weight in (0, 5, 65535)
+        ),
+        ("a.example.com", Kind.A): (Address("192.0.2.1"),),
+    }
+    located = locate(wish(transports=(UDP,)), zone(records))
+    for _ in range(100):
+        found = located.places(lambda most: chance.randint(0, most))
+        assert [one.port for one in found] == [5061, 5062, 5063]
 
 
 def test_several_addresses_of_one_server_share_its_calls() -> None:
