@@ -36,6 +36,8 @@ def run(config: str) -> None:
     for note in checked.notes:
         click.echo(str(note), err=True)
     settings = checked.settings
+    if settings.unread_secrets:
+        fail("\n".join(settings.unread_secrets), USAGE)
     try:
         make_run_directory(settings.run_dir)
     except RunDirectoryError as error:

@@ -35,12 +35,15 @@ SIGNALLING_SOCKET: Final = "signalling.sock"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve one border until told to stop; the exit code of the process."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a record file to open again
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to open again
     options = _options(arguments)
     try:
         settings = load(options.settings)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 (before logging is set up)
+        return lifeline.EXIT_SETTINGS
+    if settings.unread_secrets:
+        print(*settings.unread_secrets, sep="\n", file=sys.stderr)  # noqa: T201
         return lifeline.EXIT_SETTINGS
     start_logging(settings.log.level, settings.log.json)
     path = os.path.join(settings.run_dir, SIGNALLING_SOCKET)
@@ -106,13 +109,14 @@ async def _watch_parent(child: lifeline.Child, server: Server, scope: trio.Cance
 
 
 async def _wait_for_signal(server: Server, child: lifeline.Child, scope: trio.CancelScope) -> None:
-    """SIGTERM and SIGINT: drain, then end; a second one ends at once. SIGHUP: reopen the CDRs."""
+    """SIGTERM and SIGINT: drain, then end; a second one ends at once. SIGHUP: see below."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             stopping = False
             async for number in signals:
-                if number == signal.SIGHUP:
+                if number == signal.SIGHUP:  # records into a new file, certificates read anew
                     _reopen_records(server)
+                    nursery.start_soon(server.certificates.reload)
                 elif stopping:
                     break
                 else:
