@@ -75,6 +75,10 @@ class AdminClient:
         """End one call; whether there was one."""
         return self._ask(AdminMethod.HANGUP, call_id) is True
 
+    def reload_certificates(self) -> dict[str, object]:
+        """Have every certificate file read anew: `good` and `text`."""
+        return _map(self._ask(AdminMethod.RELOAD_CERTIFICATES))
+
     def _ask(self, method: AdminMethod, body: object = None) -> object:
         request_id = self._send(method, body)
         for frame in self._frames():

@@ -26,6 +26,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "user": ("sbc.cli.user", "Add, change, remove and list users: who may call with a password."),
     "relay": ("sbc.cli.relay", "Show the relay workers; or run a media relay by itself."),
     "calls": ("sbc.cli.calls", "List the calls that are up."),
+    "reload": ("sbc.cli.reload", "Have a running border read files anew."),
     "hangup": ("sbc.cli.hangup", "End a call."),
     "call": ("sbc.cli.call", "Place a test call through the running border."),
     "doctor": ("sbc.cli.doctor", "Look for what would keep a border from working well."),

@@ -8,6 +8,8 @@ import sys
 
 import click
 
+from sbc.cli.health.certificates import examine
+from sbc.cli.health.finding import Finding, Level
 from sbc.cli.options import USAGE, json_option, missing, optional_config_option
 from sbc.config.load import Checked
 from sbc.config.load import check as check_file
@@ -28,16 +30,20 @@ def check(file: str | None, config: str | None, as_json: bool, resolve: bool) ->
     \b
       FILE:LINE:COLUMN: KEY: expected WHAT, got WHAT
 
-    and ends with 2; or one line that says what the file holds, and 0. Notes are about what works
+    then what is wrong with the certificates that it names, and ends with 2; or one line that
+    says what the file holds, and 0. Notes are about what works
     and is probably not meant, such as a trunk that no route uses; they do not fail the check.
     With --resolve a peer's name that leads nowhere now is such a note.
     """
     path = file or config or missing()
     checked = check_file(path)
     unknown = _unknown_names(checked) if resolve else []
+    shown = list(examine(checked.settings.transport)) if checked.settings is not None else []
+    bad = [one for one in shown if one.level is Level.FAIL]
     if as_json:
         names = {"unknown_names": unknown} if resolve else {}
-        click.echo(json.dumps(_as_json(path, checked) | names, indent=2))
+        files = {"certificates": [dataclasses.asdict(one) for one in shown]} if shown else {}
+        click.echo(json.dumps(_as_json(path, checked, bad) | names | files, indent=2))
     else:
         for problem in checked.errors:
             click.echo(str(problem), err=True)
@@ -46,9 +52,14 @@ def check(file: str | None, config: str | None, as_json: bool, resolve: bool) ->
         for one in unknown:
             where = f"trunks.{one['trunk']}.peers"
             click.echo(f"{path}: {where}: note: {one['peer']} leads nowhere ({one['problem']})")
-        if checked.settings is not None:
+        for finding in shown:
+            if finding.level is Level.FAIL:
+                click.echo(f"{finding.text} ({finding.advice})", err=True)
+            elif finding.level is Level.WARN:
+                click.echo(f"{finding.text} (note: {finding.advice})")
+        if checked.settings is not None and not bad:
             click.echo(f"{path}: good: {_contents(checked)}")
-    sys.exit(0 if checked.settings is not None else USAGE)
+    sys.exit(0 if checked.settings is not None and not bad else USAGE)
 
 
 def _unknown_names(checked: Checked) -> list[dict[str, object]]:
@@ -75,10 +86,10 @@ def _contents(checked: Checked) -> str:
     )
 
 
-def _as_json(path: str, checked: Checked) -> dict[str, object]:
+def _as_json(path: str, checked: Checked, bad: list[Finding]) -> dict[str, object]:
     return {
         "path": path,
-        "good": checked.settings is not None,
+        "good": checked.settings is not None and not bad,
         "errors": [dataclasses.asdict(problem) for problem in checked.errors],
         "notes": [dataclasses.asdict(problem) for problem in checked.notes],
     }

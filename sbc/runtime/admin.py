@@ -57,6 +57,9 @@ class BorderFace(Protocol):
     def hangup(self, call_id: str, now: float) -> bool:
         """End one call on both legs; whether there is such a call."""
 
+    async def reload_certificates(self) -> Mapping[str, object]:
+        """Read every certificate file anew: `good` and `text`."""
+
 
 class _Refused(Exception):
     """A request that is none of ours."""
@@ -163,6 +166,8 @@ class Admin:
                 return border.describe(_call_id(request.body))
             case AdminMethod.HANGUP:
                 return border.hangup(_call_id(request.body), self._clock())
+            case AdminMethod.RELOAD_CERTIFICATES:
+                return await border.reload_certificates()
             case _:
                 known = ", ".join(f"{one.value} ({one.name})" for one in AdminMethod)
                 text = f"expected one of {known}, got {request.method}"

@@ -26,6 +26,8 @@ class AdminMethod(IntEnum):
     """Call identifier → a map, or None if there is no such call."""
     HANGUP = 4
     """Call identifier → whether there was such a call; its end may take a moment longer."""
+    RELOAD_CERTIFICATES = 5
+    """None → a map: `good`, whether every file could be read, and `text`, one line about it."""
 
 
 class AdminEvent(IntEnum):

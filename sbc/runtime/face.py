@@ -30,3 +30,8 @@ class Face:
     def hangup(self, call_id: str, now: float) -> bool:
         """End one call on both legs."""
         return self._server.border.hangup(call_id, now)
+
+    async def reload_certificates(self) -> Mapping[str, object]:
+        """Read every certificate file anew."""
+        good, text = await self._server.certificates.reload()
+        return {"good": good, "text": text}

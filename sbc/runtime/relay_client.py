@@ -32,6 +32,7 @@ from relay.control.messages import (
     addresses_from_body,
 )
 from sbc.call.border import Border
+from sbc.call.leases import LocalPort
 
 __all__ = ["RelayClient"]
 
@@ -71,6 +72,10 @@ class RelayClient:
     def remove(self, slot: int, key: str) -> None:
         """Forget this plan and tell what came of it."""
         self._workers[slot].ask(Method.REMOVE, key, key)
+
+    def give_back(self, slot: int, ports: list[LocalPort]) -> None:
+        """Leased ports that no plan has taken."""
+        self._workers[slot].ask(Method.GIVE_BACK, list(ports))
 
     # What the runtime does
 

@@ -20,6 +20,9 @@ class Certificate:
     subject: str
     """Its first name: of the subjectAltName, else the common name."""
     issuer: str
+    subject_name: bytes
+    issuer_name: bytes
+    """Both in DER, to be compared."""
     not_before: float
     """Seconds since the epoch."""
     not_after: float
@@ -71,6 +74,8 @@ def _read(certificate: x509.Certificate) -> Certificate:
         issuer=_printable(
             _common_name(certificate.issuer) or certificate.issuer.rfc4514_string() or "nobody"
         ),
+        subject_name=certificate.subject.public_bytes(),
+        issuer_name=certificate.issuer.public_bytes(),
         not_before=certificate.not_valid_before_utc.timestamp(),
         not_after=certificate.not_valid_after_utc.timestamp(),
         names=tuple(_printable(name) for name in names),

@@ -47,6 +47,11 @@ class Authority:
         self._parent = parent
         builder = _builder(self._subject, parent._subject if parent else self._subject, self._key)
         builder = builder.add_extension(x509.BasicConstraints(True, None), True)
+        if parent is not None:
+            identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                parent._key.public_key()
+            )
+            builder = builder.add_extension(identifier, False)
         self.certificate = builder.sign(parent._key if parent else self._key, hashes.SHA256())
         self.path = str(folder / f"{name.replace(' ', '-')}.pem")
         Path(self.path).write_bytes(_pem(self.certificate))

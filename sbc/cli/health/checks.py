@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from relay.settings import MediaSettings
+from sbc.cli.health.certificates import examine
 from sbc.cli.health.finding import Finding, fail, ok, warn
 from sbc.cli.health.machine import Machine
 from sbc.cli.health.names import names
@@ -98,7 +99,8 @@ def sip_ports(settings: Settings, machine: Machine, running: Running) -> Iterato
         if not error:
             free.append(name)
             continue
-        holder = machine.holder(listener.transport, listener.host, listener.port)
+        kind = "udp" if listener.transport == "udp" else "tcp"
+        holder = machine.holder(kind, listener.host, listener.port)
         ours = (0, running.status.get("pid")) if running.status is not None else ()
         if holder is not None and holder.pid in ours:
             yield ok("sip port", f"{name} is held by this border")
@@ -117,6 +119,11 @@ def sip_ports(settings: Settings, machine: Machine, running: Running) -> Iterato
                 "a border is running, but not on these",
                 "it was started with another file, or the file has changed since: restart it",
             )
+
+
+def certificates(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """What TLS shows and believes."""
+    yield from examine(settings.transport)
 
 
 def _try(index: int, listener: ListenerSettings) -> str:
@@ -259,6 +266,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     processes,
     fast_path,
     sip_ports,
+    certificates,
     media_ports,
     open_files,
     buffers,

@@ -1,0 +1,127 @@
+"""What is in the files that TLS reads, for `sbc check` and `sbc doctor`."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+from sbc.cli.health.finding import Finding, fail, ok, warn
+from sbc.errors import TransportError
+from sbc.transport.settings import ClientCertificate, Keypair, TransportSettings
+from sbc.transport.tls_contexts import load_keypair
+from sbc.transport.x509 import Certificate, read_chain, when
+
+__all__ = ["examine"]
+
+_TOPIC: Final = "certificate"
+_SOON_S: Final = 14 * 86_400
+_NO_AUTHORITY_KEY: Final = (
+    "make it anew with authorityKeyIdentifier=keyid (openssl: -extfile): peers that check"
+    " strictly, as Python 3.13 does, refuse it"
+)
+
+
+def examine(settings: TransportSettings, now: float | None = None) -> Iterator[Finding]:
+    """Everything that is worth saying about the files.
+
+    Args:
+        now: seconds since the epoch; None: as the clock says.
+    """
+    moment = time.time() if now is None else now
+    seen: set[Keypair] = set()
+    for listener in settings.listeners:
+        if listener.tls is None:
+            continue
+        for keypair in listener.tls.keypairs:
+            if keypair not in seen:
+                seen.add(keypair)
+                yield from _keypair(keypair, moment, as_server=True)
+        if listener.tls.client is not ClientCertificate.NO and listener.tls.ca:
+            yield from _authorities(listener.tls.ca, moment)
+    for peer in settings.peers:
+        if peer.keypair is not None and peer.keypair not in seen:
+            seen.add(peer.keypair)
+            yield from _keypair(peer.keypair, moment, as_server=False)
+        if peer.ca:
+            yield from _authorities(peer.ca, moment)
+
+
+def _keypair(keypair: Keypair, now: float, *, as_server: bool) -> Iterator[Finding]:
+    path = keypair.certificate
+    try:
+        load_keypair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), keypair)
+        chain = _read(path)
+    except TransportError as error:
+        yield fail(_TOPIC, str(error), "without it the border does not start")
+        return
+    leaf = chain[0]
+    trouble = list(_dates(path, leaf, now)) + list(_links(path, chain))
+    if as_server and not leaf.may_be_server:
+        text = f"{path}: its extended key usage does not allow it to be a server's"
+        trouble.append(fail(_TOPIC, text, "ask for one with serverAuth"))
+    if not as_server and not leaf.may_be_client:
+        text = f"{path}: its extended key usage does not allow it to be a client's"
+        trouble.append(
+            warn(_TOPIC, text, "ask for one with clientAuth, or the trunk may refuse it")
+        )
+    if not leaf.names:
+        text = f"{path}: it has no subjectAltName, so newer peers find no name in it"
+        trouble.append(warn(_TOPIC, text, "ask for one with DNS or sip: URI names (RFC 5922)"))
+    yield from trouble
+    if not trouble:
+        names = ", ".join(leaf.names[:3])
+        yield ok(_TOPIC, f"{path}: {names}, by {leaf.issuer}, ends {when(leaf.not_after, now)}")
+
+
+def _authorities(path: str, now: float) -> Iterator[Finding]:
+    try:
+        found = _read(path)
+    except TransportError as error:
+        yield fail(_TOPIC, str(error), "without it the border does not start")
+        return
+    for one in found:
+        if one.not_after <= now:
+            text = f"{path}: the authority {one.subject} expired {when(one.not_after, now)}"
+            yield warn(_TOPIC, text, "whoever it has signed is refused: take the new one")
+        elif not one.is_ca:
+            text = f"{path}: {one.subject} is no authority, so nobody is believed for it"
+            yield warn(_TOPIC, text, "put the certificate there that has signed the peer's")
+
+
+def _dates(path: str, leaf: Certificate, now: float) -> Iterator[Finding]:
+    if leaf.not_after <= now:
+        text = f"{path}: {leaf.subject} expired {when(leaf.not_after, now)}"
+        yield fail(_TOPIC, text, "replace the file: a running border reads it by itself")
+    elif leaf.not_before > now:
+        text = f"{path}: {leaf.subject} is not valid before {when(leaf.not_before, now)}"
+        yield fail(_TOPIC, text, "wait, or set the clock of this machine right")
+    elif leaf.not_after - now < _SOON_S:
+        text = f"{path}: {leaf.subject} ends {when(leaf.not_after, now)}"
+        yield warn(_TOPIC, text, "replace the file in time: a running border reads it by itself")
+
+
+def _links(path: str, chain: list[Certificate]) -> Iterator[Finding]:
+    """Whether the file holds what a peer needs to reach an authority."""
+    for one, above in pairwise(chain):
+        if one.issuer_name != above.subject_name:
+            text = f"{path}: {one.subject} is signed by {one.issuer}, then comes {above.subject}"
+            yield fail(_TOPIC, text, "put each certificate before the one that has signed it")
+            return
+    for one in chain:
+        if not one.has_authority_key and not one.self_signed:
+            text = f"{path}: {one.subject} has no authority key identifier"
+            yield warn(_TOPIC, text, _NO_AUTHORITY_KEY)
+
+
+def _read(path: str) -> list[Certificate]:
+    """Raises TransportError."""
+    try:
+        with open(path, "rb") as file:
+            return read_chain(file.read())
+    except OSError as error:
+        raise TransportError(f"{path}: {error.strerror or error}") from None
+    except ValueError:
+        raise TransportError(f"{path}: expected certificates in PEM form, found none") from None
