@@ -27,6 +27,7 @@ from benchmarks import report
 from relay.control.codec import Decoder, Request, Response, encode
 from relay.control.messages import CallStats, DirectionStats, Method, Plan, StreamStats
 from sbc.call.border import Border
+from sbc.call.leases import LocalPort
 from sbc.config.load import load
 from sbc.runtime.journal import Journal
 from sbc.transaction.hop import UDP, Hop
@@ -103,6 +104,9 @@ class _Relay:
 
     def remove(self, slot: int, key: str) -> None:
         self._ask(Method.REMOVE, key, key)
+
+    def give_back(self, slot: int, ports: list[LocalPort]) -> None:
+        self._ask(Method.GIVE_BACK, list(ports))
 
     def answers(self) -> bytes:
         """What the worker sends back for all that was asked."""

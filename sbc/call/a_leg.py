@@ -19,11 +19,16 @@ from sbc.sip.status import BYE
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import ServerTransaction
 
-__all__ = ["ALeg"]
+__all__ = ["ALeg", "merge_key"]
 
 _RECORD_ROUTE: Final = frozenset((b"record-route",))
 _MAX_TAGS: Final = 32
 """Early dialogs of one call; further forks share the last one's (they are no phones)."""
+
+
+def merge_key(invite: Request) -> bytes:
+    """By what an INVITE is known that reaches us twice, on two ways (RFC 3261 §8.2.2.2)."""
+    return b"%b %d %b" % (invite.from_tag, invite.cseq, invite.call_id)
 
 
 class ALeg(Leg):
@@ -52,6 +57,7 @@ class ALeg(Leg):
         self.reply: ReplyBase | None = reply
         self.txn: ServerTransaction | None = txn
         self.call_id = invite.call_id
+        self.core.inviting.add(self._merging())
         self.tags: list[bytes] = []
         """Our To-tags, one for each early dialog that the caller has seen."""
         self.shown: Fork | None = None
@@ -134,8 +140,7 @@ class ALeg(Leg):
         self.negotiation = fork.negotiation_a
         self.redirect()
         cseq, txn = self.invite.cseq, self.txn
-        self.invite = self.reply = self.txn = None
-        txn.user = None
+        self._let_go()
         self.accept(data, cseq, txn, now)
 
     def refuse(self, status: int, head: bytes, now: float) -> None:
@@ -144,9 +149,7 @@ class ALeg(Leg):
             return
         tag = self.tags[0] if self.tags else b"%b.0" % self.token
         self._answer(status, tag, head, b"", now)
-        if self.txn is not None:
-            self.txn.user = None
-        self.invite = self.reply = self.txn = None
+        self._let_go()
 
     def receive(
         self, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
@@ -167,9 +170,18 @@ class ALeg(Leg):
         super().unlink()
         for tag in self.tags:
             self.core.dialogs.pop(tag, None)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """The INVITE has its final answer: nothing of it is needed any more."""
+        if self.invite is not None:
+            self.core.inviting.discard(self._merging())
         if self.txn is not None:
             self.txn.user = None
         self.invite = self.reply = self.txn = None
+
+    def _merging(self) -> bytes:
+        return merge_key(self.pending())
 
     def _routes(self) -> bytes:
         """The caller's Record-Route, which makes its own route set too (RFC 3261 §12.1.1)."""

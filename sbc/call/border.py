@@ -19,7 +19,7 @@ from typing import Final
 from policies.engine import Policies
 from policies.facts import Accept, Refuse
 from sbc.call import answers
-from sbc.call.a_leg import ALeg
+from sbc.call.a_leg import ALeg, merge_key
 from sbc.call.authenticate import answered, refuse
 from sbc.call.b_leg import BLeg
 from sbc.call.call import Call
@@ -192,8 +192,12 @@ class Border(RelayEvents, NameEvents, Operations):
             return
         if isinstance(received, StrayAck):
             leg = core.dialogs.get(request.to_tag)
-            if leg is not None and leg.owns(request):
+            if leg is None or not leg.owns(request):
+                pass
+            elif trunk is leg.trunk:
                 leg.acked(request, now)
+            else:
+                core.counters["dialog_foreign"] += 1
             return
         txn = received.transaction
         try:
@@ -246,6 +250,11 @@ class Border(RelayEvents, NameEvents, Operations):
         reply = _reply_to(request, txn)
         trunk = core.trunk_of(hop)
         assert trunk is not None  # noqa: S101 (`_request` has seen it)
+        if merge_key(request) in core.inviting:
+            core.counters["merged"] += 1
+            tag = b"%b.0" % core.mint.token()
+            core.layer.respond(txn, 482, reply.build(482, to_tag=tag), now)
+            return
         facts = facts_of(request, hop)
         facts.user = user
         call = Call(core, trunk, facts, request, reply, txn, now)

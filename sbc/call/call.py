@@ -308,6 +308,11 @@ class Call:
         else:
             self.media_ended(None, now)
 
+    def media_refused(self, reason: str, now: float) -> None:
+        """The worker would not carry the plan out: the ports in it are still leased to us."""
+        self.exchange.give_back()
+        self.media_lost(reason, now)
+
     def media_silent(self, side: str, now: float) -> None:
         """One side has sent neither RTP nor RTCP for the time that its trunk allows."""
         if not self.record.ended:

@@ -18,7 +18,7 @@ from sbc.call.cdr import Cdr
 from sbc.call.challenge import Challenges
 from sbc.call.credentials import Credentials
 from sbc.call.headers import Hide
-from sbc.call.leases import Leases
+from sbc.call.leases import Leases, LocalPort
 from sbc.call.local import LocalEnds
 from sbc.call.where import Where
 from sbc.ids import Mint
@@ -42,6 +42,9 @@ class RelayOutlet(Protocol):
 
     def remove(self, slot: int, key: str) -> None:
         """Forget this plan and tell what came of it."""
+
+    def give_back(self, slot: int, ports: list[LocalPort]) -> None:
+        """Leased ports that no plan has taken; those that one has are the worker's already."""
 
 
 class Party(Protocol):
@@ -69,6 +72,9 @@ class Anchored(Protocol):
 
     def media_lost(self, reason: str, now: float) -> None:
         """The worker is gone or has refused the plan."""
+
+    def media_refused(self, reason: str, now: float) -> None:
+        """The worker will not carry the plan out: it has not taken the ports that are new in it."""
 
     def media_silent(self, side: str, now: float) -> None:
         """One side's media have timed out."""
@@ -99,6 +105,8 @@ class Core:
     """How we prove it to others."""
     where: Where = field(default_factory=Where)
     """Where targets are: the places of their names, and which have just failed."""
+    inviting: set[bytes] = field(default_factory=set)
+    """INVITEs that have no final answer yet (`a_leg.merge_key`)."""
     dialogs: dict[bytes, Party] = field(default_factory=dict)
     """Our own tag → the leg that it names, early dialogs included."""
     plans: dict[str, Anchored] = field(default_factory=dict)

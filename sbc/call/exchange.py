@@ -67,6 +67,7 @@ class Exchange:
         "_offer",
         "_owner",
         "_proposal",
+        "_refused",
         "_removed",
         "_terms",
         "codecs",
@@ -86,6 +87,7 @@ class Exchange:
         """What the worker is to tell the last figures of."""
         self.late = False
         """The caller has made no offer: it is to get one."""
+        self._refused = False
         self._proposal: _Proposal | None = None
         """The offer that is open within the call."""
         self._terms: Terms | None = None
@@ -423,8 +425,18 @@ class Exchange:
             core.plans.pop(media.key, None)
             return False
         core.relay.remove(media.lease.slot, media.key)
+        if self._refused:
+            core.relay.give_back(media.lease.slot, media.lease.a + media.lease.b)
         self._removed = media
         return True
+
+    def give_back(self) -> None:
+        """The worker has refused a plan: what it has not taken goes back to it in the end."""
+        self._refused = True
+        removed = self._removed
+        if removed is not None and self._core.leases.holds(removed.lease):
+            lease = removed.lease
+            self._core.relay.give_back(lease.slot, lease.a + lease.b)
 
     def forget(self) -> None:
         """Nothing that the worker may still say of the media released matters any more."""

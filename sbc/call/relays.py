@@ -50,7 +50,7 @@ class RelayEvents(Boundary):
         """A worker would not carry a plan out."""
         call = self.core.plans.get(key)
         if call is not None:
-            self._guarded(call, partial(call.media_lost, reason, now), now)
+            self._guarded(call, partial(call.media_refused, reason, now), now)
 
     def relay_silent(self, key: str, side: str, now: float) -> None:
         """Media of one side have timed out."""

@@ -55,6 +55,7 @@ class Anchor:
 
 
 _PLAIN: Final = Dress()
+_DIRECTION: Final = Role.DIRECTION  # bound once, for speed
 
 
 @dataclass(slots=True)
@@ -137,6 +138,10 @@ def content(
             rest = form.section.rest if dress.rest is None else dress.rest
             if address_of(media.connection(session))[1]:
                 rest = _held(rest, media, session)
+            if offer is not None:
+                said = asked.form.section.said[_DIRECTION] or offer.section.said[_DIRECTION]
+                if said is not None and said.number != Direction.SENDRECV:
+                    rest = _within(rest, media, session, said.number)
             out += rest, dress.further
     out.append(b"\r\n")
     return b"".join(out)
@@ -149,6 +154,23 @@ def _held(rest: bytes, media: Media, session: Session) -> bytes:
     said = media.section.said[Role.DIRECTION] or session.section.said[Role.DIRECTION]
     sends = said is None or said.number & Direction.SENDONLY
     kept.append(b"a=sendonly" if sends else b"a=inactive")
+    return b"".join([b"\r\n" + line for line in kept])
+
+
+def _within(rest: bytes, media: Media, session: Session, offered: int) -> bytes:
+    """Lines whose direction answers the offer's: some peers answer a hold with sendrecv, others
+    with sendonly, and the offerer would hang up on both (RFC 3264 §6.1)."""
+    may = (offered & Direction.SENDONLY) << 1 | (offered & Direction.RECVONLY) >> 1
+    said = media.section.said[_DIRECTION] or session.section.said[_DIRECTION]
+    if b"\r\na=sendonly" in rest or b"\r\na=inactive" in rest:  # as `_held` may have made it
+        answered = Direction.SENDONLY if b"\r\na=sendonly" in rest else Direction.INACTIVE
+    else:
+        answered = Direction(said.number if said is not None else Direction.SENDRECV)
+    if not answered & ~may:
+        return rest
+    lines = rest.split(b"\r\n")[1:]
+    kept = [line for line in lines if MEANINGS[line].role is not Role.DIRECTION]
+    kept.append(b"a=" + Direction(answered & may).name.lower().encode())
     return b"".join([b"\r\n" + line for line in kept])
 
 

@@ -97,6 +97,7 @@ class Lab:
         self.sent: list[tuple[Hop, bytes]] = []
         self.plans: list[tuple[int, Plan]] = []
         self.removed: list[tuple[int, str]] = []
+        self.given_back: list[tuple[str, int]] = []
         self._random = random.Random(7)  # noqa: S311
         self._ports = 10000
         self._branch = 0
@@ -119,6 +120,9 @@ class Lab:
 
     def remove(self, slot: int, key: str) -> None:
         self.removed.append((slot, key))
+
+    def give_back(self, slot: int, ports: list[tuple[str, int]]) -> None:
+        self.given_back += ports
 
     def lease(self) -> None:
         for wish in self.border.core.leases.wanted():

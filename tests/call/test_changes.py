@@ -14,6 +14,7 @@ from tests.call.lab import PBX, SDP_A, SDP_B, Lab, Side, both_ways, settings, si
 
 WAYS = pytest.mark.parametrize("way", ["a to b", "b to a"])
 ALLOW = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE\r\n"
+DIRECTIONS = frozenset((b"a=sendrecv", b"a=sendonly", b"a=recvonly", b"a=inactive"))
 VIDEO = b"m=video 6100 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
 
 
@@ -428,3 +429,27 @@ def test_a_trunk_lets_other_methods_pass() -> None:
     assert a.hears().status == 202
     a.ask(b"SHOUT")
     assert b.hears().method == b"SHOUT"
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("offered", "answered", "told"),
+    [
+        ("sendonly", "sendrecv", "recvonly"),
+        ("sendonly", "sendonly", "inactive"),
+        ("recvonly", "sendrecv", "sendonly"),
+        ("inactive", "sendrecv", "inactive"),
+        ("inactive", "recvonly", "inactive"),
+    ],
+)
+def test_an_answer_never_says_more_than_the_offer_allows(
+    way: str, offered: str, answered: str, told: str
+) -> None:
+    """RFC 3264 §6.1: peers that answer a hold wrongly must not make the other one hang up."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked, body=sdp(asking, direction=offered))
+    asked.answer(request, 200, sdp(asked, direction=answered))
+    asked.hears()
+    body = asking.hears().body
+    assert [line for line in body.split(b"\r\n") if line in DIRECTIONS] == [b"a=" + told.encode()]

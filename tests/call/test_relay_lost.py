@@ -106,3 +106,16 @@ def test_a_worker_that_drains_gets_no_new_call() -> None:
     lab.take()
     lab.give(lab.invite(call="last"))
     assert 503 in statuses(lab.take(PBX[0]))
+
+
+def test_the_ports_of_a_plan_that_is_refused_are_given_back() -> None:
+    """The worker has not taken them: without this they would stay leased until it ends."""
+    lab = Lab()
+    lab.connected()
+    ((slot, plan),) = lab.plans
+    lab.border.relay_refused(plan.call, "refused: PORT_IN_USE", lab.now)
+    (stream,) = plan.streams
+    assert (slot, sorted(lab.given_back)) == (
+        0,
+        sorted([(stream.a.address, stream.a.port), (stream.b.address, stream.b.port)]),
+    )

@@ -373,3 +373,39 @@ def test_responses_of_one_call_reach_no_other() -> None:
     assert len(lab.border.calls) == 1
     lab.answer(one, 180)
     assert lab.take_one(PBX[0]).call_id.startswith(b"one")
+
+
+def test_an_invite_that_comes_on_two_ways_is_one_call() -> None:
+    """RFC 3261 §8.2.2.2: a proxy before us has forked, and both branches have met here again."""
+    lab = Lab()
+    request = lab.invite()
+    lab.give(request)
+    lab.take()
+    lab.give(request.replace(b"branch=z9hG4bK-a", b"branch=z9hG4bK-other"))
+    assert statuses(lab.take(PBX[0])) == [482]
+    assert len(lab.border.calls) == 1
+    assert lab.border.core.counters["merged"] == 1
+
+
+def test_the_same_invite_may_come_again_once_it_was_refused() -> None:
+    lab = Lab()
+    request = lab.invite(number="99")
+    lab.give(request)
+    lab.answer(lab.take(CARRIER[0])[0], 404)
+    lab.take()
+    lab.give(request.replace(b"branch=z9hG4bK-a", b"branch=z9hG4bK-other"))
+    assert lab.take(CARRIER[0])
+    lab.assert_nothing_left()
+    assert not lab.border.core.inviting
+
+
+def test_an_ack_of_another_trunk_acknowledges_nothing() -> None:
+    lab = Lab()
+    lab.answer(lab.called(), 200, body=SDP_B)
+    lab.take(CARRIER[0])
+    success = lab.take_one(PBX[0])
+    ack = lab.in_dialog(b"ACK", success, 1, source=CARRIER)
+    lab.give(ack, CARRIER)
+    assert lab.border.core.counters["dialog_foreign"] == 1
+    lab.wait(0.6)
+    assert statuses(lab.take(PBX[0])) == [200]
