@@ -35,6 +35,9 @@ dns_server 127.0.0.1:5399
 module_path /usr/lib/baresip/modules
 module stdio.so
 module g711.so
+module g722.so
+module opus.so
+module srtp.so
 module sndfile.so
 module aubridge.so
 module aufile.so
@@ -54,8 +57,10 @@ class Baresip:
         user: the account's user part.
         domain: the account's host, a marker that must not cross the border.
         proxy: where every request goes; None sends to the host that is called.
-        codec: `PCMU` or `PCMA`.
+        codec: `PCMU`, or with its clock and channels `opus/48000/2`.
+        encryption: baresip's word for it: `srtp`, `srtp-mand`; "" is none.
         tone_hz: what it plays.
+        password: what it answers challenges with.
         rtp_ports: first and last.
     """
 
@@ -70,6 +75,8 @@ class Baresip:
         codec: str,
         tone_hz: int,
         rtp_ports: tuple[int, int] = (10_000, 10_100),
+        encryption: str = "",
+        password: str = "",
     ) -> None:
         self._records = folder / "records"
         self._records.mkdir(parents=True)
@@ -108,8 +115,11 @@ class Baresip:
             )
         )
         outbound = "" if proxy is None else f';outbound="sip:{proxy[0]}:{proxy[1]}"'
+        codec = codec if "/" in codec else f"{codec}/8000/1"
+        secure = f";mediaenc={encryption}" if encryption else ""
+        secure += f";auth_pass={password}" if password else ""
         (folder / "accounts").write_text(
-            f"<sip:{user}@{domain}>;regint=0;answermode=auto;audio_codecs={codec}/8000/1{outbound}\n"
+            f"<sip:{user}@{domain}>;regint=0;answermode=auto;audio_codecs={codec}{secure}{outbound}\n"
         )
         (folder / "contacts").write_text("")
         self._log = (folder / "log").open("wb")
@@ -142,6 +152,12 @@ class Baresip:
     def call(self, uri: str) -> None:
         self._command(f"/dial {uri}")
 
+    def hold(self) -> None:
+        self._command("/hold")
+
+    def resume(self) -> None:
+        self._command("/resume")
+
     def hang_up(self) -> None:
         self._command("/hangup")
 
@@ -168,9 +184,10 @@ class Baresip:
 
 
 def read_wave(path: Path) -> tuple[Sequence[int], int]:
-    """The samples and the rate of a mono 16-bit file that may still be open for writing."""
+    """The first channel and the rate of a 16-bit file that may still be open for writing."""
     with wave.open(str(path)) as file:
-        return array.array("h", file.readframes(file.getnframes())), file.getframerate()
+        samples = array.array("h", file.readframes(file.getnframes()))
+        return samples[:: file.getnchannels()], file.getframerate()
 
 
 def tone_power(samples: Sequence[int], rate_hz: int, tone_hz: int) -> float:
