@@ -1,5 +1,6 @@
 //! The Python classes, step by step: `tests/relay/native_fixtures.py` has written down what they do.
 
+use relay_core::g711;
 use relay_core::packet::{self, classify};
 use relay_core::policer::Policer;
 use relay_core::rtcp;
@@ -7,11 +8,15 @@ use relay_core::srtp::{Error, Options, Session, Suite};
 use relay_core::stats::Reception;
 use serde_json::{Value, json};
 
-fn cases(name: &str) -> Vec<Value> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/vectors/native");
+fn vectors(name: &str) -> Value {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/vectors");
     let path = format!("{folder}/{name}.json");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).unwrap()
+}
+
+fn cases(name: &str) -> Vec<Value> {
+    items(&vectors(&format!("native/{name}"))).to_vec()
 }
 
 fn items(value: &Value) -> &[Value] {
@@ -185,4 +190,22 @@ fn srtp_sessions() {
         }
         assert_eq!(json!([sends.rtcp_index(), receives.rtcp_index()]), case["rtcp_indices"]);
     }
+}
+
+/// The values of the recommendation, which Python's tables are held to as well.
+#[test]
+fn g711_decoders_and_a_tone() {
+    let values = vectors("g711");
+    for code in 0..=255 {
+        let at = usize::from(code);
+        assert_eq!(json!(g711::decode_ulaw(code)), values["ulaw_decode"][at]);
+        assert_eq!(json!(g711::decode_alaw(code)), values["alaw_decode"][at]);
+    }
+    let ulaw = octets(&values["milliwatt_ulaw_1khz"]);
+    let alaw = octets(&values["milliwatt_alaw_1khz"]);
+    let mut tone = ulaw.clone();
+    g711::ulaw_to_alaw(&mut tone);
+    assert_eq!(tone, alaw);
+    g711::alaw_to_ulaw(&mut tone);
+    assert_eq!(tone, ulaw);
 }
