@@ -86,6 +86,8 @@ def test_a_name_that_is_known_costs_a_call_nothing(names: Names) -> None:
     names.warm()
     names.call()
 
+    ((hop, _),) = names.lab.sent
+    assert hop.name == NAME, "what a certificate would have to bear"
     assert names.invite_to(HOSTS[0]).uri == b"sip:4930123456@sip.carrier.example"
     assert names.state is State.CALLING
 

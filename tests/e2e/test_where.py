@@ -69,6 +69,7 @@ def _scene(folder: Path, **trunk: Any) -> Iterator[Scene]:
     with ExitStack() as stack:
         dns = stack.enter_context(DnsServer("127.0.0.53"))
         _publish(dns, *SERVERS, ttl=trunk.pop("ttl", 60))
+        dns.silent = trunk.pop("silent", False)
         shape = Shape(
             outside_peer="127.0.2.13:5060",
             outside_trunk={"peers": [NAME], "sources": [], "invite_timeout": PATIENCE_S, **trunk},
@@ -116,6 +117,25 @@ def test_the_third_server_gets_the_call_where_the_first_is_dead_and_the_second_i
         assert f"carrier: {NAME} is udp:127.0.2.11:5060 (failed " in told
         until(lambda: len(scene.border.cdrs()) == 2, 5, "two records")
         assert [one["cause"] for one in scene.border.cdrs()] == ["normal", "normal"]
+
+
+def test_a_dns_that_never_answers_keeps_no_call_waiting_and_is_asked_again(
+    tmp_path: Path, recording: Capture
+) -> None:
+    with _scene(tmp_path, silent=True) as scene:
+        started = time.monotonic()
+        a_leg = scene.caller.invite()
+        final = a_leg.expect(lambda one: one.status >= 200 and one.method == "INVITE")
+        refused_s = time.monotonic() - started
+        a_leg.ack(a_leg.branch)
+
+        assert final.status >= 500
+        assert refused_s < 1.5
+        until(lambda: scene.border.cdrs(), 3, "a record")
+        assert scene.border.cdrs()[0]["reason"] == f"trunk carrier: {NAME} leads nowhere"
+        scene.dns.silent = False
+        scene.await_known(*SERVERS)
+        scene.talk(scene.servers[0])
 
 
 def test_while_the_dns_is_dead_the_last_answer_serves(tmp_path: Path, recording: Capture) -> None:
