@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from relay import latch
-from relay.latch import Belief, Latch, Outcome, Rules
+from relay.latch import Belief, Latch, Outcome, Proof, Rules
 from sbc.call import reliable, session_timer
 from sbc.call import states as call
 from sbc.sdp import offer_answer
@@ -238,7 +238,11 @@ def _latch_arrows() -> Iterator[Arrow]:
         if state == "LOCKED":
             one.consider(_SIGNALLED, 0.5)
         one.signal(Rules(("192.0.2.9", 4000), nat=True))
-        yield Arrow(state, "another address or port is signalled", "", one.state.name)
+        yield Arrow(state, "another address, port or key is signalled", "", one.state.name)
+    one = Latch(_RULES, _WINDOW_S)
+    one.consider(_SIGNALLED, 0.0)
+    outcome = one.consider(_SOURCES[Belief.ANY], 5.0, Proof.NEWEST)
+    yield Arrow("LOCKED", "newer SRTP of another source", _text(outcome), one.state.name)
 
 
 def _learning() -> Latch:

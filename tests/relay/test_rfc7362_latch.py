@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.latch import Belief, Latch, Outcome, Rules, State
+from relay.latch import Belief, Latch, Outcome, Proof, Rules, State
 
 PEER = ("192.0.2.1", 4000)
 SAME_HOST = ("192.0.2.1", 5000)
@@ -140,3 +140,42 @@ def test_what_is_accepted_is_believed_and_a_lock_holds(rules, packets):
         locked_to = latch.source if latch.locked else None
         if not rules.nat:
             assert latch.destination == rules.signalled  # never reflected
+
+
+def test_who_proves_the_key_is_believed_behind_nat_alone():
+    latch = Latch(nat(latch_any=False), 1.0)
+    assert latch.consider(OTHER, 0.0) == Outcome.REFUSED
+    assert latch.consider(OTHER, 0.0, Proof.AUTHENTIC) == Outcome.CHANGED
+    assert latch.consider(SIP, 0.1, Proof.AUTHENTIC) == Outcome.CHANGED  # a better one
+    assert latch.consider(OTHER, 0.2, Proof.NEWEST) == Outcome.REFUSED
+    assert Latch(Rules(PEER), 1.0).consider(OTHER, 0.0, Proof.NEWEST) == Outcome.REFUSED
+
+
+def test_a_lock_follows_the_newest_of_who_has_the_key_once_in_a_window():
+    latch = Latch(nat(), 1.0)
+    latch.consider(PEER, 0.0, Proof.AUTHENTIC)
+    assert latch.consider(OTHER, 5.0) == Outcome.REFUSED
+    assert latch.consider(OTHER, 5.0, Proof.AUTHENTIC) == Outcome.REFUSED
+    assert latch.consider(OTHER, 5.0, Proof.NEWEST) == Outcome.LOCKED
+    assert latch.destination == OTHER
+    assert latch.consider(PEER, 5.5, Proof.NEWEST) == Outcome.REFUSED
+    assert latch.consider(PEER, 6.0, Proof.NEWEST) == Outcome.LOCKED
+    fixed = Latch(Rules(PEER), 1.0)
+    fixed.consider(PEER, 0.0, Proof.AUTHENTIC)
+    assert fixed.consider(OTHER, 5.0, Proof.NEWEST) == Outcome.REFUSED
+
+
+def test_another_key_reopens():
+    latch = Latch(nat(), 1.0)
+    latch.consider(PEER, 0.0)
+    assert not latch.signal(nat())
+    assert latch.signal(nat(), rekeyed=True)
+    assert (latch.state, latch.source) == (State.OPEN, None)
+
+
+def test_what_could_be_believed_is_worth_opening():
+    open_, fixed = Latch(nat(latch_any=False), 1.0), Latch(Rules(PEER), 1.0)
+    assert open_.worth_opening(OTHER)
+    assert fixed.worth_opening(PEER)
+    assert not fixed.worth_opening(OTHER)
+    assert not fixed.worth_opening(SAME_HOST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from relay.errors import ParseError
 from relay.rtp import rtcp
+from relay.rtp.numbering import Numbering
 
 SR = struct.pack("!BBHIIIIII", 0x80, 200, 6, 1, 2, 3, 4, 5, 6)
 RR_BLOCK = struct.pack("!IIIIII", 9, 8, 7, 6, 5, 4)
@@ -114,7 +116,7 @@ def test_any_bytes_are_a_compound_or_a_parse_error(data):
         return
     assert len(crossed) % 4 == 0
     if crossed:
-        assert rtcp.rewrite(crossed, lambda theirs: theirs) == crossed
+        assert rtcp.rewrite(crossed, rtcp.Terms(lambda theirs: theirs)) == crossed
 
 
 @given(
@@ -135,3 +137,86 @@ def test_any_description_crosses_with_cnames_alone(chunks):
         if any(kind == 1 for kind, _ in items)
     ]
     assert crossed == SR + (sdes(*names) if names else b"")
+
+
+NUMBERING = Numbering(1, 0xAAAA, 100, 5000)
+BACK = Numbering(0x55, 0xBBBB, 0xFFF0, 1)
+RENAMED = rtcp.Terms(
+    ours,
+    source={1: NUMBERING}.get,
+    target={0xBBBB: (BACK, 0x2FFF8)}.get,
+)
+
+
+def test_a_senders_report_is_brought_to_the_numbers_of_the_other_side():
+    expected = struct.pack("!BBHIIIIII", 0x80, 200, 6, 0xAAAA, 2, 3, 5004, 5, 6)
+    assert rtcp.rewrite(SR, RENAMED) == expected
+    counted = replace(RENAMED, sent=(70, 80))
+    assert rtcp.rewrite(SR, counted)[-8:] == struct.pack("!II", 70, 80)
+    last = SR[:16] + b"\xff\xff\xff\xff" + SR[20:]
+    assert rtcp.rewrite(last, RENAMED)[16:20] == struct.pack("!I", 4999)
+
+
+def test_another_sources_report_keeps_its_numbers_or_stays_behind():
+    other = SR[:4] + struct.pack("!I", 2) + SR[8:]
+    assert rtcp.rewrite(other, RENAMED) == other
+    assert rtcp.rewrite(other, replace(RENAMED, sent=(1, 1))) == b""
+
+
+@pytest.mark.parametrize(
+    ("told", "meant"),
+    [
+        (0xFFE8, 0x2FFF8),  # the numbers that the peer was sent are 16 below
+        (0x1FFE8, 0x2FFF8),  # its cycles are its own: it may have come later
+        (0xFFF8, 0x30008),
+        (0x8, 0x30018),
+    ],
+)
+def test_a_report_block_is_brought_back_to_the_senders_numbers(told, meant):
+    block = struct.pack("!IIIIII", 0xBBBB, 7, told, 6, 5, 4)
+    report = struct.pack("!BBHI", 0x81, 201, 7, 9) + block
+    expected = struct.pack("!IIIIII", 0x55, 7, meant, 6, 5, 4)
+    assert rtcp.rewrite(report, RENAMED) == report[:8] + expected
+
+
+def test_descriptions_and_goodbyes_name_the_source_as_the_other_side_knows_it():
+    crossed = rtcp.rewrite(sdes((1, [(1, b"cn")]), (2, [(1, b"cn")])), RENAMED)
+    assert crossed == sdes((0xAAAA, [(1, b"ours-nc")]), (2, [(1, b"ours-nc")]))
+    bye = struct.pack("!BBHII", 0x82, 203, 2, 1, 2)
+    assert rtcp.rewrite(bye, RENAMED) == struct.pack("!BBHII", 0x82, 203, 2, 0xAAAA, 2)
+    assert rtcp.rewrite(bye, replace(RENAMED, sent=(1, 1))) == b""
+    assert rtcp.rewrite(bye, replace(RENAMED, bye=False)) == b""
+
+
+def test_feedback_is_about_the_numbers_that_its_reader_gave():
+    nack = struct.pack("!BBHIIHH", 0x81, 205, 3, 1, 0xBBBB, 0xFFF5, 3)
+    crossed = struct.pack("!BBHIIHH", 0x81, 205, 3, 0xAAAA, 0x55, 5, 3)
+    assert rtcp.rewrite(nack, RENAMED) == crossed
+    other = struct.pack("!BBHIIHH", 0x81, 205, 3, 3, 4, 0xFFF5, 3)
+    assert rtcp.rewrite(other, RENAMED) == other
+
+
+def test_app_crosses_where_it_may():
+    app = struct.pack("!BBHI4s", 0x80, 204, 2, 1, b"name")
+    assert rtcp.rewrite(app, TERMS) == b""
+    assert rtcp.rewrite(app, rtcp.Terms(ours, app=True)) == app
+    with pytest.raises(ParseError):
+        rtcp.rewrite(struct.pack("!BBHI", 0x80, 204, 1, 1), rtcp.Terms(ours, app=True))
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_are_a_compound_or_a_parse_error_whatever_the_terms(data, counted):
+    anything = Numbering(1, 2, 0xFFFF, 0xFFFFFFFF)
+    terms = rtcp.Terms(
+        ours,
+        app=True,
+        source=lambda ssrc: anything,
+        target=lambda ssrc: (anything, 3),
+        sent=(1 << 40, 1 << 40) if counted else None,
+    )
+    for given_data in (data, b"\x81\xcd\x00\x04" + data[:16].ljust(16), SR + data):
+        try:
+            crossed = rtcp.rewrite(given_data, terms)
+        except ParseError:
+            continue
+        assert len(crossed) % 4 == 0
