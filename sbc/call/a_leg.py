@@ -26,9 +26,9 @@ _MAX_TAGS: Final = 32
 """Early dialogs of one call; further forks share the last one's (they are no phones)."""
 
 
-def merge_key(invite: Request) -> bytes:
+def merge_key(invite: Request) -> tuple[bytes, bytes, int]:
     """By what an INVITE is known that reaches us twice, on two ways (RFC 3261 §8.2.2.2)."""
-    return b"%b %d %b" % (invite.from_tag, invite.cseq, invite.call_id)
+    return invite.call_id, invite.from_tag, invite.cseq
 
 
 class ALeg(Leg):
@@ -37,7 +37,7 @@ class ALeg(Leg):
     Until it has its final answer it keeps the INVITE, from which the dialog is made.
     """
 
-    __slots__ = ("call_id", "invite", "reply", "shown", "tags", "txn")
+    __slots__ = ("_merging", "call_id", "invite", "reply", "shown", "tags", "txn")
     side = "a"
 
     def __init__(
@@ -57,7 +57,8 @@ class ALeg(Leg):
         self.reply: ReplyBase | None = reply
         self.txn: ServerTransaction | None = txn
         self.call_id = invite.call_id
-        self.core.inviting.add(self._merging())
+        self._merging = merge_key(invite)
+        core.inviting.add(self._merging)
         self.tags: list[bytes] = []
         """Our To-tags, one for each early dialog that the caller has seen."""
         self.shown: Fork | None = None
@@ -175,13 +176,10 @@ class ALeg(Leg):
     def _let_go(self) -> None:
         """The INVITE has its final answer: nothing of it is needed any more."""
         if self.invite is not None:
-            self.core.inviting.discard(self._merging())
+            self.core.inviting.discard(self._merging)
         if self.txn is not None:
             self.txn.user = None
         self.invite = self.reply = self.txn = None
-
-    def _merging(self) -> bytes:
-        return merge_key(self.pending())
 
     def _routes(self) -> bytes:
         """The caller's Record-Route, which makes its own route set too (RFC 3261 §12.1.1)."""

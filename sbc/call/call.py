@@ -13,7 +13,7 @@ from typing import Final
 
 from policies.facts import Accept, CallFacts
 from policies.responses import map_status
-from policies.settings import TrunkSettings
+from policies.settings import ReasonUse, TrunkSettings
 from relay.control.messages import CallStats
 from sbc.call.a_leg import ALeg
 from sbc.call.answers import Refusal
@@ -26,7 +26,7 @@ from sbc.call.headers import crossing
 from sbc.call.hunt import Hunt, explained
 from sbc.call.leg import SDP, Fork, Leg
 from sbc.call.midcall import Midcall
-from sbc.call.reasons import crossing_reason, own_reason, reason_crosses
+from sbc.call.reasons import crossing_reason, own_reason
 from sbc.call.record import Record
 from sbc.call.session_id import SessionIds, uses_session_id
 from sbc.call.states import TABLE, Effect, Ending, Input, State
@@ -341,7 +341,7 @@ class Call:
     def crossing(self, message: Message, leg: Leg) -> bytes:
         """What of the other side's message goes along to the peer of `leg`."""
         names, head = self.hunt.names, b""
-        if not reason_crosses(leg.trunk):
+        if leg.trunk.reason is not ReasonUse.PASS:
             names = names - _REASON
         if self.ids is not None or uses_session_id(message):
             head += self._session_ids(message, leg)

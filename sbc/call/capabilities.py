@@ -32,6 +32,9 @@ _SHIELDS: Final = {
     INVITE: Shield.REINVITE,
     REFER: Shield.REFER,
 }
+_MAX_KEPT: Final = 1024
+_HEADS: Final[dict[int, tuple[TrunkSettings, bytes, bytes]]] = {}
+"""Our lines by the trunk's identity, for hashing a trunk costs more than making them."""
 _MAX_CACHED_BYTES: Final = 512
 _NONE: Final[frozenset[bytes]] = frozenset()
 
@@ -78,11 +81,16 @@ def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
         initial: an INVITE of ours outside a dialog, where 100rel is offered, or with `reliable:
             always` required. Responses and requests in a dialog: False.
     """
-    reliable, timers = _have(trunk)
-    head = _lines(trunk.shield, reliable and initial, timers)
-    if initial and reliable and trunk.reliable is Use.ALWAYS:
-        head += b"Require: 100rel\r\n"
-    return head
+    kept = _HEADS.get(id(trunk))
+    if kept is None or kept[0] is not trunk:
+        reliable, timers = _have(trunk)
+        first = _lines(trunk.shield, reliable, timers)
+        if reliable and trunk.reliable is Use.ALWAYS:
+            first += b"Require: 100rel\r\n"
+        if len(_HEADS) >= _MAX_KEPT:
+            _HEADS.clear()
+        kept = _HEADS[id(trunk)] = trunk, _lines(trunk.shield, False, timers), first
+    return kept[2] if initial else kept[1]
 
 
 def options_head(trunk: TrunkSettings) -> bytes:
@@ -142,10 +150,9 @@ def _lines(shield: frozenset[Shield], reliable: bool, timers: bool) -> bytes:
 
 
 def _members(message: Message, name: bytes, first: bytes, tags: bool) -> frozenset[bytes]:
-    lines = message.every(name)
-    if len(lines) == 1 and len(first) <= _MAX_CACHED_BYTES:
+    if len(first) <= _MAX_CACHED_BYTES and not message.further(name):
         return _cached(first, tags)
-    return _tokens(b",".join(lines), tags)
+    return _tokens(b",".join(message.every(name)), tags)
 
 
 def _tokens(line: bytes, tags: bool) -> frozenset[bytes]:

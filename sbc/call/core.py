@@ -105,7 +105,7 @@ class Core:
     """How we prove it to others."""
     where: Where = field(default_factory=Where)
     """Where targets are: the places of their names, and which have just failed."""
-    inviting: set[bytes] = field(default_factory=set)
+    inviting: set[tuple[bytes, bytes, int]] = field(default_factory=set)
     """INVITEs that have no final answer yet (`a_leg.merge_key`)."""
     dialogs: dict[bytes, Party] = field(default_factory=dict)
     """Our own tag → the leg that it names, early dialogs included."""

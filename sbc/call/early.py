@@ -84,6 +84,7 @@ class Early:
             if rack:
                 self._prack(b, fork, rack, b"", now)
             return
+        fork.racks = fork.racks or []
         fork.racks.append(rack)
         data = a.rings(response.status, fork, head + sender.head(number), body)
         sender.send(number, response.status, data, bool(body), now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, Protocol
@@ -94,7 +94,7 @@ class Fork:
     """At the target, once it has said something reliably."""
     sender: ReliableSender | None = None
     """Of our reliable 18x to the caller."""
-    racks: list[bytes] = field(default_factory=list)
+    racks: list[bytes] | None = None
     """The RAck that the target is owed with each PRACK of the caller's that is to come; b"":
     none."""
 
@@ -411,7 +411,7 @@ class Leg:
             parts.cseq,
             head=head,
             body=body,
-            credentials=self.prove(method, parts.uri, body),
+            credentials=self.prove(method, parts.uri, body) if self.trunk.credentials else b"",
         )
         if self.trunk.credentials is not None:
             request.sender = Signer(self.trunk, dialog, self._proved)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from policies.facts import Target
-from policies.settings import SessionTimerSettings, TrunkTransport
+from policies.settings import TrunkSettings, TrunkTransport
 from sbc.call.b_leg import BLeg
 from sbc.call.capabilities import head_for
 from sbc.call.headers import Hide, party, user_part
@@ -25,6 +25,9 @@ __all__ = ["AUTO_LIMIT_BYTES", "build_invite", "crossing_names", "ways_to"]
 AUTO_LIMIT_BYTES: Final = 1300
 """Larger requests go by TCP where the trunk is `auto` (RFC 3261 §18.1.1)."""
 
+_MAX_KEPT: Final = 1024
+_INVITE_HEADS: Final[dict[int, tuple[TrunkSettings, bytes, bytes]]] = {}
+"""By the trunk's identity, for hashing one costs more than the lines: of every INVITE."""
 _DEFAULT_HOPS: Final = 70  # RFC 3261 §16.6 step 3
 _ALWAYS: Final = frozenset(
     (
@@ -103,8 +106,7 @@ def build_invite(
     callee = party(_value(invite, b"to"), host, hide=hide)
     head = (
         leg.end.contact(leg.token)
-        + head_for(leg.trunk, initial=reliable)
-        + timer_head(leg.trunk.session_timer)
+        + _invite_head(leg.trunk, reliable)
         + along
     )
     return ClientRequest(
@@ -124,10 +126,16 @@ def build_invite(
     )
 
 
-@lru_cache(maxsize=256)  # of the trunks that are configured
-def timer_head(settings: SessionTimerSettings) -> bytes:
-    """What the first INVITE to a trunk asks for (RFC 4028 §7.1)."""
-    return SessionTimer(settings).request_head()
+def _invite_head(trunk: TrunkSettings, reliable: bool) -> bytes:
+    """What the first INVITE to a trunk says of us and asks for (RFC 4028 §7.1)."""
+    kept = _INVITE_HEADS.get(id(trunk))
+    if kept is None or kept[0] is not trunk:
+        timer = SessionTimer(trunk.session_timer).request_head()
+        plain, full = (head_for(trunk, initial=initial) + timer for initial in (False, True))
+        if len(_INVITE_HEADS) >= _MAX_KEPT:
+            _INVITE_HEADS.clear()
+        kept = _INVITE_HEADS[id(trunk)] = trunk, plain, full
+    return kept[2] if reliable else kept[1]
 
 
 @lru_cache(maxsize=1024)  # of the peers that are configured
