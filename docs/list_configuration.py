@@ -166,6 +166,7 @@ EXAMPLES: Final = {
     "trunks.NAME.auth.challenge": "required",
     "trunks.NAME.auth.realm": "sip.example.com",
     "trunks.NAME.auth.algorithms": "[sha-256, md5]",
+    "trunks.NAME.auth.qop": "[auth, auth-int]",
     "trunks.NAME.auth.single": "true",
     "trunks.NAME.auth.status": "407",
     "trunks.NAME.auth.nonce_lifetime": "1m",

@@ -13,6 +13,7 @@ __all__ = [
     "Binding",
     "CredentialSettings",
     "HashName",
+    "Protection",
     "Secret",
     "UserSettings",
     "answerable",
@@ -41,6 +42,15 @@ class Binding(Enum):
     """Any address of the trunk: phones change theirs behind some NATs."""
     SOURCE = "source"
     """The address that was challenged."""
+
+
+class Protection(Enum):
+    """What an answer covers (RFC 7616 §3.4: qop)."""
+
+    AUTH = "auth"
+    """Method and URI."""
+    AUTH_INT = "auth-int"
+    """The body too, which any box on the way that rewrites SDP makes wrong."""
 
 
 class AuthStatus(IntEnum):
@@ -84,6 +94,8 @@ class AuthSettings:
     """The realm of the challenge: a text that users see and that every `ha1` holds."""
     algorithms: tuple[HashName, ...] = tuple(HashName)
     """What is offered, one challenge each, in this order."""
+    qop: tuple[Protection, ...] = (Protection.AUTH,)
+    """What an answer may cover; one of RFC 2069's days, which says nothing, is taken once."""
     status: AuthStatus = AuthStatus.UNAUTHORIZED
     nonce_lifetime_s: float = 300.0
     """How long one nonce may be used, again and again with a growing count."""

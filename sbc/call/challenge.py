@@ -30,7 +30,7 @@ from hashlib import blake2b
 from typing import Final, TypeAlias
 
 from policies.settings import TrunkSettings
-from policies.users import AuthSettings, Binding, HashName, UserSettings
+from policies.users import AuthSettings, Binding, HashName, Protection, UserSettings
 from sbc.call.auth_memory import Guesses, NonceCounts
 from sbc.errors import ParseError
 from sbc.sip.digest import (
@@ -58,7 +58,7 @@ _NAMES: Final = {algorithm: name for name, algorithm in ALGORITHMS.items()}
 
 _ANSWERS: Final = {401: b"authorization", 407: b"proxy-authorization"}
 _HEADERS: Final = {401: b"WWW-Authenticate: %b\r\n", 407: b"Proxy-Authenticate: %b\r\n"}
-_QOPS: Final = (Qop.AUTH, Qop.AUTH_INT)
+_QOPS: Final = {Protection.AUTH: Qop.AUTH, Protection.AUTH_INT: Qop.AUTH_INT}
 
 _STAMP_BYTES: Final = 6
 """Milliseconds since the epoch."""
@@ -178,9 +178,10 @@ class Challenges:
     def _challenge(self, asked: _Asked, *, stale: bool = False, wrong: bool = False) -> Challenged:
         status = int(asked.auth.status)
         nonce = self._nonce(asked)
+        qop = tuple([_QOPS[one] for one in asked.auth.qop])
         lines = [
             _HEADERS[status]
-            % bytes(Challenge(asked.realm, nonce, ALGORITHMS[name], qop=_QOPS, stale=stale))
+            % bytes(Challenge(asked.realm, nonce, ALGORITHMS[name], qop=qop, stale=stale))
             for name in asked.auth.algorithms
         ]
         return Challenged(status, b"".join(lines), wrong)
@@ -235,6 +236,7 @@ class Challenges:
 
 def _answer_in(request: Request, asked: _Asked) -> Authorization | None:
     """The first answer for our realm, in what we offer; one that cannot be read is none."""
+    qops = [None, *[_QOPS[one] for one in asked.auth.qop]]
     for value in request.every(_ANSWERS[asked.auth.status]):
         try:
             answer = parse_authorization(value)
@@ -244,6 +246,7 @@ def _answer_in(request: Request, asked: _Asked) -> Authorization | None:
             answer is not None
             and answer.realm == asked.realm
             and _NAMES.get(answer.algorithm) in asked.auth.algorithms
+            and answer.qop in qops
         ):
             return answer
     return None

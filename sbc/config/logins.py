@@ -18,6 +18,7 @@ from policies.users import (
     Binding,
     CredentialSettings,
     HashName,
+    Protection,
     Secret,
     UserSettings,
     answerable,
@@ -53,6 +54,7 @@ __all__ = [
 _USER: Final = "a user name of printable ASCII without spaces, quotes and colons (at most 64)"
 _REFERENCE: Final = '"file:PATH" or "env:NAME" (a password has no place in this file)'
 _REALM: Final = "a text of printable ASCII without quotes (at most 128)"
+_QOP: Final = "auth or auth-int"
 _ALGORITHM: Final = "sha-512-256, sha-256 or md5"
 
 # A colon would end the user in H(user:realm:password); quotes would have to be escaped, and clients
@@ -156,6 +158,11 @@ class Auth(Section):
     single: Switch = False
     """Whether only the first of `algorithms` is offered, md5 where none is written: for old phones
     that cannot read several challenges."""
+    qop: Annotated[list[Annotated[Protection, choice(Protection, _QOP)]], OneOrMany] = [
+        Protection.AUTH
+    ]
+    """What an answer covers: auth is method and URI; with auth-int a client may add the body, which
+    any box on the way that rewrites SDP makes wrong. Some clients prefer it where it is offered."""
     status: Annotated[AuthStatus, Rule(_auth_status, "401 or 407")] = AuthStatus.UNAUTHORIZED
     """401 challenges as a server, 407 as a proxy."""
     nonce_lifetime: Seconds = 300.0
@@ -203,6 +210,7 @@ def auth_settings(name: str, auth: Auth, users: dict[str, User]) -> AuthSettings
     return AuthSettings(
         realm=auth.realm or "",
         algorithms=answerable(wanted(auth), known),
+        qop=tuple(dict.fromkeys(auth.qop)) or (Protection.AUTH,),
         status=auth.status,
         nonce_lifetime_s=auth.nonce_lifetime,
         nonce_binds=auth.nonce_binds,

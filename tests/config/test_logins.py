@@ -155,6 +155,7 @@ BOB = f"  bob: {{ ha1: {{ md5: {MD5} }} }}\n"
         (text(BOB, "auth: { challenge: yes }"), ["auth.challenge: expected off or required, got"]),
         (text(BOB, AUTH[:-1] + ", status: 403 }"), ["status: expected 401 or 407, got 403"]),
         (text(BOB, AUTH[:-1] + ", algorithms: sha1 }"), ["expected sha-512-256, sha-256 or md5"]),
+        (text(BOB, AUTH[:-1] + ", qop: auth-conf }"), ["auth.qop: expected auth or auth-int, got"]),
         (text(BOB, AUTH[:-1] + ", nonce_binds: port }"), ["expected nothing or source, got"]),
         (
             text(BOB, "auth: { challenge: required, realm: 'a\"b' }"),
