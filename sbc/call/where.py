@@ -170,6 +170,16 @@ class Where:
             ordered += [numeric[next(best)] if id(one) in known else one for one in of_trunk]
         return ordered
 
+    def known(self, trunk: TrunkSettings, peer: Peer, now: float) -> list[Place]:
+        """The places of a peer of the configuration, as far as they are known now."""
+        key = (trunk.name, peer)
+        name = self._names.get(key)
+        if name is None:
+            return self._ready.get(key, [])
+        # In no call's order: that would use up the one trial of a place that has failed.
+        found = name.located.places(lambda most: 0)
+        return [] if name.located.missing else [one for one in found if self._reaches(name, one)]
+
     def failed(self, place: Place, now: float, retry_after_s: float = 0.0) -> None:
         """A request to `place` came to nothing: silence, a lost transport, a 503.
 

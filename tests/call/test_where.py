@@ -215,6 +215,18 @@ def test_what_failed_is_tried_last_until_it_works(lab: Lab) -> None:
     assert lab.hosts(2.0) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
 
 
+def test_looking_at_what_is_known_uses_up_no_trial_and_asks_nothing(lab: Lab) -> None:
+    carrier = lab.targets[0].trunk
+    assert lab.where.known(carrier, CARRIER, 0.0) == []
+    lab.dns.serve(0.0)
+    lab.where.failed(Place(UDP, "192.0.2.1", 5060, CARRIER.host), 0.0)
+
+    for now in (1.0, 15.0, 16.0):
+        known = [one.host for one in lab.where.known(carrier, CARRIER, now)]
+        assert known == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    assert lab.hosts(16.0) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"], "its trial is this call's"
+
+
 def test_numeric_peers_that_failed_are_tried_last_within_their_trunk() -> None:
     peers = [Peer(host=f"192.0.2.{number}") for number in (1, 2)]
     backup = trunk(Peer(host="192.0.2.8"), name="backup")
