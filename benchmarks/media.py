@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from benchmarks import machine, report
 from benchmarks.rtp_load import LoadPlan
 from relay.control.client import Client
 from relay.control.messages import End, Plan, Stream
+from relay.extension import look
 from relay.settings import MediaSettings, RelaySettings
 from tests.support.turn import turn
 
@@ -64,16 +66,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--calls", type=_numbers, default=[10, 100, 500], help="10,100,500")
     parser.add_argument("--seconds", type=float, default=5.0, help="counted window of one run")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--relays", type=_words, default=None, help="python,floor,rtpengine")
+    parser.add_argument("--relays", type=_words, default=None, help="native,python,floor,rtpengine")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--relay-core", type=int, default=min(1, (os.cpu_count() or 1) - 1))
     parser.add_argument("--generator-core", type=int, default=0)
     parser.add_argument("--output", type=Path, default=report.RESULTS)
     options = parser.parse_args()
     if options.relays is None:
-        options.relays = ["python", "floor"]
+        options.relays = ["native", "python", "floor"] if look().usable else ["python", "floor"]
         if shutil.which("rtpengine"):
             options.relays.append("rtpengine")
+    if "native" in options.relays and look().profile != "release":
+        parser.error(f"expected a release build, got: {look()}")
     return options
 
 
@@ -146,7 +150,7 @@ def _cpu(pid: int) -> tuple[float, float]:
 
 
 @contextmanager
-def _python(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targets]]:
+def _pool(fast_path: str, calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targets]]:
     """The relay pool of this project, driven over its control sockets."""
     with tempfile.TemporaryDirectory(prefix="sbc-bench-") as folder:
         settings = RelaySettings(
@@ -162,7 +166,7 @@ def _python(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targ
                 )
                 for realm, host in zip(("inside", "outside"), OURS, strict=True)
             ),
-            fast_path="python",
+            fast_path=fast_path,
         )
         file = Path(folder, "relay.json")
         file.write_text(settings.to_json())
@@ -175,6 +179,8 @@ def _python(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targ
         clients: list[Client] = []
         try:
             clients = [_client(folder, slot, pool) for slot in range(options.workers)]
+            if any(client.stats().fast_path != fast_path for client in clients):
+                raise RuntimeError(f"expected the fast path {fast_path}: {look()}")
             yield pool.pid, [target for call in range(calls) for target in _anchor(clients, call)]
         finally:
             for client in clients:
@@ -323,7 +329,8 @@ def _ng(request: dict[str, str]) -> bytes:
 
 
 _RELAYS: dict[str, Callable[..., Any]] = {
-    "python": _python,
+    "native": partial(_pool, "native"),
+    "python": partial(_pool, "python"),
     "floor": _floor,
     "rtpengine": _rtpengine,
 }
