@@ -28,6 +28,7 @@ from sbc.call.challenge import Authenticated, Challenges
 from sbc.call.core import Core, RelayOutlet
 from sbc.call.credentials import Credentials
 from sbc.call.headers import Hide
+from sbc.call.health import Health
 from sbc.call.incoming import facts_of, refusal_of, timer_refusal
 from sbc.call.leases import Leases
 from sbc.call.local import LocalEnds
@@ -113,6 +114,7 @@ class Border(RelayEvents, NameEvents, Operations):
             where=Where(settings.policies.trunks, listeners, random, policies.follow),
         )
         super().__init__(core)
+        self.health = Health(core, settings.policies.trunks)
         self.most_transactions = 500_000
         """Half a gigabyte of them, twice what 2,500 calls/s leave behind for their 32 s."""
         self._transmit = transmit
@@ -156,6 +158,7 @@ class Border(RelayEvents, NameEvents, Operations):
     def tick(self, now: float) -> None:
         """Fire every timer that is due, and end some of the calls that are to be ended."""
         self._end_some(now)
+        self.health.tick(now)
         self._notify(self.core.layer.tick(now), now)
 
     def flush(self) -> None:

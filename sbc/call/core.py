@@ -107,6 +107,8 @@ class Core:
     """Where targets are: the places of their names, and which have just failed."""
     inviting: set[tuple[bytes, bytes, int]] = field(default_factory=set)
     """INVITEs that have no final answer yet (`a_leg.merge_key`)."""
+    out: set[tuple[str, bytes, str, int]] = field(default_factory=set)
+    """Places that do not answer OPTIONS: trunk, transport, host, port (`sbc.call.health`)."""
     dialogs: dict[bytes, Party] = field(default_factory=dict)
     """Our own tag → the leg that it names, early dialogs included."""
     plans: dict[str, Anchored] = field(default_factory=dict)

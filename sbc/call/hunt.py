@@ -137,12 +137,21 @@ class Hunt:
     def located(self, places: list[Place]) -> None:
         """Where the target is; an empty list: it has no place."""
         self.waiting = False
-        self._places = places
-        if not places and self._target is not None:
+        self._places = self._answering(places)
+        if not self._places and self._target is not None:
             trunk, peer = self._target.trunk, self._target.peer
-            text = f"trunk {trunk.name}: {peer.text} leads nowhere"
+            problem = "does not answer OPTIONS" if places else "leads nowhere"
+            text = f"trunk {trunk.name}: {peer.text} {problem}"
             self._record.close(Cause.UNREACHABLE, "border", text)
             self._consider_ours(503)
+
+    def _answering(self, places: list[Place]) -> list[Place]:
+        """Without those that are known to be out."""
+        out = self._core.out
+        if not out or self._target is None:
+            return places
+        trunk = self._target.trunk.name
+        return [one for one in places if (trunk, one.transport, one.host, one.port) not in out]
 
     def again(self, leg: BLeg, now: float) -> BLeg | None:
         """The same place by UDP, where TCP was only our choice (RFC 3261 §18.1.1)."""

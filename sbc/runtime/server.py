@@ -240,6 +240,7 @@ class Server:
             | self.stopwatch.figures()
             | {
                 "pid": os.getpid(),
+                "peers": self.border.health.describe(self.clock()),
                 "names": self.border.core.where.describe(self.clock()),
                 "listeners": listeners,
                 "streams": {"connections": len(self._streams)} | dict(self._streams.counters),

@@ -86,7 +86,7 @@ def test_authorities_are_looked_at_too(tmp_path) -> None:
     found = list(examine(listening(issued, issued.certificate)))
     assert "sbc.example is no authority" in found[1].text
     peer = PeerSettings(trunk="carrier", realm="outside", ca=str(tmp_path / "missing.pem"))
-    (finding, _) = examine(TransportSettings(listeners=(), peers=(peer,)))
+    (finding,) = examine(TransportSettings(listeners=(), peers=(peer,)))
     assert "missing.pem: No such file" in finding.text
 
 

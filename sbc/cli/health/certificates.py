@@ -64,9 +64,7 @@ def _keypair(keypair: Keypair, now: float, *, as_server: bool) -> Iterator[Findi
         trouble.append(fail(_TOPIC, text, "ask for one with serverAuth"))
     if not as_server and not leaf.may_be_client:
         text = f"{path}: its extended key usage does not allow it to be a client's"
-        trouble.append(
-            warn(_TOPIC, text, "ask for one with clientAuth, or the trunk may refuse it")
-        )
+        trouble.append(warn(_TOPIC, text, "ask for one with clientAuth: a trunk may refuse it"))
     if not leaf.names:
         text = f"{path}: it has no subjectAltName, so newer peers find no name in it"
         trouble.append(warn(_TOPIC, text, "ask for one with DNS or sip: URI names (RFC 5922)"))
