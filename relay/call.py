@@ -145,7 +145,7 @@ class Call:
     """Four for each stream: a and b RTP, a and b RTCP."""
     ended: list[StreamStats] | None = None
     """Streams that an earlier revision had."""
-    sessions: dict[tuple[object, ...], SrtpSession] | None = None
+    sessions: dict[tuple[object, ...], SrtpSession] | None = field(default=None, repr=False)
     """Every key that the call has had, by its direction and itself: no key ever begins anew, or it
     would protect two packets with one index."""
 

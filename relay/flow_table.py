@@ -5,7 +5,8 @@ over a slot finds there which ports were in use, by which generation, who the pe
 counted. Rows are written once a second where something has changed, and at each latch: a crash
 costs a second of counting, not the latch.
 
-A row is sixteen little-endian 64-bit words.
+A row is sixteen little-endian 64-bit words. A pair of ports has two: that of the RTP port holds
+what was counted, that of the RTCP port how far SRTP keys were used, so that no index is used twice.
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, TypeAlias
 
+from relay.kept_keys import KeptKeys
+
 __all__ = ["ROW_BYTES", "Counted", "FlowTable", "Row"]
 
 _ROW: Final = struct.Struct("<QQ16sQQQQqQQQQQQQ")
 ROW_BYTES: Final = _ROW.size
-_EMPTY: Final = bytes(ROW_BYTES)
+_EMPTY: Final = bytes(2 * ROW_BYTES)
 _STATE: Final = struct.Struct("<QQ")
 _PEER: Final = struct.Struct("<16sQ")
 _PEER_AT: Final = 16
 _COUNTERS: Final = struct.Struct("<QQqQQQQQQQ")
 _COUNTERS_AT: Final = 48
+_KEYS: Final = struct.Struct("<9Q")
 
 
 Counted: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
@@ -91,10 +95,34 @@ class FlowTable:
         """The row as it is."""
         return Row(*_ROW.unpack_from(self._memory, row * ROW_BYTES))
 
+    def keys(self, row: int) -> KeptKeys:
+        """How far the keys of a pair were used.
+
+        Args:
+            row: the pair's, as everywhere.
+        """
+        return KeptKeys(*_KEYS.unpack_from(self._memory, (row + 1) * ROW_BYTES))
+
+    def keep_keys(self, row: int, kept: KeptKeys) -> None:
+        """Bring that up to date."""
+        _KEYS.pack_into(
+            self._memory,
+            (row + 1) * ROW_BYTES,
+            kept.in_key,
+            kept.in_ssrc,
+            kept.in_index,
+            kept.in_rtcp,
+            kept.out_key,
+            kept.out_index,
+            kept.out_rtcp,
+            kept.out_sources,
+            kept.out_shifts,
+        )
+
     def begin(self, row: int, generation: int, *, in_use: bool) -> None:
-        """A port's new life: a call takes it, or the call has ended."""
+        """A pair's new life: a call takes it, or the call has ended."""
         start = row * ROW_BYTES
-        self._memory[start : start + ROW_BYTES] = _EMPTY
+        self._memory[start : start + len(_EMPTY)] = _EMPTY
         _STATE.pack_into(self._memory, start, generation, in_use)
 
     def latch(self, row: int, source: tuple[str, int]) -> None:

@@ -67,6 +67,8 @@ class PortDesk:
             if self._has_row(pair):
                 before = self._table.read(pair.row)
                 pair.generation, in_use = before.generation, bool(before.in_use)
+                if in_use:
+                    pair.kept = self._table.keys(pair.row)
             self.rx[pair.key] = sockets[2 * index]
             self.rx[pair.rtcp_key] = sockets[2 * index + 1]
             self.ports.add(pair, now, used=in_use)

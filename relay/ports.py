@@ -17,6 +17,7 @@ from enum import IntEnum
 from typing import Final, TypeAlias
 
 from relay.control.messages import ControlError, ErrorCode
+from relay.kept_keys import KeptKeys
 
 __all__ = ["Key", "Pair", "PortState", "Ports"]
 
@@ -49,6 +50,8 @@ class Pair:
     session: str = ""
     """Who leased it."""
     free_at: float = 0.0
+    kept: KeptKeys | None = None
+    """What another worker has left of a call that it carried on this pair."""
 
 
 class _Realm:
@@ -135,6 +138,7 @@ class Ports:
 
     def release(self, pair: Pair, now: float) -> None:
         """The plan has let go of it."""
+        pair.kept = None
         self._rest(pair, self._realms[pair.realm], now)
 
     def drop_leases(self, keep_session: str, now: float) -> int:

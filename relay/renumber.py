@@ -73,6 +73,11 @@ class Renumbering:
         self._pending_time = (0, 0.0)
         self._since = 0.0
 
+    def resume(self, numbering: Numbering) -> None:
+        """Go on as another process has numbered."""
+        self.current = numbering
+        self.unsure = True
+
     def doubt(self) -> None:
         """Packets were counted and not sent for a while."""
         self.unsure = True

@@ -28,6 +28,7 @@ from relay.keys import give_keys, unauthentic
 from relay.plan import PLAIN, Component, Direction, Side, directions
 from relay.port_desk import PortDesk
 from relay.ports import Key, Pair
+from relay.rows import keep_counters, keep_keys
 from relay.slowpath import SlowPath
 from relay.srtp_watch import SrtpWatch
 
@@ -191,14 +192,16 @@ class Service:
         for index in range(0, len(lanes), 4):
             for side in (0, 1):
                 rtp, rtcp = lanes[index + side], lanes[index + 2 + side]
+                direction = rtp.direction
                 heard = max(rtp.reception.last, rtcp.heard)
                 self._account(rtp)
                 self._account(rtcp)
                 if heard > self._swept - 2.0:
-                    self._keep(rtp, rtcp)
+                    keep_counters(self._table, rtp, rtcp)
                 if rtp.watch is not None:
                     self._watch_key(rtp, rtp.watch, now)
-                direction = rtp.direction
+                if direction.crossing is not PLAIN:
+                    keep_keys(self._table, rtp)
                 if not direction.expected or rtp.timed_out or not call.media_timeout_s:
                     continue
                 if now - max(heard, rtp.expected_since) > call.media_timeout_s:
@@ -380,23 +383,3 @@ class Service:
         """Notify, now or when signalling is back."""
         if not self._notify(event, body):
             self._untold.append((event, body))
-
-    def _keep(self, rtp: Lane, rtcp: Lane) -> None:
-        """Leave a direction's counters in the flow table."""
-        reception = rtp.reception
-        if 0 <= rtp.pair.row < len(self._table):
-            self._table.count(
-                rtp.pair.row,
-                (
-                    reception.packets,
-                    reception.octets,
-                    reception.lost,
-                    int(reception.jitter_ms * 1000),
-                    int(reception.first * 1e9),
-                    int(reception.last_packet * 1e9),
-                    max(reception.ssrc, 0),
-                    reception.highest,
-                    sum(rtp.accounted_drops.values()) if rtp.accounted_drops else 0,
-                    rtcp.rtcp_packets,
-                ),
-            )
