@@ -210,6 +210,7 @@ class Border(RelayEvents, NameEvents, Operations):
                 verdict = core.challenges.check(request, trunk, host, now, wall_s)
                 if isinstance(verdict, Authenticated):
                     user = verdict.user
+                    core.counters["authenticated"] += 1
                 elif verdict is not None:
                     refuse(core, verdict, _reply_to(request, txn), txn, trunk, now)
                     return
