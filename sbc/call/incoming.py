@@ -33,7 +33,7 @@ def facts_of(request: Request, hop: Hop) -> CallFacts:
         caller_user,
         caller_host,
         _user_and_host(request.first(b"to") or b"")[0],
-        hop.trunk,
+        certified=hop.trunk,
     )
 
 
