@@ -3,8 +3,8 @@
 //! The tables are those of ITU-T G.711, tables 3 and 4, computed here from what is behind them: the
 //! code of the other law, with the same sign, whose decoder output is nearest *at the same level*.
 //! The laws overload at 3.17 dBm0 (µ, 8159 of 14 bits) and 3.14 dBm0 (A, 4096 of 13 bits), so a
-//! µ-law amplitude is 10^(0.03/20) · 8192/8159 = 1.0075 times as large in A-law's units. Decoding to
-//! linear and encoding again leaves that out, differs in up to 60 codes and loses more in tandem.
+//! µ-law amplitude is 10^(0.03/20) · 8192/8159 = 1.0075 times as large in A-law's units. To decode to
+//! linear and encode again leaves that out, and gives another code for 44 and 32 octets of the 256.
 
 /// A-law for each µ-law octet.
 pub static ULAW_TO_ALAW: [u8; 256] = table(Law::Mu, Law::A);

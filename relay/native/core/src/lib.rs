@@ -12,7 +12,7 @@
 //! | [`policer`] | `relay/policer.py` | a token bucket |
 //! | [`stats`] | `relay/stats.py` | loss, jitter and gaps of one direction |
 //! | [`g711`] | `relay/rtp/g711.py` | µ-law and A-law |
-//! | [`srtp`] | pylibsrtp on the Python path | RFC 3711, 6188 and 7714 |
+//! | [`srtp`] | `relay/rtp/context.py` | SRTP and SRTCP: RFC 3711, 6188 and 7714 |
 
 #![forbid(unsafe_code)]
 
