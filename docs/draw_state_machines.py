@@ -16,7 +16,7 @@ from typing import Any
 
 from relay import latch
 from relay.latch import Belief, Latch, Outcome, Proof, Rules
-from sbc.call import reliable, session_timer
+from sbc.call import passage, reliable, session_timer
 from sbc.call import states as call
 from sbc.sdp import offer_answer
 from sbc.transaction import invite_client, invite_server, non_invite_client, non_invite_server
@@ -107,7 +107,9 @@ def page() -> str:
 
 def machines() -> Iterator[Machine]:
     """Every table of the code, in the order in which a call meets them."""
-    yield Machine("Call", "sbc/call/states.py", call, tuple(_call_arrows()))
+    yield Machine("Call", "sbc/call/states.py", call, tuple(_call_arrows(call.TABLE)))
+    where = "sbc/call/passage.py"
+    yield Machine("Request within a call", where, passage, tuple(_call_arrows(passage.TABLE)))
     for title, module in (
         ("INVITE server transaction", invite_server),
         ("INVITE client transaction", invite_client),
@@ -134,11 +136,10 @@ def machines() -> Iterator[Machine]:
     yield Machine("Session timer", "sbc/call/session_timer.py", session_timer, arrows)
 
 
-def _call_arrows() -> Iterator[Arrow]:
-    for (state, event), (effect, after) in call.TABLE.items():
-        done = (
-            "" if effect is call.Effect.NOTHING else _CALL_WORDS.get(_text(effect), _text(effect))
-        )
+def _call_arrows(table: Mapping[Any, Any]) -> Iterator[Arrow]:
+    for (state, event), (effect, after) in table.items():
+        nothing = _text(effect) == "nothing"
+        done = "" if nothing else _CALL_WORDS.get(_text(effect), _text(effect))
         yield Arrow(state.name, _CALL_WORDS.get(_text(event), _text(event)), done, after.name)
 
 

@@ -1,0 +1,71 @@
+"""What is said before and within calls, SIPp to SIPp, in both directions through one border."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.sides import INSIDE, OUTSIDE, SCENARIOS
+from tests.support.border import Border, Shape, until
+from tests.support.sipp import Sipp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+CALLS = 10
+
+
+@pytest.mark.parametrize("way", ["outwards", "inwards"])
+@pytest.mark.parametrize(
+    ("caller", "called"),
+    [
+        pytest.param("uac_changes", "uas_changes", id="hold, UPDATE, INFO, late re-INVITE"),
+        pytest.param("uac_early", "uas_early", id="100rel on both legs, early UPDATE"),
+        pytest.param("uac_call", "uas_reliable", id="100rel of the called party alone"),
+        pytest.param("uac_reliable", "uas_call", id="100rel of the caller alone"),
+        pytest.param("uac_late", "uas_late", id="late offer"),
+        pytest.param("uac_timer", "uas_timer", id="session timers, 422"),
+    ],
+)
+def test_flow(
+    border: Border, shape: Shape, tmp_path: Path, caller: str, called: str, way: str
+) -> None:
+    before = len(border.cdrs())
+    sides = [(_at(shape.inside_peer), shape.inside, INSIDE)]
+    sides.append((_at(shape.outside_peer), shape.outside, OUTSIDE))
+    (here, near, mark), (there, _, other) = sides if way == "outwards" else sides[::-1]
+
+    with (
+        Sipp(SCENARIOS / f"{called}.xml", tmp_path, there, keys={"mark": other}) as answering,
+        Sipp(
+            SCENARIOS / f"{caller}.xml",
+            tmp_path,
+            here,
+            remote=(near, 5060),
+            calls=CALLS,
+            rate=10,
+            pause_ms=100,
+            timeout_s=30,
+            keys={"mark": mark},
+        ) as calling,
+    ):
+        placed = calling.wait()
+        taken = answering.stop()
+
+        assert (placed.successful, placed.failed) == (CALLS, 0), calling.error_text()
+        assert (taken.successful, taken.failed) == (CALLS, 0), answering.error_text()
+    until(lambda: len(border.cdrs()) - before >= _records(caller), 3, "a record of each call")
+    causes = Counter(record["cause"] for record in border.cdrs()[before:])
+    assert causes["normal"] == CALLS
+    until(lambda: not border.calls(), 3, "the end of each call")
+
+
+def _records(caller: str) -> int:
+    """A call that is refused for its timer first has two."""
+    return 2 * CALLS if caller == "uac_timer" else CALLS
+
+
+def _at(peer: str) -> tuple[str, int]:
+    host, port = peer.split(":")
+    return host, int(port)
