@@ -100,13 +100,16 @@ class SlowPath:
         packet: Packet = data
         proof = Proof.NONE
         if lane.srtp_in is not None:
-            ssrc: int = _read_header(data)[4]
+            _, _, sequence, _, ssrc = _read_header(data)
             before = lane.srtp_in.index(ssrc)
             clear = _opened(lane, lane, opened, data, source)
             if clear is None:
                 return lane.latch.source == source
             packet = clear
-            proof = Proof.NEWEST if 0 <= before < lane.srtp_in.index(ssrc) else Proof.AUTHENTIC
+            # It is this packet's index, not one that a thread of the fast path has just accepted.
+            after = lane.srtp_in.index(ssrc)
+            newest = 0 <= before < after and after & 0xFFFF == sequence
+            proof = Proof.NEWEST if newest else Proof.AUTHENTIC
         was_locked = lane.latch.locked
         outcome = lane.latch.consider(source, now, proof)
         if outcome == Outcome.REFUSED:
