@@ -226,8 +226,8 @@ def _given(request: ClientRequest) -> Iterator[tuple[Asker, Authorization]]:
     for line in request.credentials.split(b"\r\n")[:-1]:
         name, _, value = line.partition(b": ")
         answer = parse_authorization(value)
-        if answer is not None:
-            yield (_STATUSES[name], answer.realm), answer
+        assert answer is not None  # noqa: S101 (we wrote it)
+        yield (_STATUSES[name], answer.realm), answer
 
 
 def _may_go_on(before: Authorization, challenge: Challenge, request: ClientRequest) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from policies.settings import TrunkSettings
 from policies.users import (
@@ -196,7 +199,7 @@ def test_an_answer_may_not_be_used_for_another_number() -> None:
     assert isinstance(door.check(stolen), Challenged)
     behind_a_proxy = message(f"Authorization: {value}", uri="sip:100@10.0.0.1:5080;transport=udp")
     assert door.check(behind_a_proxy) == Authenticated("alice")
-    value = answer(door.offered()[0], "alice", "wonder land", "INVITE", "sip:[100@example.com")
+    value = answer(door.offered()[0], "alice", "wonder land", "INVITE", "100 at example.com")
     assert isinstance(door.check(message(f"Authorization: {value}")), Challenged)
 
 
@@ -225,7 +228,7 @@ def test_a_nonce_ages_and_the_new_challenge_says_that_the_password_was_not_the_f
     assert door.answered(verdict.head.split(b"\r\n")[0]) == Authenticated("alice")
 
 
-@pytest.mark.parametrize("nonce", ["", "x", "A" * 32, "é" * 16, "!" * 32])
+@pytest.mark.parametrize("nonce", ["", "x", "A" * 32, "é" * 16, "!" * 32, "A" * 31 + "!"])
 def test_a_nonce_that_is_not_ours_is_stale(nonce: str) -> None:
     door = Door(ALICE)
     verdict = door.answered(door.offered()[0], nonce=nonce)
@@ -398,3 +401,15 @@ def test_secrets_do_not_show_themselves() -> None:
     assert "wonder" not in repr(ALICE)
     assert "wonder" not in str(ALICE.password)
     assert HASHED.ha1[HashName.MD5].value.decode() not in repr(HASHED)
+
+
+@given(st.binary(max_size=200))
+@example(b"Digest " + b'realm="sip", nonce="' + b"A" * 32 + b'"')
+def test_no_header_whatever_is_in_it_gets_in(value: bytes) -> None:
+    value = value.replace(b"\r", b"").replace(b"\n", b"")
+    door = Door(ALICE)
+    line = f"Authorization: Digest {value.decode('latin-1')}"
+    request = message()
+    with contextlib.suppress(UnicodeError):
+        request = message(line)
+    assert isinstance(door.check(request), Challenged)

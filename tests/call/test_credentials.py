@@ -244,6 +244,18 @@ def test_what_is_remembered_of_a_trunk_is_bounded() -> None:
     ]  # fmt: skip
 
 
+def test_an_asker_that_was_forgotten_meanwhile_is_left_out() -> None:
+    credentials = ours()
+    asked = credentials.answer(request(), refusal(ask()), CARRIER)
+    assert asked is not None
+    for number in range(4):
+        line = f'WWW-Authenticate: Digest realm="r{number}", nonce="n", qop="auth"'
+        credentials.answer(request(), refusal(line), CARRIER)
+    line = 'Proxy-Authenticate: Digest realm="proxy", nonce="n", qop="auth"'
+    (one,) = given(credentials.answer(asked, refusal(line, status=407), CARRIER))
+    assert one["realm"] == "proxy"
+
+
 def test_no_peer_writes_lines_of_ours() -> None:
     realm = r'carr\"ier\\, x="'
     line = f'WWW-Authenticate: Digest realm="{realm[:-1]}", nonce="a\\"b", qop="auth"'

@@ -296,3 +296,5 @@ def test_an_authorization_reads_back_as_it_was_written(
     assert parse_authorization(bytes(answer)) == answer
     plain = Authorization(user, realm, nonce, uri, b"0" * algorithm.digits, algorithm)
     assert parse_authorization(bytes(plain)) == plain
+    plain.opaque, plain.cnonce, plain.userhash = b"", b"c", True
+    assert parse_authorization(bytes(plain)) == plain
