@@ -289,6 +289,7 @@ class Worker:
             "punts": self.service.slowpath.punts,
             "mutes": self.forwarder.mutes,
             "unconnected": self.forwarder.unconnected,
+            "resent": self.forwarder.resent,
             "crashes": self.loop.crashes + (server.crashes if server else 0),
             "passes": self.loop.passes,
             "requests": server.requests if server else 0,

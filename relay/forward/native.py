@@ -90,6 +90,11 @@ class NativeForwarder:
         """Flows that stay on their unconnected socket for want of a descriptor."""
         return self._engine.totals()[0]
 
+    @property
+    def resent(self) -> int:
+        """Packets that were sent once more after an error: most met a closed port's ICMP."""
+        return self._engine.totals()[1]
+
     def reception(self, clock_rates: Mapping[int, int]) -> Reception:
         """Where the packets of a direction are counted, here and by the slow path."""
         # The same by its methods and properties, not by its ancestry.

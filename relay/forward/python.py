@@ -43,6 +43,8 @@ class PythonForwarder:
         self._muted: deque[tuple[float, Port]] = deque()
         self.unconnected = 0
         """Flows that stay on their unconnected socket for want of a descriptor."""
+        self.resent = 0
+        """Packets that were sent once more after an error: most met a closed port's ICMP."""
         self.mutes = 0
 
     def __len__(self) -> int:

@@ -38,6 +38,7 @@ class Owner(Protocol):
     """Whose port it is: who polls its sockets."""
 
     unconnected: int
+    resent: int
 
     def watch_peer(self, port: Port) -> None:
         """Poll its connected socket."""
@@ -253,6 +254,7 @@ class Port:
 
     def _send_again(self, data: Packet) -> None:
         """Once more: the error may be an earlier packet's (ECONNREFUSED by ICMP)."""
+        self._forwarder.resent += 1
         try:
             self._send_to_peer(data)
         except OSError:

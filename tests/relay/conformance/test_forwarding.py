@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.control.messages import Event
-from tests.relay.rig import Rig, Talk, rtp
+from tests.relay.rig import Peer, Rig, Talk, rtp
 
 
 def test_packets_cross_both_ways_unchanged(rig):
@@ -284,6 +284,28 @@ def test_packets_are_counted_by_sequence_number(rig):
     assert (stats.packets, stats.lost, stats.payload_types) == (7, 1, [0])
     assert stats.ssrc == 0x1234
     assert stats.latched == talk.a.address
+
+
+def test_a_closed_port_costs_no_packet_once_it_is_open_again(rig):
+    talk = Talk(rig)
+    talk.both_speak()
+    host, port = talk.b.address
+    talk.b.close()
+    for number in range(4, 10):
+        talk.a.send(rtp(number), talk.to_a)
+        if number % 2:
+            rig.run()
+    assert rig.dropped("a").get("unsent", 0) == 0
+    rig.peers.remove(talk.b)
+    talk.b = Peer(host, port)
+    rig.peers.append(talk.b)
+    for number in range(10, 16):
+        talk.a.send(rtp(number), talk.to_a)
+        rig.run()
+    assert talk.b.received() == [rtp(number) for number in range(10, 16)]
+    talk.b.send(rtp(4), talk.to_b)
+    rig.run()
+    assert rtp(4) in talk.a.received()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

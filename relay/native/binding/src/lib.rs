@@ -26,10 +26,9 @@ use pyo3::types::PyByteArray;
 use rustix::io::Errno;
 
 use crate::poll::monotonic;
-use crate::port::{Drops, PortId, REFUSED};
+use crate::port::{Drops, PortId};
 use crate::reception::Reception;
 use crate::srtp::Srtp;
-use crate::table::UNCONNECTED;
 use crate::thread::Shared;
 use crate::wanted::Wanted;
 
@@ -168,12 +167,13 @@ impl Engine {
         Ok(events.is_empty() && table.is_quiet())
     }
 
-    /// Flows that stay on their unconnected socket; ICMP errors met by sends; drains of sockets.
+    /// Since the start: flows on their unconnected socket; packets sent once more; passes.
     fn totals(&self) -> (u64, u64, u64) {
+        let Shared { totals, passes, .. } = &*self.shared;
         (
-            UNCONNECTED.load(Ordering::Relaxed),
-            REFUSED.load(Ordering::Relaxed),
-            self.shared.passes.load(Ordering::Relaxed),
+            totals.unconnected.load(Ordering::Relaxed),
+            totals.resent.load(Ordering::Relaxed),
+            passes.load(Ordering::Relaxed),
         )
     }
 

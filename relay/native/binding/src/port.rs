@@ -10,7 +10,6 @@ use relay_core::g711;
 use relay_core::packet::{self, Fixed};
 use relay_core::policer::Policer;
 use relay_core::stats::{MAX_DROPOUT, MAX_MISORDER, Reception};
-use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::punts::Punt;
@@ -76,6 +75,15 @@ impl Drops {
     }
 }
 
+/// What is counted over all ports, since the start.
+#[derive(Default)]
+pub(crate) struct Totals {
+    /// Flows that stay on their unconnected socket for want of a descriptor.
+    pub(crate) unconnected: AtomicU64,
+    /// Packets that were sent once more after an error.
+    pub(crate) resent: AtomicU64,
+}
+
 /// A flow as it was installed.
 pub(crate) struct Flow {
     /// FORWARD; else what passes the checks is dropped.
@@ -113,6 +121,7 @@ pub(crate) struct Numbering {
 pub(crate) struct Aim {
     pub(crate) socket: Arc<Media>,
     pub(crate) to: Option<Address>,
+    pub(crate) totals: Arc<Totals>,
 }
 
 /// What becomes of a packet.
@@ -383,21 +392,13 @@ fn protecting(failure: Failure) -> usize {
     }
 }
 
-/// ICMP errors that a send has met: the packet was sent once more each time.
-pub(crate) static REFUSED: AtomicU64 = AtomicU64::new(0);
-
 impl Aim {
     /// Sends, and once more if that fails: the error may be an earlier packet's (ECONNREFUSED by
     /// ICMP). Returns whether the kernel took it.
     fn send(&self, data: &[u8]) -> bool {
-        match self.socket.send(data, self.to) {
-            Ok(()) => true,
-            Err(error) => {
-                if error == Errno::CONNREFUSED {
-                    REFUSED.fetch_add(1, Ordering::Relaxed);
-                }
-                self.socket.send(data, self.to).is_ok()
-            }
+        self.socket.send(data, self.to).is_ok() || {
+            self.totals.resent.fetch_add(1, Ordering::Relaxed);
+            self.socket.send(data, self.to).is_ok()
         }
     }
 }

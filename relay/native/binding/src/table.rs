@@ -7,14 +7,14 @@
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustix::io::Result;
 use slab::Slab;
 
 use crate::address::Address;
 use crate::poll::{Flag, Poll};
-use crate::port::{Aim, Drops, Flow, Outcome, Port, PortId, Received, Side};
+use crate::port::{Aim, Drops, Flow, Outcome, Port, PortId, Received, Side, Totals};
 use crate::punts::{Punt, Punts};
 use crate::sockets::Media;
 
@@ -27,12 +27,10 @@ const FEW_WAITING: u32 = 32;
 const OVERTAKEN: usize = 64;
 const SERIALS: u32 = (1 << 31) - 1;
 
-/// Flows that stay on their unconnected socket for want of a descriptor, since the start.
-pub(crate) static UNCONNECTED: AtomicU64 = AtomicU64::new(0);
-
 /// All open ports.
 pub(crate) struct Table {
     poll: Arc<Poll>,
+    totals: Arc<Totals>,
     ports: Slab<Port>,
     serial: u32,
     punts: Punts,
@@ -50,9 +48,10 @@ fn port_of(number: u64) -> (PortId, Side) {
 }
 
 impl Table {
-    pub(crate) fn new(poll: Arc<Poll>, flag: Flag) -> Table {
+    pub(crate) fn new(poll: Arc<Poll>, flag: Flag, totals: Arc<Totals>) -> Table {
         Table {
             poll,
+            totals,
             ports: Slab::new(),
             serial: 0,
             punts: Punts::new(flag),
@@ -260,12 +259,11 @@ impl Table {
         let aim = self.get(id).and_then(|port| {
             let flow = port.flow.as_ref().filter(|flow| flow.forward)?;
             let out = self.get(port.out?)?;
-            match &out.tx {
-                Some(tx) if out.source == flow.destination => {
-                    Some(Aim { socket: Arc::clone(tx), to: None })
-                }
-                _ => Some(Aim { socket: Arc::clone(&out.rx), to: Some(flow.destination?) }),
-            }
+            let (socket, to) = match &out.tx {
+                Some(tx) if out.source == flow.destination => (tx, None),
+                _ => (&out.rx, Some(flow.destination?)),
+            };
+            Some(Aim { socket: Arc::clone(socket), to, totals: Arc::clone(&self.totals) })
         });
         if let Some(port) = self.get_mut(id) {
             port.aim = aim;
@@ -313,7 +311,7 @@ impl Table {
             }
             Err(_) => {
                 // Out of descriptors, or no route: everything goes on over `rx`, only dearer.
-                UNCONNECTED.fetch_add(1, Ordering::Relaxed);
+                self.totals.unconnected.fetch_add(1, Ordering::Relaxed);
                 false
             }
         }

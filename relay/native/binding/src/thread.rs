@@ -9,6 +9,7 @@ use rustix::io::Result;
 
 use crate::pace::{BUDGET_S, Pace, TICK_NS};
 use crate::poll::{Flag, Poll, monotonic, sleep};
+use crate::port::Totals;
 use crate::table::Table;
 
 /// What epoll calls the flag that wakes the thread; no port has this number.
@@ -20,6 +21,7 @@ const MOST_EVENTS: usize = 64;
 pub(crate) struct Shared {
     pub(crate) table: Mutex<Table>,
     pub(crate) poll: Arc<Poll>,
+    pub(crate) totals: Arc<Totals>,
     wake: Flag,
     stop: AtomicBool,
     /// Why the thread has ended, where nobody asked for it.
@@ -32,9 +34,12 @@ impl Shared {
         let poll = Arc::new(Poll::new()?);
         let wake = Flag::new()?;
         poll.add(&wake, WAKE)?;
+        let totals = Arc::new(Totals::default());
+        let table = Table::new(Arc::clone(&poll), Flag::new()?, Arc::clone(&totals));
         Ok(Shared {
-            table: Mutex::new(Table::new(Arc::clone(&poll), Flag::new()?)),
+            table: Mutex::new(table),
             poll,
+            totals,
             wake,
             stop: AtomicBool::new(false),
             fault: Mutex::new(None),
