@@ -24,7 +24,7 @@ from sbc.call.early import Early
 from sbc.call.exchange import Exchange, same_codecs
 from sbc.call.headers import crossing
 from sbc.call.hunt import Hunt, explained
-from sbc.call.leg import SDP, Fork, Leg
+from sbc.call.leg import SDP, Fork, Leg, again_head
 from sbc.call.midcall import Midcall
 from sbc.call.reasons import crossing_reason, own_reason
 from sbc.call.record import Record
@@ -36,6 +36,7 @@ from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
+from sbc.sip.status import INVITE, UPDATE
 from sbc.transaction.hop import TCP
 from sbc.transaction.machine import ServerTransaction
 from sbc.transaction.timers import Entry
@@ -204,6 +205,10 @@ class Call:
         """A request inside a confirmed dialog that is no BYE."""
         if self.state is State.UP or self.state is State.ANSWERED:
             self._within().received(leg, request, reply, txn, now)
+        elif self.state is State.RINGING:  # its 2xx waits for the caller's PRACK
+            status = 491 if request.method in (INVITE, UPDATE) else 500
+            head = again_head(leg.token) if status == 500 else b""
+            leg.respond(txn, reply, status, head, now)
         else:
             leg.respond(txn, reply, 481, b"", now)
 
@@ -233,11 +238,12 @@ class Call:
 
     def leg_acked(self, leg: Leg, request: Request, now: float) -> None:
         """An ACK to a 2xx of ours; only the caller's first one changes the call's state."""
-        if self.midcall is not None:
+        first = leg is self.a and self.state is State.ANSWERED
+        if first and self.b is not None and self.exchange.late:
+            self._answered_late(self.b, request, now)
+        elif self.midcall is not None:
             self.midcall.acked(leg, request, now)
         if leg is self.a:
-            if self.b is not None and self.exchange.late and self.state is State.ANSWERED:
-                self._answered_late(self.b, request, now)
             self.handle(Input.ACK, None, now)
 
     def _answered_late(self, b: BLeg, request: Request, now: float) -> None:
@@ -268,6 +274,8 @@ class Call:
     def leg_hung_up(self, leg: Leg, request: Request, now: float) -> None:
         """A BYE in a confirmed dialog."""
         self.record.close(Cause.NORMAL, leg.side, "BYE")
+        if self.state is State.RINGING:  # the caller never hears that it was answered
+            self.hunt.decide(480)
         self.handle(Input.BYE_A if leg is self.a else Input.BYE_B, request, now)
 
     def cancelled(self, request: Request, now: float) -> None:
@@ -537,7 +545,7 @@ class Call:
             return False
         try:
             if self.exchange.late:
-                if fork.negotiation_a.state is not Offer.STABLE:
+                if fork.negotiation_a.remote is None:
                     self.exchange.late_heard(fork, response)
                     self.exchange.late_offer(self.a, b, fork)
             elif response.body:

@@ -35,7 +35,7 @@ from sbc.sdp.offer_answer import Negotiation
 from sbc.sdp.parser import parse
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INVITE, PRACK
+from sbc.sip.status import INVITE, PRACK, UPDATE
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.timers import Entry
@@ -366,6 +366,9 @@ class Change(Passage):
             except (ProtocolError, RelayError):
                 self._n_source.refused()
                 raise
+        if request.method == UPDATE and method == INVITE:
+            layer = road.core.layer  # its sender waits no longer than 64*T1
+            self._guard = layer.arm_long(self, Guard.PATIENCE, layer.values.give_up_s / 2, now)
         self._sent = method, rack + road.crossing(request, self.target), body
         self._send(road, now)
 

@@ -118,6 +118,7 @@ TABLE: Final[Mapping[tuple[State, Input], tuple[Effect, State]]] = {
     (_S.RINGING, _I.SUCCESS): (_E.ANSWER, _S.ANSWERED),
     (_S.RINGING, _I.RETRY): (_E.TRY_NEXT, _S.CALLING),
     (_S.RINGING, _I.REFUSED): (_E.REFUSE, _S.ENDED),
+    (_S.RINGING, _I.BYE_B): (_E.REFUSE, _S.ENDED),  # while its 2xx waits for a PRACK
     (_S.RINGING, _I.CANCEL): (_E.ABANDON, _S.CANCELLING),
     (_S.RINGING, _I.END): (_E.ABANDON, _S.CANCELLING),
     (_S.CANCELLING, _I.PROVISIONAL): (_E.NOTHING, _S.CANCELLING),

@@ -203,6 +203,8 @@ class World:
             assert (len(agent.layer), len(agent.layer.timers)) == (0, 0)
             assert agent.faults == []
         assert self.watcher.faults == []
+        answers = {status for finals in self.watcher.finals.values() for status, _ in finals}
+        assert not answers & {400, 405, 415, 420, 501, 502}, answers
         missing = [key for key, finals in self.watcher.finals.items() if len(finals) != 1]
         assert not missing, missing
         assert set(border.core.leases._calls.values()) <= {0}

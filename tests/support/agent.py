@@ -546,7 +546,9 @@ class Talk:
         if self.dialog is None or self.dialog.remote_tag != response.to_tag:
             self.dialog = Dialog.from_response(invite.request, response)
         answer = b""
-        if response.body and invite.offered:
+        if self.settled:
+            pass  # RFC 6337 §3.1.1: what is said again counts for nothing
+        elif response.body and invite.offered:
             self.media.answered(response.body)
             self.settled = take is Take.NEW
         elif response.body and take is Take.NEW:
