@@ -304,8 +304,11 @@ class _Values:
 
 
 def _names(key: ScalarNode, path: Path) -> bool:
-    """Whether a key is a name: a text, or where status codes are keys, a plain number."""
-    if key.tag == f"{_TAG}int" and path[-1:] in _BY_STATUS:
+    """Whether a key is a name: a text, or where status codes are keys, a plain number.
+
+    So it is at the root, too, for a value of such a key is also read alone (`sbc config set`).
+    """
+    if key.tag == f"{_TAG}int" and path[-1:] in ((), *_BY_STATUS):
         return _INTEGER.match(key.value) is not None
     return bool(key.tag == f"{_TAG}str")
 
