@@ -16,7 +16,8 @@ from typing import Any
 
 from relay import latch
 from relay.latch import Belief, Latch, Outcome, Proof, Rules
-from sbc.call import passage, reliable, session_timer
+from sbc.call import passage_states as passage
+from sbc.call import reliable, session_timer
 from sbc.call import states as call
 from sbc.sdp import offer_answer
 from sbc.transaction import invite_client, invite_server, non_invite_client, non_invite_server
@@ -108,7 +109,7 @@ def page() -> str:
 def machines() -> Iterator[Machine]:
     """Every table of the code, in the order in which a call meets them."""
     yield Machine("Call", "sbc/call/states.py", call, tuple(_call_arrows(call.TABLE)))
-    where = "sbc/call/passage.py"
+    where = "sbc/call/passage_states.py"
     yield Machine("Request within a call", where, passage, tuple(_call_arrows(passage.TABLE)))
     for title, module in (
         ("INVITE server transaction", invite_server),

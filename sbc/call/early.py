@@ -19,9 +19,9 @@ from sbc.call.a_leg import ALeg
 from sbc.call.b_leg import BLeg
 from sbc.call.capabilities import head_for, may_send, options_head, unsupported
 from sbc.call.cdr import Cause
+from sbc.call.change import Change
 from sbc.call.leg import CONTENT_TYPE_SDP, Fork, Leg, again_head
 from sbc.call.midcall import Connected, Midcall, offer_in
-from sbc.call.passage import Change
 from sbc.call.reliable import Match, ReliableReceiver, ReliableSender, Take, to_be_reliable
 from sbc.call.states import Ending
 from sbc.dialog.dialog import Dialog

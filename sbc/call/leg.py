@@ -14,13 +14,12 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Final, Protocol
 
-from policies.settings import Nat, TrunkSettings, Use
-from sbc.call.capabilities import TIMER, Peer, may_send
+from policies.settings import Nat, TrunkSettings
 from sbc.call.core import Core
 from sbc.call.credentials import Signer
 from sbc.call.local import LocalEnd
 from sbc.call.reliable import ReliableSender
-from sbc.call.session_timer import SessionTimer
+from sbc.call.timed import Timed, Watch
 from sbc.dialog.dialog import Dialog
 from sbc.dialog.final_response import AcceptedInvite
 from sbc.errors import ParseError, RemoteProtocolError
@@ -28,12 +27,12 @@ from sbc.ids import BRANCH_COOKIE, Token
 from sbc.sdp.offer_answer import Negotiation
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import ACK, BYE, INVITE, UPDATE
+from sbc.sip.status import ACK, BYE, INVITE
 from sbc.sip.uri import SipUri, parse_uri
 from sbc.transaction.hop import TCP, TLS, Hop
 from sbc.transaction.machine import ClientTransaction, ServerTransaction
 from sbc.transaction.request import ClientRequest
-from sbc.transaction.timers import Entry, User
+from sbc.transaction.timers import User
 
 __all__ = ["CONTENT_TYPE_SDP", "SDP", "Fork", "Leg", "Owner", "Watch", "again_head", "session_id"]
 
@@ -99,14 +98,6 @@ class Fork:
     none."""
 
 
-class Watch(IntEnum):
-    """Timers of a leg; the numbers are disjoint from those of `session_timer.Wait`."""
-
-    PING = 90
-    RETRY = 91
-    """A refresh that met 491."""
-
-
 def session_id(identifier: bytes) -> int:
     """A number for our `o=` line that says nothing but is the same for one identifier."""
     return zlib.crc32(identifier)
@@ -117,7 +108,7 @@ def again_head(token: Token) -> bytes:
     return b"Retry-After: %d\r\n" % (session_id(token) % 11)
 
 
-class Leg:
+class Leg(Timed):
     """What both sides have in common.
 
     Args:
@@ -132,8 +123,6 @@ class Leg:
     __slots__ = (
         "accepted",
         "branches",
-        "clock",
-        "core",
         "dialog",
         "end",
         "hop",
@@ -141,21 +130,16 @@ class Leg:
         "negotiation",
         "over",
         "owner",
-        "peer",
-        "ping_clock",
         "proof",
-        "timer",
         "token",
-        "trunk",
     )
     side = "?"
 
     def __init__(
         self, core: Core, owner: Owner, trunk: TrunkSettings, end: LocalEnd, hop: Hop, token: Token
     ) -> None:
-        self.core = core
+        super().__init__(core, trunk)
         self.owner: Owner | None = owner
-        self.trunk = trunk
         self.end = end
         self.hop = hop
         self.token = token
@@ -168,13 +152,6 @@ class Leg:
         self.negotiation: Negotiation | None = None
         self.accepted: AcceptedInvite | None = None
         """Our 2xx to the peer's INVITE while its ACK is awaited."""
-        self.peer: Peer | None = None
-        """What the peer has said that it can do."""
-        self.timer: SessionTimer | None = None
-        """Only where the session has one, or is asked for one."""
-        self.clock: Entry | None = None
-        """Of the session timer."""
-        self.ping_clock: Entry | None = None
         self.proof = b""
         """The credentials of our last INVITE."""
 
@@ -281,73 +258,6 @@ class Leg:
         """Answer a request inside the dialog."""
         self.core.layer.respond(txn, status, reply.build(status, head=head, body=body), now)
 
-    # What the peer can do
-
-    def learn(self, message: Message) -> None:
-        """A request, a 18x or a 2xx of the peer."""
-        if self.peer is None:
-            self.peer = Peer()
-        self.peer.learn(message)
-
-    # Time
-
-    def session_timer(self) -> SessionTimer:
-        """The leg's session timer (RFC 4028), made where there is none."""
-        if self.timer is None:
-            trunk, peer = self.trunk, self.peer
-            able = may_send(trunk, peer, INVITE) or may_send(trunk, peer, UPDATE)
-            self.timer = SessionTimer(trunk.session_timer, able)
-        return self.timer
-
-    def wants_timer(self, request: Request) -> bool:
-        """Whether a request of the peer's that may refresh the session has to do with its timer."""
-        if self.timer is not None:
-            return True
-        use = self.trunk.session_timer.use
-        if use is Use.NEVER:
-            return False
-        if use is Use.ALWAYS or request.first(b"session-expires") is not None:
-            return True
-        return self.peer is not None and self.peer.supports(TIMER)
-
-    def timer_answer(self) -> bytes:
-        """Session timer lines of our 2xx; what was asked for holds from now on."""
-        peer = self.peer
-        if self.timer is None:
-            return b""
-        return self.timer.answer_head(peer is not None and peer.supports(TIMER))
-
-    def timer_agreed(self, response: Response, now: float) -> None:
-        """The peer's 2xx to a request of ours that asked for a session timer."""
-        if (
-            self.timer is not None
-            or response.first(b"session-expires") is not None
-            or self.trunk.session_timer.use is Use.ALWAYS
-        ):
-            self.session_timer().on_answer(response)
-            self.arm_timer(now)
-
-    def arm_timer(self, now: float) -> None:
-        """Wait for what the session timer says."""
-        if self.timer is None:
-            return
-        due = self.timer.next(now)
-        if due is None:
-            self._disarm()
-        else:
-            self.arm(*due, now)
-
-    def arm(self, timer: IntEnum, duration_s: float, now: float) -> None:
-        """Wait for this instead of what the session timer waited for."""
-        self._disarm()
-        self.clock = self.core.layer.arm_long(self, timer, duration_s, now)
-
-    def arm_ping(self, now: float) -> None:
-        """Ask the peer now and then whether it is there, where its trunk wants that."""
-        ping_s = self.trunk.ping_s
-        if ping_s:
-            self.ping_clock = self.core.layer.arm_long(self, Watch.PING, ping_s, now)
-
     def on_timer(self, timer: IntEnum, now: float) -> None:
         """One of the leg's own timers."""
         entry = self.ping_clock if timer is Watch.PING else self.clock
@@ -355,11 +265,6 @@ class Leg:
             return  # what came due together with it has stopped it, or armed another
         if self.owner is not None and not self.over:
             self.owner.leg_due(self, timer, now)
-
-    def _disarm(self) -> None:
-        if self.clock is not None:
-            self.clock.cancel()
-            self.clock = None
 
     def unlink(self) -> None:
         """Nothing more is to be told: let go of the call."""

@@ -20,12 +20,15 @@ from typing import Final, Protocol
 
 from sbc.call.capabilities import head_for, may_send, options_head, unsupported
 from sbc.call.cdr import Cause
+from sbc.call.change import Change
 from sbc.call.core import Core
 from sbc.call.exchange import Exchange
-from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg, Watch, again_head
-from sbc.call.passage import Change, Input, Passage, Road
+from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg, again_head
+from sbc.call.passage import Passage, Road
+from sbc.call.passage_states import Input
 from sbc.call.session_timer import Wait
 from sbc.call.states import Ending
+from sbc.call.timed import Watch
 from sbc.call.upkeep import Ping, Refresh, back_off_s
 from sbc.errors import (
     LocalProtocolError,
@@ -168,7 +171,7 @@ class Midcall(Road):
             leg.refresh_target(request)
             self._answer_here(leg, request, reply, txn, b"", now)
             return
-        status = self.offering(leg) or (491 if other.accepted is not None else 0)
+        status = self.offering(leg)
         negotiation, across = leg.negotiation, other.negotiation
         if status or negotiation is None or across is None or other.dialog is None:
             raise RemoteProtocolError("an offer is open", status=status or 491)
@@ -176,6 +179,10 @@ class Midcall(Road):
             leg.refresh_target(request)
             self._answer_here(leg, request, reply, txn, negotiation.local, now)
             return
+        if other.accepted is not None:
+            raise RemoteProtocolError(
+                "the other side has not acknowledged the last one", status=491
+            )
         method = _method_towards(other, request.method, offer is not None)
         if not method:
             if offer is not None:

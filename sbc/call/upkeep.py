@@ -15,8 +15,9 @@ from typing import Final, Protocol
 
 from sbc.call.capabilities import head_for, may_send
 from sbc.call.cdr import Cause
-from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg, Watch
+from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg
 from sbc.call.states import Ending
+from sbc.call.timed import Watch
 from sbc.errors import ProtocolError
 from sbc.sdp.parser import parse
 from sbc.sip.message import Response

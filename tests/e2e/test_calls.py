@@ -137,12 +137,13 @@ def test_refusal_reaches_the_caller(
     b_leg.respond(status, headers="Reason: Q.850;cause=17\r\n")
 
     final = a_leg.expect(lambda one: one.status >= 300)
-    assert final.status == status
+    # RFC 3261 §16.7: a 503 would say that it is this border that is overloaded
+    assert final.status == (500 if status == 503 else status)
     assert b_leg.expect("ACK")
     a_leg.ack(a_leg.branch)
 
 
-def test_unchanged_offer_is_accepted_and_a_changed_one_refused(
+def test_unchanged_offer_is_accepted_here_and_a_changed_one_is_the_other_sides_to_refuse(
     border: Border, caller: Phone, called: Phone
 ) -> None:
     offer = sdp("127.0.1.10", 41_000, INSIDE)
@@ -157,12 +158,16 @@ def test_unchanged_offer_is_accepted_and_a_changed_one_refused(
     assert _version(again) == _version(first)
 
     a_leg.request("INVITE", sdp("127.0.1.10", 43_000, INSIDE, version=2))
+    asked = b_leg.expect("INVITE")
+    assert asked.media()[0] == "127.0.2.1"
+    b_leg.respond(488, to=asked)
+    b_leg.expect("ACK")
     refused = a_leg.expect(lambda one: one.status >= 200)
     assert refused.status == 488
     a_leg.ack(a_leg.branch)
 
     a_leg.request("UPDATE", offer)
-    assert a_leg.expect(lambda one: one.status >= 200).status == 405
+    assert a_leg.expect(lambda one: one.status >= 200 and one.method == "UPDATE").status == 200
 
     called.silence(0.3, lambda one: one.status == 0)
     a_leg.request("BYE")
@@ -174,7 +179,7 @@ def _version(message: Message) -> str:
     return message.body.decode().split("o=")[1].split()[2]
 
 
-@pytest.mark.parametrize("method", ["INFO", "REFER", "NOTIFY", "SPLICE", "PUBLISH"])
+@pytest.mark.parametrize("method", ["MESSAGE", "REFER", "NOTIFY", "SPLICE", "PUBLISH"])
 def test_methods_that_we_do_not_know_harm_no_call(
     border: Border, caller: Phone, called: Phone, method: str
 ) -> None:
