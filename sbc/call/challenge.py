@@ -170,9 +170,9 @@ class Challenges:
         if not self._is_right(answer, request, asked):
             self._guesses.add(guesser, now)
             return self._challenge(asked, wrong=True)
-        self._guesses.forgive(guesser)
         if not self._counts.take(answer.nonce, answer.count, made_s):
-            return self._challenge(asked, stale=True)
+            return self._challenge(asked, stale=True)  # a copy forgives no guesses
+        self._guesses.forgive(guesser)
         return Authenticated(_text(answer.username))
 
     def _challenge(self, asked: _Asked, *, stale: bool = False, wrong: bool = False) -> Challenged:

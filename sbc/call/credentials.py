@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from policies.settings import TrunkSettings
-from policies.users import CredentialSettings, HashName
+from policies.users import CredentialSettings
+from sbc.call.challenge import ALGORITHMS
 from sbc.dialog.dialog import Dialog
 from sbc.errors import ParseError
 from sbc.sip.digest import (
@@ -47,11 +48,7 @@ Asker: TypeAlias = tuple[int, bytes]
 
 _HEADERS: Final = {401: b"Authorization", 407: b"Proxy-Authorization"}
 _STATUSES: Final = {name: status for status, name in _HEADERS.items()}
-_HASHES: Final = {
-    Algorithm.SHA_512_256: HashName.SHA_512_256,
-    Algorithm.SHA_256: HashName.SHA_256,
-    Algorithm.MD5: HashName.MD5,
-}
+_HASHES: Final = {algorithm: name for name, algorithm in ALGORITHMS.items()}
 _MOST_TRIES: Final = 3
 """A request, its answer, and a proxy behind the proxy; or a nonce that was stale."""
 _MOST_ASKERS: Final = 4

@@ -10,6 +10,7 @@ import click
 
 from policies.settings import TrunkSettings
 from policies.users import HashName, UserSettings
+from sbc.call.challenge import ALGORITHMS
 from sbc.cli.edit import dry_run_option
 from sbc.cli.options import USAGE, config_option, fail, json_option
 from sbc.cli.show import change, table
@@ -17,17 +18,12 @@ from sbc.config.load import load
 from sbc.config.paths import set_at
 from sbc.config.problems import ConfigError
 from sbc.config.source import Path, Source
-from sbc.sip.digest import Algorithm, ha1
+from sbc.sip.digest import ha1
 
 __all__ = ["user"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ALGORITHMS: Final = {
-    HashName.MD5: Algorithm.MD5,
-    HashName.SHA_256: Algorithm.SHA_256,
-    HashName.SHA_512_256: Algorithm.SHA_512_256,
-}
 _MAX_BYTES: Final = 1024
 
 
@@ -185,7 +181,7 @@ def _set(
         set_at(data, (*path, "realm"), realm, source)
         made = {
             kind.value: ha1(algorithm, name.encode(), realm.encode(), secret).decode()
-            for kind, algorithm in _ALGORITHMS.items()
+            for kind, algorithm in ALGORITHMS.items()
         }
         set_at(data, (*path, "ha1"), made, source)
 

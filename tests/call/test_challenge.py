@@ -375,6 +375,17 @@ def test_a_right_answer_forgets_the_wrong_ones() -> None:
         assert door.answered(challenge, nc=count) == Authenticated("alice")
 
 
+def test_a_copied_answer_does_not_forget_the_wrong_ones() -> None:
+    door = Door(ALICE, attempts=2)
+    challenge = door.offered()[0]
+    assert door.answered(challenge) == Authenticated("alice")
+    for _ in range(2):
+        assert isinstance(door.answered(challenge, word="x"), Challenged)
+        copied = door.answered(challenge)
+        assert not isinstance(copied, Authenticated)
+    assert isinstance(copied, Shut)
+
+
 def test_wrong_answers_to_nonces_that_are_not_ours_count_for_nobody() -> None:
     door = Door(ALICE, attempts=1)
     challenge = door.offered()[0]
