@@ -12,8 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from policies.facts import Accept, CallFacts
-from policies.responses import map_status
-from policies.settings import ReasonUse, TrunkSettings
+from policies.settings import TrunkSettings
 from relay.control.messages import CallStats
 from sbc.call.a_leg import ALeg
 from sbc.call.answers import Refusal
@@ -21,20 +20,18 @@ from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
 from sbc.call.early import Early
-from sbc.call.exchange import Exchange, same_codecs
-from sbc.call.headers import crossing
+from sbc.call.exchange import Exchange
 from sbc.call.hunt import Hunt, explained
-from sbc.call.leg import SDP, Fork, Leg, again_head
+from sbc.call.leg import SDP, Leg, again_head
 from sbc.call.midcall import Midcall
-from sbc.call.reasons import crossing_reason, own_reason
 from sbc.call.record import Record
-from sbc.call.session_id import SessionIds, uses_session_id
+from sbc.call.sides import Sides
 from sbc.call.states import TABLE, Effect, Ending, Input, State
-from sbc.errors import LocalProtocolError, ProtocolError, RelayError
+from sbc.errors import ProtocolError, RelayError
 from sbc.resolve.records import Place
 from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
-from sbc.sip.message import Message, Request, Response
+from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import INVITE, UPDATE
 from sbc.transaction.hop import TCP
@@ -45,7 +42,6 @@ __all__ = ["Call"]
 
 _LOCATE_S: Final = 60.0
 """A bound for what the resolver's deadlines bound before."""
-_REASON: Final = frozenset((b"reason",))
 _RECORD_WAIT_S: Final = 2.0
 """How long the record waits for the relay's last figures."""
 
@@ -59,7 +55,7 @@ class Clock(IntEnum):
     NO_RESPONSE = 67
 
 
-class Call:
+class Call(Sides):
     """Two legs and what they have to do with each other.
 
     Args:
@@ -71,19 +67,10 @@ class Call:
 
     __slots__ = (
         "__weakref__",
-        "a",
-        "b",
         "clock",
-        "core",
         "early",
-        "exchange",
-        "hunt",
-        "id",
-        "ids",
         "limit",
         "midcall",
-        "record",
-        "state",
     )
 
     def __init__(
@@ -99,46 +86,22 @@ class Call:
         self.core = core
         token = core.mint.token()
         self.id = token.decode()
-        """Ours for this call, in logs and records."""
         self.state = State.CALLING
         end = core.ends.of(txn.hop)
         self.a = ALeg(core, self, trunk, end, txn.hop, token, invite, reply, txn)
         self.a.learn(invite)
-        self.b: BLeg | None = None
+        self.b = None
         self.exchange = Exchange(core, self)
         self.clock: Entry | None = None
         self.limit: Entry | None = None
         self.early: Early | None = None
         """What is reliable in the early dialogs, or said in them."""
-        self.ids: SessionIds | None = None
-        """What both ends call themselves (RFC 7989), where one of them does."""
+        self.ids = None
         self.midcall: Midcall | None = None
         """What is said within the call, once anything is."""
         wall_s = core.wall(now)
         self.record = Record(self.id, facts, invite.call_id, trunk.name, wall_s, wall_s - now)
         self.hunt = Hunt(core, self, self.a, self.exchange, self.record)
-
-    @property
-    def slot(self) -> int | None:
-        """The worker that carries the media, None where there are none."""
-        return self.exchange.slot
-
-    def summary(self) -> dict[str, object]:
-        """One line of a listing."""
-        return self.record.live(self.exchange.codecs) | {
-            "call": self.id,
-            "state": self.state.name.lower(),
-        }
-
-    def details(self) -> dict[str, object]:
-        """All that is known of the call while it lives."""
-        legs = {leg.side: leg.describe() for leg in (self.a, self.b) if leg}
-        media = {
-            "worker": self.slot,
-            "plan": self.exchange.key,
-            "srtp": {side: self.exchange.ciphers(side) for side in "ab"},
-        }
-        return self.summary() | media | {"legs": legs}
 
     # Beginning
 
@@ -342,34 +305,6 @@ class Call:
 
     # What is said within the call
 
-    def other(self, leg: Leg) -> Leg:
-        """The leg on the other side of this one."""
-        return self._called() if leg is self.a else self.a
-
-    def crossing(self, message: Message, leg: Leg) -> bytes:
-        """What of the other side's message goes along to the peer of `leg`."""
-        names, head = self.hunt.names, b""
-        if leg.trunk.reason is not ReasonUse.PASS:
-            names = names - _REASON
-        if self.ids is not None or uses_session_id(message):
-            head += self._session_ids(message, leg)
-        return head + crossing(message, names=names, hide=self.core.hide, host=leg.end.host)
-
-    def refusal_head(self, response: Response, told: int) -> bytes:
-        """What of a target's failure goes along to the caller, who is told this status."""
-        return crossing_reason(response, self.a.trunk) + self.crossing(response, self.a)
-
-    def failure_for(self, leg: Leg, other: Leg, response: Response) -> tuple[int, bytes]:
-        """What a failure on `other` is called on `leg`: status and further lines."""
-        status = map_status(response.status, other.trunk, leg.trunk)
-        return status, crossing_reason(response, leg.trunk) + self.crossing(response, leg)
-
-    def _session_ids(self, message: Message, leg: Leg) -> bytes:
-        if self.ids is None:
-            self.ids = SessionIds(self.a.token)
-        self.ids.learn("b" if leg is self.a else "a", message)
-        return self.ids.head(leg.side)
-
     def _early(self) -> Early:
         if self.early is None:
             self.early = Early(self, self.a, self._within())
@@ -415,17 +350,6 @@ class Call:
             self._early().ring(b, response, fork, head, body, now)
         else:
             a.ring(response.status, fork, head, body, now)
-
-    def _late_ring(self, b: BLeg, fork: Fork, response: Response) -> bytes:
-        """An offer for the caller out of a 18x, where it can answer it before the 2xx."""
-        if response.first(b"rseq") is None or response.content_type != SDP:
-            return b""
-        try:
-            if self.exchange.late_heard(fork, response) and fork.negotiation_b.we_offered is False:
-                return self.exchange.late_offer(self.a, b, fork)
-        except (ProtocolError, RelayError) as error:
-            self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
-        return b""
 
     def _answer(self, message: object, now: float) -> None:
         response, a, b = _response(message), self.a, self._called()
@@ -642,42 +566,6 @@ class Call:
         self._end(State.ENDED, now)
         self._disarm()
         self.media_ended(None, now)
-
-    # Small parts
-
-    def _called(self) -> BLeg:
-        """The leg to the target, in every state that has one."""
-        if self.b is None:
-            raise LocalProtocolError(f"no B-leg in state {self.state.name}")
-        return self.b
-
-    def _fork(self, response: Response) -> Fork:
-        """The early dialog that a response belongs to; a new one for a new To-tag."""
-        a, b = self.a, self._called()
-        fork = b.fork_of(response)
-        if fork is None:
-            fork = self._single(response, b) if a.trunk.single_tag else None
-            if fork is None:
-                tag = a.new_tag()
-                fork = Fork(tag, a.new_negotiation(tag), b.new_negotiation())
-            a.shown = a.shown or fork
-            b.forks[response.to_tag] = fork
-        return fork
-
-    def _single(self, response: Response, b: BLeg) -> Fork | None:
-        """The early dialog that the caller knows, for a new fork; None: it must be a new one."""
-        shown = self.a.shown
-        if shown is None or shown.sender is not None or not same_codecs(shown, response):
-            return None
-        return Fork(shown.tag_a, shown.negotiation_a, b.new_negotiation(), shown.dialog_a)
-
-    def _reason(self, message: object, leg: Leg) -> bytes:
-        """A peer's Reason crosses with its BYE; ours says what happened (RFC 3326)."""
-        if isinstance(message, Request):
-            return crossing_reason(message, leg.trunk) + self.crossing(message, leg)
-        if isinstance(message, Ending):
-            return own_reason(message.status, message.cause.value.encode(), leg.trunk)
-        return b""
 
 
 _Step = Callable[[Call, object, float], None]
