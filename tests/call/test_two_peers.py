@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from policies.settings import SessionTimerSettings
+from policies.settings import SessionTimerSettings, Shield
 from tests.call.two_agents import FINE, World
 from tests.support.agent import Abilities, Phase, Talk
 from tests.support.link import Weather
@@ -32,6 +32,7 @@ DIRECTIONS = ["sendrecv", "sendonly", "recvonly", "inactive"]
 OFTEN_TRUE = st.sampled_from([True, True, False])
 ABILITIES = st.builds(Abilities, update=OFTEN_TRUE, timer=st.booleans(), reliable=OFTEN_TRUE)
 OFTEN = SessionTimerSettings(expires_s=90)
+SHIELDS = st.sampled_from([frozenset()] * 5 + [frozenset({one}) for one in Shield])
 MOMENTS = st.sampled_from([0.0, 0.012, 0.05, 0.05, 0.3])
 MOST = 2
 """Calls at a time."""
@@ -64,11 +65,19 @@ class TwoPeers(RuleBasedStateMachine):
         weather=st.sampled_from(WEATHER),
         stage=st.sampled_from(["up", "ringing", "up", "ringing", "nothing"]),
         late=st.booleans(),
+        shields=st.tuples(SHIELDS, SHIELDS),
     )
     def begin(
-        self, seed: int, a: Abilities, b: Abilities, weather: Weather, stage: str, late: bool
+        self,
+        seed: int,
+        a: Abilities,
+        b: Abilities,
+        weather: Weather,
+        stage: str,
+        late: bool,
+        shields: tuple[frozenset[Shield], frozenset[Shield]],
     ) -> None:
-        self.world = World(seed, (a, b), session_timer=OFTEN)
+        self.world = World(seed, (a, b), shields, session_timer=OFTEN)
         if stage == "ringing":
             ringing(self.world, seed % 2, late)
         elif stage == "up":
@@ -183,7 +192,7 @@ class TwoPeers(RuleBasedStateMachine):
 
 TestTwoPeers = TwoPeers.TestCase
 TestTwoPeers.settings = settings(
-    max_examples=60,
+    max_examples=150,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from policies.settings import Shield
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parser import parse
 from sbc.transaction.hop import Hop
@@ -13,6 +14,7 @@ from tests.support.agent import Abilities, Agent, Phase, Talk, direction_of
 from tests.support.link import Link, Weather
 
 FINE = Weather()
+_SHIELDED = {"re-INVITE": Shield.REINVITE, "UPDATE": Shield.UPDATE, "PRACK": Shield.PRACK}
 
 
 class Watcher:
@@ -23,6 +25,8 @@ class Watcher:
         self.finals: dict[tuple[bytes, bytes], set[tuple[int, bytes]]] = {}
         """Request that the border got, by branch and method → its final answers."""
         self.methods: dict[str, int] = {}
+        self.shields: dict[str, frozenset[Shield]] = {}
+        """Host → what must not be sent there."""
         self._seen: set[tuple[str, bytes]] = set()
         self._versions: dict[tuple[str, bytes], tuple[int, bytes]] = {}
         self._cseqs: dict[tuple[str, bytes, bytes], int] = {}
@@ -60,6 +64,9 @@ class Watcher:
         self.methods[name] = self.methods.get(name, 0) + 1
         if name in ("ACK", "CANCEL"):
             return
+        shield = _SHIELDED.get("re-INVITE" if name == "INVITE" and request.to_tag else name)
+        if shield in self.shields.get(host, ()):
+            self.faults.append(f"{name} to a peer that is shielded from it")
         key = host, request.call_id, request.from_tag
         if request.cseq <= self._cseqs.get(key, 0):
             self.faults.append(f"CSeq {request.cseq} after {self._cseqs[key]} in {key}")
@@ -80,11 +87,18 @@ class Watcher:
 class World:
     """The border, its two agents, and time."""
 
-    def __init__(self, seed: int, abilities: tuple[Abilities, Abilities], **trunk: Any) -> None:
-        keys = {"no_answer_s": 60.0, **trunk}
-        self.lab = Lab(border_settings({"pbx": keys, "carrier": keys}))
+    def __init__(
+        self,
+        seed: int,
+        abilities: tuple[Abilities, Abilities],
+        shields: tuple[frozenset[Shield], frozenset[Shield]] = (frozenset(), frozenset()),
+        **trunk: Any,
+    ) -> None:
+        a, b = ({"no_answer_s": 60.0, "shield": one, **trunk} for one in shields)
+        self.lab = Lab(border_settings({"pbx": a, "carrier": b}))
         self.up, self.down = Link(seed, Weather()), Link(seed + 1, Weather())
         self.watcher = Watcher()
+        self.watcher.shields = {PBX[0]: shields[0], CARRIER[0]: shields[1]}
         self.agents = [
             self._agent(PBX, INSIDE, 0, abilities[0]),
             self._agent(CARRIER, OUTSIDE, 2, abilities[1]),
