@@ -107,6 +107,7 @@ class Border(RelayEvents, NameEvents, Operations):
             hide=hide or Hide(),
             advertised={one.address: one.advertise for one in media},
             media_addresses={one.realm: one.advertise for one in reversed(media)},
+            dscp={one.realm: one.dscp for one in media},
             random=random,
             wall_offset_s=wall_offset_s,
             challenges=Challenges(key, random, settings.policies.users),

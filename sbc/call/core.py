@@ -95,6 +95,8 @@ class Core:
     """Local media address → the one that goes into SDP."""
     media_addresses: Mapping[str, str]
     """Realm → its first advertised media address."""
+    dscp: Mapping[str, int]
+    """Realm → how media towards it is marked (RFC 2474)."""
     random: Callable[[int], bytes]
     """n → n random bytes, for keys."""
     wall_offset_s: float

@@ -160,7 +160,7 @@ class Exchange:
             self.forget()  # neither its figures nor its faults are this call's any more
         streams = [(media.index, media.kind) for media in self._facts if media.anchored]
         lease = self._core.leases.take(a.trunk.realm, trunk_b.realm, len(streams))
-        self._media = CallMedia(key, lease, streams, a.trunk, trunk_b)
+        self._media = CallMedia(key, lease, streams, a.trunk, trunk_b, self._core.dscp)
         self._media.described("a", self._facts, behind_nat(a.trunk, a.nat), a.hop.host)
 
     def offer_to(self, b: BLeg) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from policies.settings import Latch, Nat, TrunkSettings
@@ -29,6 +29,7 @@ class CallMedia:
         lease: one pair of ports for each stream and side.
         streams: the m-line's index and the media type of each, `audio` or `video`.
         trunk_a, trunk_b: whose realms and NAT rules hold for the sides.
+        dscp: realm → how media towards it is marked.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class CallMedia:
         "_answered",
         "_b",
         "_b_sends",
+        "_dscp",
         "_streams",
         "_trunk_a",
         "_trunk_b",
@@ -52,8 +54,10 @@ class CallMedia:
         streams: Sequence[tuple[int, str]],
         trunk_a: TrunkSettings,
         trunk_b: TrunkSettings,
+        dscp: Mapping[str, int],
     ) -> None:
         self.key = key
+        self._dscp = dscp
         self.lease = lease
         self.revision = 0
         self._answered = False
@@ -86,10 +90,12 @@ class CallMedia:
         mine = [facts[index] for index, _ in self._streams]
         sends = [media.sends for media in mine]
         if side == "a":
-            ends = _ends(self._trunk_a, self.lease.a, mine, nat, sip_source, self._a)
+            dscp = self._dscp[self._trunk_a.realm]
+            ends = _ends(self._trunk_a, self.lease.a, mine, nat, sip_source, self._a, dscp)
             self._a, self._a_sends = ends, sends
         else:
-            ends = _ends(self._trunk_b, self.lease.b, mine, nat, sip_source, self._b)
+            dscp = self._dscp[self._trunk_b.realm]
+            ends = _ends(self._trunk_b, self.lease.b, mine, nat, sip_source, self._b, dscp)
             self._b, self._b_sends = ends, sends
 
     def add(self, index: int, kind: str, ports: tuple[LocalPort, LocalPort]) -> None:
@@ -148,6 +154,7 @@ def _ends(
     nat: bool,
     sip_source: str,
     before: list[End],
+    dscp: int,
 ) -> list[End]:
     """One side of every stream; `before` is what it was until now."""
     latch_any = trunk.latch is Latch.ANY
@@ -175,6 +182,7 @@ def _ends(
                 media.clock_rates,
                 _VIDEO_PACKETS if video else max(packets, _DEFAULT_PACKETS),
                 max(media.bandwidth_bps // 8, nominal),
+                dscp=dscp,
             )
         )
     return ends

@@ -210,3 +210,13 @@ def test_one_call_cannot_take_every_port(streams: int, status: int) -> None:
     more = b"m=audio 6000 RTP/AVP 8\r\n" * (streams - 1)
     lab.give(lab.invite(body=SDP_A + more))
     assert statuses(lab.take(PBX[0]))[-1] == status
+
+
+def test_media_are_marked_as_the_realm_of_each_side_says() -> None:
+    config = settings()
+    inside, outside = config.relay.media
+    media = (replace(inside, dscp=40), outside)
+    lab = Lab(replace(config, relay=replace(config.relay, media=media)))
+    lab.connected()
+    (stream,) = lab.plans[-1][1].streams
+    assert (stream.a.dscp, stream.b.dscp) == (40, 46)
