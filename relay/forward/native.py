@@ -76,7 +76,7 @@ class NativeForwarder:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._loop = loop
         self._ports: dict[Key, _Port] = {}
-        self._by_id: dict[int, _Port] = {}
+        self._by_index: list[_Port | None] = []
         self._muted: deque[tuple[float, _Port]] = deque()
         self.mutes = 0
         loop.watch(self._engine.fileno(), self._fetch)
@@ -112,14 +112,17 @@ class NativeForwarder:
         """Serve a port: every packet is punted until a flow is installed. Raises OSError."""
         port = _Port(key, rx, punt, self._engine.open(rx.fileno()))
         self._ports[key] = port
-        self._by_id[port.handle.id] = port
+        index = port.handle.index
+        while index >= len(self._by_index):
+            self._by_index.append(None)
+        self._by_index[index] = port
 
     def close(self, keys: Sequence[Key]) -> None:
         """Stop serving these ports."""
         closed = [port for key in keys if (port := self._ports.pop(key, None)) is not None]
         self._engine.close([port.handle for port in closed])
         for port in closed:
-            del self._by_id[port.handle.id]
+            self._by_index[port.handle.index] = None
 
     def install(self, flows: Sequence[Flow]) -> None:
         """Add or replace flows, as one batch."""
@@ -182,8 +185,8 @@ class NativeForwarder:
             punted = self._engine.next_punt()
             if punted is None:
                 break
-            number, data, source, arrived = punted
-            port = self._by_id.get(number)
+            index, data, source, arrived = punted
+            port = self._by_index[index]
             if port is not None and not self._somebodys(port, data, source, arrived):
                 self._stranger(port, arrived)
         if self._engine.fault is not None:  # `between` says it; the flag stays up

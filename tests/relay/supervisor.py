@@ -123,9 +123,9 @@ class OneWorker:
         )
 
     def cpu_s(self) -> float:
-        """User and system seconds."""
-        fields = Path(f"/proc/{self.process.pid}/schedstat").read_text().split()
-        return int(fields[0]) / 1e9
+        """User and system seconds of all its threads."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(one.read_text().split()[0]) for one in tasks) / 1e9
 
     def close(self) -> tuple[int, str]:
         """Ends it; its exit code and what it printed."""

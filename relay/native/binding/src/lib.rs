@@ -41,20 +41,16 @@ struct Port {
 
 #[pymethods]
 impl Port {
-    /// What punts of this port bear.
+    /// Its place among the open ports: another port gets it after this one.
     #[getter]
-    fn id(&self) -> u64 {
-        number(self.id)
+    fn index(&self) -> u32 {
+        self.id.index
     }
 
     /// What was dropped since the port was opened, by number of reason. Asks nobody.
     fn drops(&self) -> Vec<(usize, u64)> {
         self.drops.read().collect()
     }
-}
-
-fn number(id: PortId) -> u64 {
-    u64::from(id.serial) << 32 | u64::from(id.index)
 }
 
 fn refused(error: Errno) -> PyErr {
@@ -68,7 +64,7 @@ struct Engine {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-type PuntedUp<'py> = (u64, Bound<'py, PyByteArray>, (String, u16), f64);
+type PuntedUp<'py> = (u32, Bound<'py, PyByteArray>, (String, u16), f64);
 
 #[pymethods]
 impl Engine {
@@ -99,7 +95,7 @@ impl Engine {
 
     /// Serves a port by its bound socket, which stays open until after `close`. Raises OSError.
     fn open(&self, rx: RawFd) -> PyResult<Port> {
-        let drops = Arc::new(Drops::new());
+        let drops = Arc::new(Drops::default());
         let id = self.shared.table.lock().open(rx, Arc::clone(&drops)).map_err(refused)?;
         Ok(Port { id, drops })
     }
@@ -152,11 +148,11 @@ impl Engine {
         self.shared.table.lock().mute(port.id, muted);
     }
 
-    /// The oldest packet that waits: its port's id, bytes, source, arrival. None: there is none.
+    /// The oldest packet that waits: its port's index, bytes, source, arrival. None: there is none.
     fn next_punt<'py>(&self, py: Python<'py>) -> Option<PuntedUp<'py>> {
         let punt = self.shared.table.lock().next_punt()?;
         let source = (punt.source.host.to_string(), punt.source.port);
-        Some((number(punt.port), PyByteArray::new(py, &punt.data), source, punt.now))
+        Some((punt.port.index, PyByteArray::new(py, &punt.data), source, punt.now))
     }
 
     /// Nothing is ready to be received and nothing waits to be fetched. For tests.

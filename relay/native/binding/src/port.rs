@@ -2,8 +2,8 @@
 //!
 //! The order of the checks, and what counts where, are those of `relay/forward/python.py`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use relay_core::g711;
@@ -54,24 +54,24 @@ pub(crate) enum Side {
     Tx = 1,
 }
 
-/// Packets dropped, by reason. Written by the thread, read by Python without asking it.
-pub(crate) struct Drops([AtomicU64; REASONS]);
+/// Packets dropped, by reason. Written by the thread, read by Python without asking it. Most ports
+/// never drop any.
+#[derive(Default)]
+pub(crate) struct Drops(OnceLock<Box<[AtomicU64; REASONS]>>);
 
 impl Drops {
-    pub(crate) fn new() -> Drops {
-        Drops([const { AtomicU64::new(0) }; REASONS])
-    }
-
     fn count(&self, reason: usize) {
-        if let Some(counter) = self.0.get(reason) {
+        let counters = self.0.get_or_init(|| Box::new([const { AtomicU64::new(0) }; REASONS]));
+        if let Some(counter) = counters.get(reason) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// The reasons that have occurred, and how often.
     pub(crate) fn read(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let counts = self.0.iter().map(|counter| counter.load(Ordering::Relaxed));
-        counts.enumerate().filter(|(_, count)| *count != 0)
+        let counters = self.0.get().into_iter().flat_map(|counters| counters.iter().enumerate());
+        let counts = counters.map(|(reason, counter)| (reason, counter.load(Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count != 0)
     }
 }
 
@@ -148,7 +148,8 @@ pub(crate) struct Port {
     pub(crate) tx: Option<Arc<Media>>,
     /// Packets of `tx` whose source is still to be looked at.
     unsure: u32,
-    pub(crate) flow: Option<Flow>,
+    /// In a box: RTCP ports, every second one, have none.
+    pub(crate) flow: Option<Box<Flow>>,
     /// The flow's, while it is in force.
     pub(crate) source: Option<Address>,
     /// The port that the flow leaves from.
@@ -200,7 +201,7 @@ impl Port {
             self.policer = Policer::new(flow.rate_octets, BURST_S * flow.rate_octets, 0.0);
             self.credit = 0.0;
         }
-        self.flow = Some(flow);
+        self.flow = Some(Box::new(flow));
     }
 
     /// The peer's own socket is there.
