@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import selectors
 import signal
@@ -265,6 +266,8 @@ class Caller:
         """When to hang up which call, to its target and To line."""
         self._times: list[float] = []
         self._reasons: dict[str, int] = {}
+        self._first = os.getpid() * 10_000_000
+        """Numbers of another run are not used again: to the border that would be a repetition."""
         self._placed = self._ended = 0
 
     def run(self) -> dict[str, object]:
@@ -297,7 +300,7 @@ class Caller:
         }
 
     def _place(self, now: float) -> None:
-        number, self._placed = self._placed, self._placed + 1
+        number, self._placed = self._first + self._placed, self._placed + 1
         uri = b"sip:100@" + self._options.border[0].encode()
         self._waiting[number] = now
         invite = self._request(b"INVITE", number, 1, uri, b"To: <%b>" % uri, self._sdp)

@@ -9,7 +9,7 @@ from tests.support.border import Shape
 from tests.support.capture import Side
 from tests.support.sipp import Sipp
 
-__all__ = ["INSIDE", "OUTSIDE", "SCENARIOS", "TORTURER", "Pair", "sides"]
+__all__ = ["INSIDE", "OUTSIDE", "SCENARIOS", "TORTURER", "Pair", "over_ipv6", "sides"]
 
 INSIDE, OUTSIDE = "insidemark", "outsidemark"
 """What stands in everything that must not cross: SIPp, telephones and baresip all bear it."""
@@ -32,6 +32,12 @@ def sides(inside: str = "127.0.1", outside: str = "127.0.2") -> tuple[Side, Side
         _side("inside", inside, outside, OUTSIDE),
         _side("outside", outside, inside, INSIDE),
     )
+
+
+def over_ipv6() -> Side:
+    """The outside where it is met over IPv6: all that leaves ::1, ours and its own."""
+    address = rb"(?<![\d.])127\.0\.1\.\d{1,3}(?!\d)"
+    return Side("outside over IPv6", "::1", (), (INSIDE.encode(), address))
 
 
 def _side(name: str, own: str, other: str, mark: str) -> Side:

@@ -149,6 +149,21 @@ def test_a_call_crosses_from_ipv4_to_ipv6(tmp_path: Path, recording: Capture) ->
         assert inside.heard(1000) > 0.95
         assert outside.heard(440) > 0.95
 
+        a_leg = called.invite(body=sdp("::1", outside.port, OUTSIDE))
+        b_leg = caller.answering()
+        invite = b_leg.invite
+        assert invite is not None
+        assert invite.first("via").startswith("SIP/2.0/UDP 127.0.1.1:5060;")
+        assert invite.media()[0] == "127.0.1.1"
+        assert "::1" not in invite.raw.decode().replace("127.0.1.1", "")
+        assert "IN IP4" in invite.body.decode()
+        assert "IP6" not in invite.raw.decode()
+        b_leg.answer(sdp(inside.host, inside.port, INSIDE))
+        assert a_leg.establish().media()[0] == "::1"
+        a_leg.request("BYE")
+        b_leg.hung_up()
+        a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
 
 def _has_ipv6() -> bool:
     try:

@@ -13,9 +13,9 @@ import pytest
 
 from sbc.call.headers import Hide
 from tests.e2e.phone import Phone, sdp
-from tests.e2e.sides import INSIDE, OUTSIDE, TORTURER, sides
+from tests.e2e.sides import INSIDE, OUTSIDE, TORTURER, over_ipv6, sides
 from tests.support.border import Border, Shape
-from tests.support.capture import Capture, Hit, Packet, find_hits
+from tests.support.capture import Capture, Hit, Packet, find_hits, read_packets
 
 LEAKY = Shape(
     inside="127.0.3.1",
@@ -63,6 +63,19 @@ def test_checker_lets_pass_what_is_a_sides_own(packet: Packet) -> None:
     assert find_hits([packet], sides()) == []
 
 
+def test_checker_sees_ipv6() -> None:
+    (hit,) = find_hits([_packet(b"Call-ID: insidemark", "::1", "::1")], [over_ipv6()])
+    assert hit.side == "outside over IPv6"
+    assert find_hits([_packet(b"Call-ID: outsidemark", "::1", "::1")], [over_ipv6()]) == []
+    header = bytes.fromhex("6000000000")
+    datagram = (5060).to_bytes(2, "big") * 2 + (13).to_bytes(2, "big") + b"\0\0hello"
+    address = bytes(15) + b"\1"
+    packet = header[:4] + len(datagram).to_bytes(2, "big") + b"\x11\x40" + address * 2 + datagram
+    record = (0).to_bytes(8, "little") + len(packet).to_bytes(4, "little") * 2 + packet
+    (read,) = read_packets(bytes(24) + record)
+    assert (read.source, read.target, read.payload) == (("::1", 5060), ("::1", 5060), b"hello")
+
+
 def test_checker_finds_a_marker_across_two_tcp_segments() -> None:
     parts = [b"Via: inside", b"mark\r\n"]
     packets = [
@@ -84,7 +97,7 @@ def test_nothing_of_one_side_reached_the_other_in_the_whole_run(
         received = [packet for packet in packets if packet.target[0] in side.hosts]
         assert received, f"nothing was captured of what {side.name} received"
 
-    hits = find_hits(packets, sides())
+    hits = find_hits(packets, (*sides(), over_ipv6()))
 
     assert not hits, _told(hits)
 

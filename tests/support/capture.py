@@ -21,21 +21,21 @@ from types import TracebackType
 
 __all__ = ["Capture", "Hit", "Packet", "Side", "find_hits", "read_packets", "streams"]
 
-_ETH_IP = 0x0800
+_ETH_IP, _ETH_IPV6 = 0x0800, 0x86DD
 _PACKET_OUTGOING = 4
 _SOL_PACKET, _PACKET_STATISTICS = 263, 6
 _LINKTYPE_RAW = 101
-_UDP, _TCP, _ICMP = 17, 6, 1
+_UDP, _TCP, _ICMP, _ICMPV6 = 17, 6, 1, 58
 
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """One IPv4 packet as its receiver got it."""
+    """One packet as its receiver got it."""
 
     at: float
     """Wall-clock seconds."""
     protocol: int
-    """17 UDP, 6 TCP, 1 ICMP."""
+    """17 UDP, 6 TCP, 1 ICMP, 58 ICMPv6."""
     source: tuple[str, int]
     target: tuple[str, int]
     payload: bytes
@@ -45,7 +45,7 @@ class Packet:
 
     @property
     def is_icmp(self) -> bool:
-        return self.protocol == _ICMP
+        return self.protocol in (_ICMP, _ICMPV6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Capture:
 
 
 def read_packets(pcap: bytes) -> Iterator[Packet]:
-    """The IPv4 packets of a raw-IP pcap file; a last record that is cut short ends it."""
+    """The packets of a raw-IP pcap file; a last record that is cut short ends it."""
     offset = 24
     while offset + 16 <= len(pcap):
         seconds, micros, size, _ = struct.unpack_from("<IIII", pcap, offset)
@@ -174,13 +174,19 @@ def find_hits(packets: Iterable[Packet], sides: Sequence[Side]) -> list[Hit]:
 
 
 def _decode(data: bytes, at: float) -> Packet | None:
-    if len(data) < 20 or data[0] >> 4 != 4:
+    version = data[0] >> 4 if data else 0
+    if version == 4 and len(data) >= 20:
+        header = (data[0] & 15) * 4
+        protocol = data[9]
+        source, target = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
+        body = data[header : struct.unpack_from("!H", data, 2)[0]]
+    elif version == 6 and len(data) >= 40:  # nobody here sends extension headers
+        protocol = data[6]
+        source, target = (socket.inet_ntop(socket.AF_INET6, data[at : at + 16]) for at in (8, 24))
+        body = data[40 : 40 + struct.unpack_from("!H", data, 4)[0]]
+    else:
         return None
-    header = (data[0] & 15) * 4
-    protocol = data[9]
-    source, target = socket.inet_ntoa(data[12:16]), socket.inet_ntoa(data[16:20])
-    body = data[header : struct.unpack_from("!H", data, 2)[0]]
-    if protocol == _ICMP:
+    if protocol in (_ICMP, _ICMPV6):
         return Packet(at, protocol, (source, 0), (target, 0), body)
     if protocol not in (_UDP, _TCP) or len(body) < 8:
         return None
@@ -203,23 +209,28 @@ def _record(path: str) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the test run's to handle
     with (
-        socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_IP)) as sock,
+        socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_IP)) as ipv4,
+        socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_IPV6)) as ipv6,
         open(path, "wb", buffering=1 << 16) as file,
     ):
-        sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
-        sock.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS: the kernel's own clock
-        sock.setblocking(False)
+        socks = (ipv4, ipv6)
+        for sock in socks:
+            sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
+            sock.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS: the kernel's own clock
+            sock.setblocking(False)
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, _LINKTYPE_RAW))
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         while not ending:
-            if not select.select([sock], [], [], 0.1)[0]:
+            ready = select.select(socks, [], [], 0.1)[0]
+            for sock in ready:
+                _drain(sock, file.write)
+            if not ready:
                 file.flush()
-                continue
+        for sock in socks:
             _drain(sock, file.write)
-        _drain(sock, file.write)
-        _, dropped = struct.unpack("II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
-        sys.stdout.write(str(dropped))
+        counted = [sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8) for sock in socks]
+        sys.stdout.write(str(sum(struct.unpack("II", one)[1] for one in counted)))
 
 
 def _drain(sock: socket.socket, write: object) -> None:
