@@ -343,12 +343,12 @@ def test_caller_hangs_up_before_the_answer(border: Border, caller: Phone, called
 
 
 def test_required_extension_is_420_and_named(border: Border, caller: Phone) -> None:
-    a_leg = caller.invite(headers="Require: 100rel\r\n")
+    a_leg = caller.invite(headers="Require: precondition\r\n")
 
     refused = a_leg.expect(lambda one: one.status >= 200)
 
     assert refused.status == 420
-    assert refused.first("unsupported") == "100rel"
+    assert refused.first("unsupported") == "precondition"
     a_leg.ack(a_leg.branch)
 
 
