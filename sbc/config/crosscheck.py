@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from policies.media import Srtp
 from policies.settings import Identify, Network, Shield, TrunkTransport, Use
 from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
@@ -313,6 +314,21 @@ def _tls_fits(context: _Context) -> None:
         (context.note if fault.note else context.error)(fault.path, fault.text)
 
 
+def _media_terms_fit(context: _Context) -> None:
+    for name, trunk in context.border.trunks.items():
+        here = ("trunks", name)
+        if trunk.srtp is not Srtp.OFF and not trunk.srtp_suites:
+            context.error((*here, "srtp_suites"), "expected at least one suite, got none")
+        if trunk.srtp is not Srtp.OFF and trunk.transport is not TrunkTransport.TLS:
+            word = trunk.transport.value
+            text = f"its keys cross {word} where everybody on the way can read them; tls hides them"
+            context.note((*here, "srtp"), text)
+        allowed = {codec.upper() for codec in trunk.codecs.allow}
+        if allowed and allowed <= {codec.upper() for codec in trunk.codecs.strip}:
+            text = "expected a codec that `strip` leaves, got none"
+            context.error((*here, "codecs", "allow"), text)
+
+
 def _mending_fits(context: _Context) -> None:
     """What a trunk insists on and what its peers are shielded from exclude each other."""
     for name, trunk in context.border.trunks.items():
@@ -382,6 +398,7 @@ _CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
     _logins_fit,
     _tls_fits,
     _run_dir_is_short,
+    _media_terms_fit,
     _mending_fits,
     _what_is_unused,
 )
