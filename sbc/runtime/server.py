@@ -107,6 +107,7 @@ class Server:
             trunk_of=self._trunk_of,
             may_connect=self._may_connect,
             clock=clock,
+            corked=True,
         )
         self.certificates = Certificates(
             self._streams.contexts, settings.transport.certificate_check_s
@@ -206,6 +207,7 @@ class Server:
         """
         border, core = self.border, self.border.core
         border.flush()
+        self._streams.flush()
         if core.where.questions:
             self.resolver.ask(core.where.questions)
             core.where.questions.clear()

@@ -106,6 +106,11 @@ class Carrier:
         if connection.tls is not None and connection.error is None:
             connection.push(connection.tls.farewell(), self._clock())
 
+    def write(self, connection: StreamConnection) -> None:
+        """Write what was sent, and wait with what the kernel does not take."""
+        connection.write(self._clock())
+        self.watch(connection)
+
     def watch(self, connection: StreamConnection) -> None:
         """Have a task wait where the kernel did not take everything."""
         if (
@@ -281,8 +286,8 @@ class Carrier:
                 self._sink.message(frame, connection.hop, now)
             elif frame is KeepAlive.PING:
                 self.counters["pings"] += 1
-                connection.send(KeepAlive.PONG.value, now)
-                self.watch(connection)
+                connection.send(KeepAlive.PONG.value)
+                self.write(connection)
 
     # Writing and ending
 

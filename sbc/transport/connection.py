@@ -1,7 +1,7 @@
 """One stream connection: a raw non-blocking socket, what waits to be written, and how old it is.
 
-A connection never waits itself: `send` writes what the kernel takes at once and keeps the rest,
-`sbc.transport.stream_tasks` owns the tasks that wait for the socket. With a `TlsSession` it is
+A connection never waits itself: `write` gives the kernel what it takes at once and keeps the
+rest, `sbc.transport.carrier` owns the tasks that wait for the socket. With a `TlsSession` it is
 SIP over TLS, without one SIP over TCP; nothing else differs here.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import trio
@@ -32,8 +33,6 @@ _PONG_S: Final = 10.0  # RFC 5626 §4.4.1
 _KEEPALIVE_IDLE_S: Final = 60
 _USER_TIMEOUT_MS: Final = 32_000  # 64·T1: by then every transaction on it has ended
 _IP_BIND_ADDRESS_NO_PORT: Final = 24  # <linux/in.h>, missing from `socket` in Python 3.11
-_OURS: Final = b""
-"""In place of a message in the queue: bytes of TLS itself, which nobody misses."""
 
 
 class StreamConnection:
@@ -48,7 +47,6 @@ class StreamConnection:
     """
 
     __slots__ = (
-        "_early",
         "_hop",
         "_offset",
         "_opened",
@@ -57,6 +55,7 @@ class StreamConnection:
         "_pong_by",
         "_ponged",
         "_queue",
+        "_taken",
         "error",
         "framer",
         "identity",
@@ -127,9 +126,10 @@ class StreamConnection:
         self._ponged = False
         """Whether the peer has ever answered a ping; not all do."""
         self.queued_bytes = 0
-        self._early: list[bytes] = []
-        self._queue: deque[tuple[bytes, bytes]] = deque()
-        """What goes on the wire, and the message that it carries."""
+        self._taken: list[bytes] = []
+        """Messages for the next `write`."""
+        self._queue: deque[tuple[bytes, Sequence[bytes]]] = deque()
+        """What goes on the wire, and the messages that it carries."""
         self._offset = 0
 
     @property
@@ -149,35 +149,47 @@ class StreamConnection:
             # The kernel picks the port at connect: one local port serves many destinations.
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
 
-    def send(self, data: bytes, now: float) -> TransportError | None:
-        """Write or queue one message; the reason where it was not taken.
-
-        A write error ends the connection: its task then reports `data` with all that is queued.
-        """
+    def send(self, data: bytes) -> TransportError | None:
+        """Take one message, for the next `write`; the reason where it was not taken."""
         if self.error is not None:
             return FlowClosed(f"the connection is closed: {self.error}")
         if self.queued_bytes + len(data) > QUEUE_BYTES:
             return SendError(f"{self.queued_bytes} bytes wait already: the peer does not read")
-        if not self.is_open:
-            self._early.append(data)
-            self.queued_bytes += len(data)
-            return None
-        return self._write(data, now)
+        self._taken.append(data)
+        self.queued_bytes += len(data)
+        return None
+
+    def write(self, now: float) -> None:
+        """Write what was taken since the last time: together, for that is one record of TLS and
+        one system call. A connection that is not open yet keeps it.
+
+        A write error ends the connection: its task then reports all that is unsent.
+        """
+        if not self.is_open or not self._taken or self.error is not None:
+            return
+        taken, self._taken = self._taken, []
+        wire = taken[0] if len(taken) == 1 else b"".join(taken)
+        self.queued_bytes -= len(wire)
+        if self.tls is not None:
+            try:
+                wire = self.tls.seal(wire)
+            except ssl.SSLError as error:  # it has met an alert, or an end
+                self._taken = taken
+                self.end(FlowClosed(f"TLS: {(error.reason or str(error)).lower()}"))
+                return
+        self._append(wire, taken, now)
 
     def opened(self, now: float) -> None:
         """Messages may go now; those that have waited for it do."""
         self.is_open = True
         self.last_received = now
         self._ping_at = now + self.keepalive_s
-        early, self._early = self._early, []
-        self.queued_bytes -= sum(map(len, early))
-        for data in early:
-            self._write(data, now)
+        self.write(now)
 
     def push(self, wire: bytes, now: float) -> None:
         """Write bytes of TLS itself: a step of the handshake, an alert, new keys."""
         if wire and self.error is None:
-            self._append(wire, _OURS, now)
+            self._append(wire, (), now)
 
     def flush(self, now: float) -> bool:
         """Write what the kernel takes; whether nothing is left."""
@@ -207,9 +219,9 @@ class StreamConnection:
 
     def unsent(self) -> list[bytes]:
         """The messages that the kernel has not wholly taken; the queue is empty afterwards."""
-        messages = [message for _, message in self._queue if message] + self._early
+        messages = [message for _, carried in self._queue for message in carried] + self._taken
         self._queue.clear()
-        self._early.clear()
+        self._taken.clear()
         self.queued_bytes = 0
         self._offset = 0
         return messages
@@ -240,8 +252,9 @@ class StreamConnection:
             return
         self._ping_at = now + self.keepalive_s
         self._pinged = True
-        if self.send(KeepAlive.PING.value, now) is None and self._ponged and not self._pong_by:
+        if self.send(KeepAlive.PING.value) is None and self._ponged and not self._pong_by:
             self._pong_by = now + _PONG_S
+        self.write(now)
 
     def overdue(self, now: float, idle_timeout_s: float) -> str:
         """Why this connection should end now, or "". Connecting has its own deadline."""
@@ -260,22 +273,10 @@ class StreamConnection:
             return f"idle for {idle_timeout_s:g} s"
         return ""
 
-    def _write(self, data: bytes, now: float) -> TransportError | None:
-        wire = data
-        if self.tls is not None:
-            try:
-                wire = self.tls.seal(data)
-            except ssl.SSLError as error:  # it has met an alert, or an end
-                closed = FlowClosed(f"TLS: {(error.reason or str(error)).lower()}")
-                self.end(closed)
-                return closed
-        self._append(wire, data, now)
-        return None
-
-    def _append(self, wire: bytes, message: bytes, now: float) -> None:
+    def _append(self, wire: bytes, carried: Sequence[bytes], now: float) -> None:
         if not self._queue:
             self.last_written = now
-        self._queue.append((wire, message))
+        self._queue.append((wire, carried))
         self.queued_bytes += len(wire)
         if self.is_connected and not self.writing:
             self.flush(now)

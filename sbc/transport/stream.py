@@ -59,6 +59,8 @@ class StreamTransport:
         may_connect: realm, host → whether a stranger may begin another TLS handshake now: each
             costs us a millisecond.
         clock: () -> seconds, monotonic; what `now` is in the sink's calls.
+        corked: whether who sends calls `flush` after each batch: what goes to one peer then
+            leaves in one write.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class StreamTransport:
         "_by_number",
         "_carrier",
         "_clock",
+        "_corked",
         "_expected",
         "_failures",
         "_handshakes",
@@ -76,6 +79,7 @@ class StreamTransport:
         "_shaking",
         "_sink",
         "_trunk_of",
+        "_unwritten",
         "_wake",
         "contexts",
         "counters",
@@ -91,6 +95,7 @@ class StreamTransport:
         trunk_of: Callable[[str, str], str] = lambda realm, host: "",
         may_connect: Callable[[str, str], bool] = lambda realm, host: True,
         clock: Callable[[], float] = time.monotonic,
+        corked: bool = False,
     ) -> None:
         self.settings = settings
         self.listeners = [
@@ -107,6 +112,8 @@ class StreamTransport:
         self._trunk_of = trunk_of
         self._may_connect = may_connect
         self._clock = clock
+        self._corked = corked
+        self._unwritten: set[StreamConnection] = set()
         self._peers = TlsPeers(settings.peers)
         self._by_number: dict[int, StreamConnection] = {}
         self._by_address: dict[_Key, StreamConnection] = {}
@@ -178,13 +185,22 @@ class StreamTransport:
                 connection = self._find(hop) or self._connect(hop)
             except TransportError as refused:
                 return self._fail_later(hop, data, refused)
-        error = connection.send(data, self._clock())
+        error = connection.send(data)
         if error is not None:
             return self._fail_later(hop, data, error)
         self.counters["sent"] += 1
-        if connection.queued_bytes:
-            self._carrier.watch(connection)
+        if self._corked:
+            self._unwritten.add(connection)
+        else:
+            self._carrier.write(connection)
         return connection.number
+
+    def flush(self) -> None:
+        """Write what was sent since the last time; of use where the transport is corked."""
+        if self._unwritten:
+            unwritten, self._unwritten = self._unwritten, set()
+            for connection in unwritten:
+                self._carrier.write(connection)
 
     def close_connection(self, number: int) -> None:
         """Close one connection, if it is there; the sink hears `closed` soon."""
@@ -389,6 +405,7 @@ class StreamTransport:
             key = (hop.transport, hop.listener, hop.host, port)
             if self._by_address.get(key) is connection:
                 del self._by_address[key]
+        self._unwritten.discard(connection)
         self._settled(connection)
         self._seats.leave(hop.host, trusted=connection.trusted)
         trio.lowlevel.notify_closing(connection.sock)

@@ -61,6 +61,8 @@ class Baresip:
         encryption: baresip's word for it: `srtp`, `srtp-mand`; "" is none.
         tone_hz: what it plays.
         password: what it answers challenges with.
+        tls: its certificate with key, and whom it believes, as files: it speaks TLS, on the port
+            above the address's.
         rtp_ports: first and last.
     """
 
@@ -77,6 +79,7 @@ class Baresip:
         rtp_ports: tuple[int, int] = (10_000, 10_100),
         encryption: str = "",
         password: str = "",
+        tls: tuple[str, str] | None = None,
     ) -> None:
         self._records = folder / "records"
         self._records.mkdir(parents=True)
@@ -113,8 +116,10 @@ class Baresip:
                 rtp_last=rtp_ports[1],
                 interface=host,
             )
+            + ("" if tls is None else f"sip_certificate {tls[0]}\nsip_cafile {tls[1]}\n")
         )
-        outbound = "" if proxy is None else f';outbound="sip:{proxy[0]}:{proxy[1]}"'
+        over = "" if tls is None else ";transport=tls"
+        outbound = "" if proxy is None else f';outbound="sip:{proxy[0]}:{proxy[1]}{over}"'
         codec = codec if "/" in codec else f"{codec}/8000/1"
         secure = f";mediaenc={encryption}" if encryption else ""
         secure += f";auth_pass={password}" if password else ""

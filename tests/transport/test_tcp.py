@@ -460,7 +460,7 @@ def test_the_queue_of_a_connection_is_bounded_before_it_is_open():
     with socket.socket() as sock:
         hop = Hop("r", 0, TCP, HOST, 5060, 1)
         one = StreamConnection(hop, sock, incoming=False, trusted=True, now=0.0)
-        assert one.send(bytes(QUEUE_BYTES), 0.0) is None
-        assert isinstance(one.send(b"x", 0.0), SendError)
+        assert one.send(bytes(QUEUE_BYTES)) is None
+        assert isinstance(one.send(b"x"), SendError)
         assert one.unsent() == [bytes(QUEUE_BYTES)]
         assert one.overdue(math.inf, 600.0) == ""

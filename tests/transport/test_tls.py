@@ -500,7 +500,7 @@ async def test_few_handshakes_are_open_at_once_for_one_stranger(authority, ours)
     async with running(listening(ours), **options) as (transport, sink):
         idle = [await trio.open_tcp_stream(HOST, transport.listeners[0].port) for _ in range(2)]
         await trio.testing.wait_all_tasks_blocked(0.02)
-        with pytest.raises(trio.BrokenResourceError):
+        with pytest.raises((trio.BrokenResourceError, OSError)):
             await dial(transport, client_context(authority))
         assert transport.counters["refused"] == 1
         await idle[0].aclose()
@@ -512,7 +512,7 @@ async def test_few_handshakes_are_open_at_once_for_one_stranger(authority, ours)
 
 async def test_a_stranger_that_shakes_hands_too_often_is_not_served(authority, ours):
     async with running(listening(ours), may_connect=lambda realm, host: False) as (transport, _):
-        with pytest.raises(trio.BrokenResourceError):
+        with pytest.raises((trio.BrokenResourceError, OSError)):
             await dial(transport, client_context(authority))
 
 
