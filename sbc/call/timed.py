@@ -10,9 +10,13 @@ from enum import IntEnum
 from policies.settings import TrunkSettings, Use
 from sbc.call.capabilities import TIMER, Peer, may_send
 from sbc.call.core import Core
+from sbc.call.link import Link
+from sbc.call.local import LocalEnd
 from sbc.call.session_timer import SessionTimer
+from sbc.ids import Token
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.status import INVITE, UPDATE
+from sbc.transaction.hop import Hop
 from sbc.transaction.timers import Entry
 
 __all__ = ["Timed", "Watch"]
@@ -26,19 +30,19 @@ class Watch(IntEnum):
     """A refresh that met 491."""
 
 
-class Timed:
+class Timed(Link):
     """The part of a leg that has to do with time.
 
     Args:
-        core: the surroundings.
-        trunk: whose peer this is.
+        core, trunk, end, hop, token: as of every link.
     """
 
-    __slots__ = ("clock", "core", "peer", "ping_clock", "timer", "trunk")
+    __slots__ = ("clock", "peer", "ping_clock", "timer")
 
-    def __init__(self, core: Core, trunk: TrunkSettings) -> None:
-        self.core = core
-        self.trunk = trunk
+    def __init__(
+        self, core: Core, trunk: TrunkSettings, end: LocalEnd, hop: Hop, token: Token
+    ) -> None:
+        super().__init__(core, trunk, end, hop, token)
         self.peer: Peer | None = None
         """What the peer has said that it can do."""
         self.timer: SessionTimer | None = None
