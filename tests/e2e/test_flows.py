@@ -16,6 +16,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 CALLS = 10
 
 
+@pytest.fixture(scope="module")
+def shape() -> Shape:
+    follow = {"redirect": "follow"}
+    return Shape(inside_trunk=follow, outside_trunk=follow)
+
+
 @pytest.mark.parametrize("way", ["outwards", "inwards"])
 @pytest.mark.parametrize(
     ("caller", "called"),
@@ -26,6 +32,7 @@ CALLS = 10
         pytest.param("uac_reliable", "uas_call", id="100rel of the caller alone"),
         pytest.param("uac_late", "uas_late", id="late offer"),
         pytest.param("uac_timer", "uas_timer", id="session timers, 422"),
+        pytest.param("uac_call", "uas_moves", id="a redirection followed"),
     ],
 )
 def test_flow(
@@ -54,7 +61,8 @@ def test_flow(
         taken = answering.stop()
 
         assert (placed.successful, placed.failed) == (CALLS, 0), calling.error_text()
-        assert (taken.successful, taken.failed) == (CALLS, 0), answering.error_text()
+        legs = 2 * CALLS if called == "uas_moves" else CALLS
+        assert (taken.successful, taken.failed) == (legs, 0), answering.error_text()
     until(lambda: len(border.cdrs()) - before >= _records(caller), 3, "a record of each call")
     causes = Counter(record["cause"] for record in border.cdrs()[before:])
     assert causes["normal"] == CALLS
