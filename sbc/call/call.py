@@ -358,7 +358,9 @@ class Call(Sides):
         b.negotiation = fork.negotiation_b
         b.learn(response)
         b.timer_agreed(response, now)
-        body = fork.negotiation_a.local
+        ours = fork.negotiation_a
+        pending = ours.state is Offer.OFFER_SENT and ours.remote is not None
+        body = b"" if pending else ours.local  # an UPDATE is open: what it says is no answer
         a.answer(response.status, fork, self.crossing(response, a), body, now)
         self.record.answered(response.status, self.record.wall(now))
         if self.early is not None:

@@ -241,7 +241,10 @@ class Early:
             raise ProtocolError("an offer is open", status=status)
         to_target = other is not self._a
         dialog = self._dialog(other, fork)
-        if dialog is None or not (rack or may_send(other.trunk, other.peer, UPDATE)):
+        able = rack != b"" or may_send(other.trunk, other.peer, UPDATE)
+        if not to_target:  # RFC 3311 §5.1: its own offer must be answered for good
+            able = able and fork.sender is not None and fork.sender.settled
+        if dialog is None or not able:
             raise ProtocolError("the other side takes no offer before it answers", status=488)
         pair = fork.negotiation_a, fork.negotiation_b
         change = Change(

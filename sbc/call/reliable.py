@@ -138,6 +138,7 @@ class ReliableSender:
         "_next",
         "_queue",
         "_txn",
+        "settled",
         "state",
         "user",
     )
@@ -151,6 +152,8 @@ class ReliableSender:
         self._next = min(max(first, 1), _MAX_FIRST)
         self.user: User | None = user
         self.state = State.IDLE
+        self.settled = False
+        """Whether a description is acknowledged: before that, no other offer is (RFC 3311 §5.1)."""
         self._queue: list[_Said] = []
         """What is out, and what waits behind it."""
         self._cell = Cell(None)
@@ -238,11 +241,11 @@ class ReliableSender:
 
     def _rest(self, said: _Said | None, now: float) -> None:
         self._cell.owner = None
-        self._queue.clear()
+        self.settled |= self._queue.pop().described
 
     def _go_on(self, said: _Said | None, now: float) -> None:
         self._cell.owner = None
-        del self._queue[0]
+        self.settled |= self._queue.pop(0).described
         self._out(now)
 
     def _again(self, said: _Said | None, now: float) -> None:

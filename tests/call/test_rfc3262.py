@@ -156,6 +156,22 @@ def test_a_2xx_waits_for_the_prack_of_a_description() -> None:
     assert not sender.one.holds_success
 
 
+def test_a_description_counts_once_it_is_acknowledged() -> None:
+    sender = Sender()
+    sender.send(180)
+    sender.send(183, described=True)
+    sender.send(183)
+    heard = []
+    for number in (7, 8, 9):
+        heard.append(sender.one.settled)
+        sender.prack(b"%d 1 INVITE" % number)
+    assert (heard, sender.one.settled) == ([False, False, True], True)
+    last = Sender()
+    last.send(183, described=True)
+    last.prack(b"7 1 INVITE")
+    assert last.one.settled
+
+
 @pytest.mark.parametrize("sent", [True, False])
 def test_after_the_final_response_nothing_is_sent_or_held(sent) -> None:
     sender = Sender()

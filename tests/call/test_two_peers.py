@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from policies.settings import SessionTimerSettings, Shield
+from policies.settings import SessionTimerSettings, Shield, Use
 from tests.call.two_agents import FINE, World
 from tests.support.agent import Abilities, Phase, Talk
 from tests.support.link import Weather
@@ -32,6 +33,14 @@ DIRECTIONS = ["sendrecv", "sendonly", "recvonly", "inactive"]
 OFTEN_TRUE = st.sampled_from([True, True, False])
 ABILITIES = st.builds(Abilities, update=OFTEN_TRUE, timer=st.booleans(), reliable=OFTEN_TRUE)
 OFTEN = SessionTimerSettings(expires_s=90)
+TRUNKS = [
+    {},
+    {"reliable": Use.ALWAYS},
+    {"reliable": Use.NEVER},
+    {"single_tag": True},
+    {"early_offer": True},
+    {"ping_s": 5.0},
+]
 SHIELDS = st.sampled_from([frozenset()] * 5 + [frozenset({one}) for one in Shield])
 MOMENTS = st.sampled_from([0.0, 0.012, 0.05, 0.05, 0.3])
 MOST = 2
@@ -66,6 +75,7 @@ class TwoPeers(RuleBasedStateMachine):
         stage=st.sampled_from(["up", "ringing", "up", "ringing", "nothing"]),
         late=st.booleans(),
         shields=st.tuples(SHIELDS, SHIELDS),
+        trunk=st.sampled_from(TRUNKS),
     )
     def begin(
         self,
@@ -76,8 +86,9 @@ class TwoPeers(RuleBasedStateMachine):
         stage: str,
         late: bool,
         shields: tuple[frozenset[Shield], frozenset[Shield]],
+        trunk: dict[str, Any],
     ) -> None:
-        self.world = World(seed, (a, b), shields, session_timer=OFTEN)
+        self.world = World(seed, (a, b), shields, session_timer=OFTEN, **trunk)
         if stage == "ringing":
             ringing(self.world, seed % 2, late)
         elif stage == "up":
@@ -335,5 +346,21 @@ def test_an_answer_may_come_while_an_update_is_under_way() -> None:
     called.accept(world.now)
     world.run(5.0)
     assert (caller.phase, called.phase) == (Phase.UP, Phase.UP)
+    world.check_one_idea()
+    world.check_the_end()
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_an_early_offer_waits_for_a_caller_that_cannot_acknowledge(reliable: bool) -> None:
+    """RFC 3311 §5.1: the called agent's UPDATE goes on only where the first answer is settled."""
+    world = World(
+        1, (Abilities(update=True, reliable=reliable), Abilities(update=True, reliable=True))
+    )
+    ringing(world, 0, False)
+    (caller,), (called,) = world.talks(0), world.talks(1)
+    called.update("sendonly", world.now)
+    called.accept(world.now)
+    world.run(5.0)
+    assert caller.media.direction == ("recvonly" if reliable else "sendrecv")
     world.check_one_idea()
     world.check_the_end()
