@@ -132,6 +132,7 @@ def _expectation(path: Path) -> str:
 _MISSING: Final = {
     "listen": 'a list of "udp:ADDRESS:PORT" (or tcp:, tls:)',
     "media": "a mapping of address and ports",
+    "certificate": "a PEM file, or a list of them",
     "realm": "the name of a realm",
     "from": "the name of a trunk",
     "to": "the name of a trunk, or a list of them",

@@ -9,12 +9,14 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.support.baresip import Baresip
 from tests.support.border import Border, Shape, until
 from tests.support.capture import Capture
 from tests.support.certificates import Authority, Issued
@@ -74,9 +76,15 @@ def border(
         document["realms"][realm]["tls"] = shown | believed | {"client": "optional"}
     trunks = document["trunks"]
     tls = {"transport": "tls"}
-    trunks["pbx"] |= tls | {"peers": INSIDE_PEER, "tls": believed}
+    # baresip connects from 127.0.0.1, whatever its own address is.
+    sources = {"sources": ["127.0.1.0/24", "127.0.0.1"]}
+    trunks["pbx"] |= tls | sources | {"peers": INSIDE_PEER, "tls": believed}
     carrier = believed | shown | {"name": "sip.carrier.example"}
-    trunks["carrier"] |= tls | {"peers": OUTSIDE_PEER, "sources": [OUTSIDE_PEER], "tls": carrier}
+    trunks["carrier"] |= tls | {
+        "peers": OUTSIDE_PEER,
+        "sources": [OUTSIDE_PEER, "127.0.0.1"],
+        "tls": carrier,
+    }
     trunks["partner"] = tls | {
         "realm": "outside",
         "identify": "certificate",
@@ -213,3 +221,42 @@ def test_certificates_are_replaced_under_load_without_a_failed_call(
     assert len(carrier.connections) == 1, "no connection was touched"
     until(lambda: len(border.cdrs()) == before + len(placed), 5, "a record of each call")
     assert {one["cause"] for one in border.cdrs()[before:]} == {"normal"}
+
+
+def test_two_soft_phones_call_each_other_over_tls(
+    border: Border, files: Files, tmp_path: Path
+) -> None:
+    """baresip on both sides, each believing the authority alone; then the other way round."""
+    before = len(border.cdrs())
+    phones = []
+    with ExitStack() as stack:
+        for host, proxy, user, mark, issued in (
+            (INSIDE_PEER, "127.0.1.1", "alice", INSIDE, files.pbx),
+            (OUTSIDE_PEER, "127.0.2.1", "100", OUTSIDE, files.carrier),
+        ):
+            both = tmp_path / f"{user}.pem"
+            both.write_text(Path(issued.certificate).read_text() + Path(issued.key).read_text())
+            phone = Baresip(
+                tmp_path / user,
+                (host, 5060),
+                user=user,
+                domain=f"{mark}.example",
+                proxy=(proxy, 5061),
+                codec="PCMU",
+                tone_hz=440,
+                rtp_ports=(10_000, 10_100) if user == "alice" else (10_200, 10_300),
+                tls=(str(both), files.authority.path),
+            )
+            phones.append(stack.enter_context(phone))
+        time.sleep(0.7)
+        for at, (caller, uri) in enumerate(
+            zip(phones, ("sip:100@127.0.1.1", "sip:alice@127.0.2.1"), strict=True)
+        ):
+            caller.call(uri)
+            caller.await_log("established")
+            time.sleep(0.5)
+            caller.hang_up()
+            until(lambda count=at: len(border.cdrs()) > before + count, 3, "its record")  # type: ignore[misc]
+    made = border.cdrs()[before:]
+    assert [(one["status"], one["cause"]) for one in made] == [(200, "normal")] * 2
+    assert [one["target"].partition(":")[0] for one in made] == [OUTSIDE_PEER, INSIDE_PEER]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.access import Access
+from policies.settings import Identify, PolicySettings, TrunkSettings
 from tests.policies.border import settings, trunk
 
 
@@ -130,3 +131,18 @@ def test_a_name_cannot_take_an_address_that_the_file_gives_to_another_trunk():
     access = Access(settings([trunk("two", "r", "192.0.2.6"), trunk("one", "r", "192.0.2.5")]))
     access.follow("two", ["192.0.2.5"])
     assert name(access.identify("r", "192.0.2.5")) == "one"
+
+
+def test_a_trunk_by_certificate_is_known_by_that_alone() -> None:
+    network = ip_network("192.0.2.0/24")
+    trunks = tuple(
+        TrunkSettings(name=name, realm="outside", peers=(), sources=(network,), identify=identify)
+        for name, identify in (("plain", Identify.ADDRESS), ("partner", Identify.CERTIFICATE))
+    )
+    access = Access(PolicySettings(trunks=trunks, routes=()))
+    plain, partner = trunks
+    assert access.identify("outside", "192.0.2.1") is plain
+    assert access.identify("outside", "192.0.2.1", "partner") is partner
+    assert access.identify("outside", "203.0.113.9", "partner") is partner
+    assert access.identify("inside", "192.0.2.1", "partner") is None
+    assert access.identify("outside", "192.0.2.1", "plain") is None
