@@ -99,6 +99,11 @@ class TrunkAdmission:
             return use.too_fast
         return None
 
+    def pace(self, trunk: TrunkSettings, now: float) -> Refuse | None:
+        """Take a token of `limits.cps` for what is no call; None: there was one, or no limit."""
+        use = self._trunks[trunk.name]
+        return use.too_fast if use.bucket is not None and not use.bucket.take(now) else None
+
     def begin(self, trunk: TrunkSettings) -> None:
         """Count one call on `trunk`."""
         self._trunks[trunk.name].calls += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from policies.access import Access
 from policies.admission import SourceRates, TrunkAdmission
-from policies.facts import Accept, CallFacts, Decision, Ignore, Refuse, Why
+from policies.facts import Accept, CallFacts, Decision, Ignore, Refuse, Target, Why
 from policies.routing import Routes
 from policies.settings import PolicySettings, Stranger, TrunkSettings
 
@@ -89,6 +89,29 @@ class Policies:
         self._admission.end(trunk)
         assert refusal is not None  # noqa: S101 (a route has at least one trunk)
         return Refuse(refusal.status, refusal.reason, refusal.why, trunk)
+
+    def find(self, facts: CallFacts, method: str, now: float) -> tuple[Target, ...] | Refuse:
+        """Where a request outside of calls goes: routed as a call would be, but nothing is held.
+
+        Only to trunks that let this method pass. 405: there is none, or the bringing trunk does
+        not. `now` is monotonic seconds.
+        """
+        trunk = self._access.identify(facts.realm, facts.source_host, facts.certified)
+        if trunk is None:
+            return Refuse(403, b"", self._stranger.why)
+        route = self._routes.find(trunk, facts.request_user)
+        if route is None:
+            return self._no_route[trunk.name]
+        if method in trunk.outside_methods:
+            able = [one for one in route.targets_from[0] if method in one.trunk.outside_methods]
+            if able:
+                return self.may_send(trunk, now) or tuple(able)
+        text = f"{method} is not passed on from {trunk.name}"
+        return Refuse(405, b"", Why(f"trunks.{trunk.name}.methods", trunk.line, text), trunk)
+
+    def may_send(self, trunk: TrunkSettings, now: float) -> Refuse | None:
+        """Take a token of the trunk's `limits.cps` for a request outside of calls."""
+        return self._admission.pace(trunk, now)
 
     def move(self, current: TrunkSettings, to: TrunkSettings, now: float) -> Refuse | None:
         """Carry a call on by another trunk of its targets. None: done, `to` holds the call.

@@ -18,9 +18,9 @@ __all__ = [
     "Peer",
     "PolicySettings",
     "ReasonUse",
+    "Redirect",
     "Refresher",
     "Resolve",
-    "Redirect",
     "RouteSettings",
     "SessionTimerSettings",
     "Shield",
@@ -165,7 +165,10 @@ class LimitSettings:
     calls: int | None = None
     """Concurrent calls, both directions."""
     cps: float | None = None
-    """New calls in a second, both directions; the burst is one second's worth, at least 1."""
+    """New calls in a second, both directions, and requests outside of calls; the burst is one
+    second's worth, at least 1."""
+    subscriptions: int | None = None
+    """Subscriptions that it holds at others."""
     status: int = 503
     """The answer over the limit."""
 
@@ -214,6 +217,8 @@ class TrunkSettings:
     media_timeout_s: float = 60.0
     pass_methods: tuple[str, ...] = ("INFO",)
     """Methods that go across within a call, beside those that change it."""
+    outside_methods: tuple[str, ...] = ("MESSAGE", "PUBLISH", "SUBSCRIBE")
+    """Methods that go across outside of calls, to and from trunks that name them too."""
     ping_s: float = 0.0
     """How often a peer is asked, within a call, whether it still knows it; 0: never."""
     max_duration_s: float = 0.0

@@ -165,7 +165,10 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         identify=trunk.identify,
         options_ping_s=trunk.options_ping or 0.0,
         limits=LimitSettings(
-            calls=trunk.limits.calls, cps=trunk.limits.cps, status=trunk.limits.status
+            calls=trunk.limits.calls,
+            cps=trunk.limits.cps,
+            subscriptions=trunk.limits.subscriptions,
+            status=trunk.limits.status,
         ),
         no_answer_s=trunk.no_answer,
         pass_headers=tuple(trunk.passed),
@@ -174,6 +177,7 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         latch=trunk.latch,
         media_timeout_s=trunk.media_timeout,
         pass_methods=tuple(trunk.methods.passed),
+        outside_methods=tuple(trunk.methods.outside),
         ping_s=trunk.ping or 0.0,
         max_duration_s=trunk.max_duration or 0.0,
         early_offer=trunk.offer == "early",

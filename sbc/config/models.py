@@ -46,6 +46,7 @@ from sbc.config.scalars import (
     Number,
     OneOrMany,
     Order,
+    OutsideMethod,
     PortRange,
     Rule,
     Seconds,
@@ -188,16 +189,24 @@ class Limits(_Section):
     calls: Annotated[int | None, COUNT] = None
     """Concurrent calls."""
     cps: Annotated[float | None, NUMBER] = None
-    """New calls in a second; as many may come at once."""
+    """New calls, messages, publications and subscriptions in a second; as many may come at
+    once."""
+    subscriptions: Annotated[int | None, COUNT] = None
+    """Subscriptions that it holds at other trunks."""
     status: Status = 503
     """The answer over the limit, without Retry-After."""
 
 
 class Methods(_Section):
-    """Requests within a call that are no part of the call itself."""
+    """Requests that are no part of a call itself."""
 
     passed: Annotated[list[HeaderName], OneOrMany, Field(alias="pass")] = ["INFO"]
-    """Methods that go across when its peers use them; others get 405, unknown ones 501."""
+    """Methods that go across within a call when its peers use them; others get 405, unknown ones
+    501."""
+    outside: Annotated[list[OutsideMethod], OneOrMany] = ["MESSAGE", "PUBLISH", "SUBSCRIBE"]
+    """Methods that go across outside of calls, if the other trunk names them too: `[MESSAGE,
+    OPTIONS, X-PING]`. `[]`: none. Without a user in its address, OPTIONS is always answered by
+    this border itself. Not for REGISTER, REFER and what belongs to calls."""
 
 
 class Trunk(_Section):

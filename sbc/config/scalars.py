@@ -35,6 +35,7 @@ __all__ = [
     "Number",
     "OneOrMany",
     "Order",
+    "OutsideMethod",
     "Port",
     "PortRange",
     "Rule",
@@ -69,6 +70,10 @@ _WRITTEN_BY_US: Final = (
 )
 _OWN_HEADERS: Final = frozenset(_WRITTEN_BY_US.split())
 """What the border writes itself or decides by rules of its own; `pass:` cannot open these."""
+_NEVER_ALONE: Final = frozenset(
+    ["INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE", "INFO", "REGISTER", "REFER"]
+)
+"""Methods that make a call, belong to one, or are not carried from one network to another."""
 
 
 def expected(text: str, hint: str = "") -> PydanticCustomError:
@@ -175,6 +180,14 @@ def _header_name(value: object) -> str:
         raise expected(_HEADER)
     if value.lower() in _OWN_HEADERS:
         raise expected("a header that may cross", "the border writes this one itself")
+    return value
+
+
+def _outside_method(value: object) -> str:
+    if not isinstance(value, str) or not _TOKEN.match(value) or value != value.upper():
+        raise expected(_METHOD)
+    if value in _NEVER_ALONE:
+        raise expected("a method that may cross", f"{value} is never passed on outside of a call")
     return value
 
 
@@ -327,6 +340,7 @@ _INTERVAL: Final = 'a time in whole seconds from "90s" to "24h"'
 _TEXT: Final = "a text"
 _A_NAME: Final = "a name of letters, digits, - and _ (at most 32)"
 _HEADER: Final = "the name of a header"
+_METHOD: Final = "a method in capitals such as MESSAGE"
 _ADDRESS: Final = "an IP address"
 _NETWORK: Final = "an IP address or a network such as 192.0.2.0/24"
 _BIND: Final = '"udp:ADDRESS:PORT" (or tcp:, tls:)'
@@ -352,6 +366,7 @@ Network = Annotated[IPv4Network | IPv6Network, Rule(_network, _NETWORK)]
 Name = Annotated[str, Rule(_name, _A_NAME)]
 Text = Annotated[str, Rule(_text, _TEXT)]
 HeaderName = Annotated[str, Rule(_header_name, _HEADER)]
+OutsideMethod = Annotated[str, Rule(_outside_method, _METHOD)]
 DialPrefix = Annotated[str, Rule(_dial_prefix, "the first digits of a number")]
 Number = Annotated[float, NUMBER]
 Seconds = Annotated[float, SECONDS]

@@ -74,6 +74,16 @@ def test_text_that_is_no_configuration(text, message):
             'got 49 (write "49" with quotes)',
         ),
         (
+            one("limits: {", "methods: { outside: [REFER] }, limits: {"),
+            "sbc.yaml:7:72: trunks.carrier.methods.outside[1]: expected a method that may cross, "
+            'got "REFER" (REFER is never passed on outside of a call)',
+        ),
+        (
+            one("limits: {", "methods: { outside: message }, limits: {"),
+            "sbc.yaml:7:71: trunks.carrier.methods.outside: expected a method in capitals such as "
+            'MESSAGE, got "message"',
+        ),
+        (
             one("calls: 200", "calls: 0200"),
             "sbc.yaml:7:68: trunks.carrier.limits.calls: expected a whole number above 0, got 0200",
         ),
@@ -111,7 +121,7 @@ def test_text_that_is_no_configuration(text, message):
         (
             one("cps: 20", "colour: red"),
             "sbc.yaml:7:73: trunks.carrier.limits.colour: unknown key, "
-            "expected one of calls, cps, status",
+            "expected one of calls, cps, subscriptions, status",
         ),
         (
             GOOD + "tunks: {}\n",
