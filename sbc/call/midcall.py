@@ -18,11 +18,13 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Protocol
 
+from sbc.call.bodies import hide_body
 from sbc.call.capabilities import head_for, may_send, options_head, unsupported
 from sbc.call.cdr import Cause
 from sbc.call.change import Change
 from sbc.call.core import Core
 from sbc.call.exchange import Exchange
+from sbc.call.headers import crossing
 from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg, again_head
 from sbc.call.passage import Passage, Road
 from sbc.call.passage_states import Input
@@ -47,8 +49,8 @@ from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Connected", "Midcall", "offer_in"]
 
-_BODIES: Final = frozenset((b"application/dtmf-relay", b"application/dtmf", b"text/plain"))
-"""Bodies that hold nothing of their side."""
+_ACCEPT: Final = b"Accept: application/dtmf-relay, application/dtmf, text/plain\r\n"
+"""Bodies that always cross; others do if nothing of their side is left in them (`bodies.py`)."""
 _ALONG: Final = frozenset((b"content-type", b"content-disposition", b"info-package"))
 """What belongs to the body of a request that goes across."""
 
@@ -224,16 +226,20 @@ class Midcall(Road):
         if not may_send(other.trunk, other.peer, request.method):
             leg.respond(txn, reply, 405, head_for(leg.trunk, initial=False), now)
             return
-        if request.body and request.content_type not in _BODIES:
-            accepted = b", ".join(sorted(_BODIES))
-            leg.respond(txn, reply, 415, b"Accept: %b\r\n" % accepted, now)
+        core = self.core
+        body = hide_body(
+            request.content_type, request.body, core.hide, other.end.host, core.mint.mark
+        )
+        if body is None:
+            leg.respond(txn, reply, 415, _ACCEPT, now)
             return
         passage = Passage(self, leg, other, request, reply, txn)
         head = self.crossing(request, other)
-        head += request.lines(_ALONG) if request.body else b""
+        if body:
+            head += crossing(request, names=_ALONG, hide=core.hide, host=other.end.host)
         self.open.append(passage)
         txn.user = passage
-        passage.ask(request.method, head, request.body, now)
+        passage.ask(request.method, head, body, now)
 
     # What a passage asks of the call
 

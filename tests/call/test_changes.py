@@ -411,7 +411,7 @@ def test_info_goes_across_and_other_methods_do_not(way: str) -> None:
     assert request.content_type == b"application/dtmf-relay"
     asked.answer(request, 200)
     assert asking.hears().status == 200
-    asking.ask(b"INFO", b"<xml/>", b"Content-Type: application/media_control+xml\r\n")
+    asking.ask(b"INFO", b"see 10.0.0.9", b"Content-Type: application/x-own\r\n")
     assert asking.hears().status == 415
     for method, status in ((b"MESSAGE", 405), (b"SHOUT", 501), (b"PRACK", 481), (b"OPTIONS", 200)):
         asking.ask(method)
