@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -19,8 +20,11 @@ from relay.extension import look
 from relay.forward.choice import choose
 from relay.forward.native import NativeEnded, NativeForwarder
 from relay.forward.python import PythonForwarder
+from relay.handoff import Start
 from relay.loop import Loop
-from tests.relay.rig import Rig, Talk, rtp
+from relay.settings import RelaySettings
+from relay.worker import Worker
+from tests.relay.rig import Peer, Rig, Talk, rtp
 from tests.relay.supervisor import OneWorker
 from tests.relay.test_worker import Call
 from tests.support.border import until
@@ -43,13 +47,13 @@ def loop() -> Iterator[Loop]:
 
 
 def descriptors() -> int:
-    gc.collect()  # sockets that an earlier test has forgotten
     return len(os.listdir("/proc/self/fd"))
 
 
 def test_two_thousand_calls_leave_no_descriptor(rig):
     talk = Talk(rig)
     rig.service.remove("call", 0.0)
+    gc.collect()  # sockets that an earlier test has forgotten
     before = descriptors()
     for number in range(2000):
         talk.end_a = rig.end("inside", talk.a.address, expects=True)
@@ -64,6 +68,7 @@ def test_two_thousand_calls_leave_no_descriptor(rig):
 
 
 def test_a_thread_is_ended_and_leaves_nothing(loop):
+    gc.collect()
     before, threads = descriptors(), len(os.listdir("/proc/self/task"))
     for _ in range(20):
         forwarder = NativeForwarder(loop)
@@ -155,6 +160,60 @@ def test_a_thread_that_has_died_ends_the_worker():
     rig.loop.run_once()  # it sleeps: the flag of a dead thread is looked at no more
     assert rig.loop.passes == passes + 1
     rig.close()
+
+
+def test_a_worker_whose_thread_has_died_says_so_and_ends(tmp_path, monkeypatch):
+    class Line:
+        """The supervisor's line, of which nothing comes."""
+
+        said: ClassVar[list[str]] = []
+
+        def __init__(self):
+            self.read, self.write = os.pipe()
+
+        def fileno(self):
+            return self.read
+
+        def receive(self, now):
+            return []
+
+        def running(self):
+            with Path(os.devnull).open("rb") as nothing:
+                os.dup2(nothing.fileno(), own)
+            own_peer.send(b"wake up", own_peer.address)
+
+        def need(self, realm):
+            pass
+
+        def failed(self, text):
+            self.said.append(text)
+
+        def close(self):
+            os.close(self.read)
+            os.close(self.write)
+
+    for name in ("freeze", "disable"):
+        monkeypatch.setattr(gc, name, lambda: None)
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    table = os.memfd_create("test-flows")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "worker"))
+        listener.listen()
+        settings = RelaySettings(run_dir=str(tmp_path), workers=1, media=(), fast_path="native")
+        before = polls()
+        worker = Worker(Start(0, 1, settings, 1, 0, listener, table), Line())
+        (own,) = polls() - before - {worker.loop._epoll.fileno()}
+        own_peer = Peer("127.0.5.9")
+        worker.forwarder.open(own_peer.address, own_peer.socket, lambda *_: True)
+        try:
+            assert worker.run() == 1
+        finally:
+            for one, handler in handlers.items():
+                signal.signal(one, handler)
+    own_peer.close()
+    worker.loop.close()
+    os.close(table)
+    assert Line.said == ["the native fast path has ended: polling: Invalid argument (os error 22)"]
 
 
 def polls() -> set[int]:
