@@ -34,6 +34,7 @@ from sbc.sdp.parser import parse
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import INVITE, UPDATE
+from sbc.sip.uri import SipUri
 from sbc.transaction.hop import TCP
 from sbc.transaction.machine import ServerTransaction
 from sbc.transaction.timers import Entry
@@ -87,7 +88,9 @@ class Call(Sides):
         token = core.mint.token()
         self.id = token.decode()
         self.state = State.CALLING
-        end = core.ends.of(txn.hop)
+        target = invite.target
+        sips = isinstance(target, SipUri) and target.scheme == b"sips"
+        end = core.ends.of(txn.hop, sips=sips)
         self.a = ALeg(core, self, trunk, end, txn.hop, token, invite, reply, txn)
         self.a.learn(invite)
         self.b = None
@@ -401,7 +404,7 @@ class Call(Sides):
         self._arm(Clock.NO_ANSWER, leg.trunk.no_answer_s, now)
         if leg.trunk.invite_timeout_s is not None:
             duration_s = leg.trunk.invite_timeout_s
-            leg.patience = Entry(self, Clock.NO_RESPONSE, now + duration_s, set())
+            leg.patience = Entry(self, Clock.NO_RESPONSE, now + duration_s, {})
             self.core.layer.arm_user(leg.patience, Clock.NO_RESPONSE, duration_s, now)
 
     def _not_responded(self, now: float) -> None:

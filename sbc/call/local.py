@@ -23,6 +23,7 @@ class LocalEnd:
     Args:
         index: its index in `TransportSettings.listeners`.
         listener: its settings; the advertised address is the one that is shown.
+        sips: whether its Contact is a SIPS URI, for a peer that called one (RFC 5630 §5.1.1).
     """
 
     __slots__ = (
@@ -35,7 +36,7 @@ class LocalEnd:
         "transport",
     )
 
-    def __init__(self, index: int, listener: ListenerSettings) -> None:
+    def __init__(self, index: int, listener: ListenerSettings, *, sips: bool = False) -> None:
         self.index = index
         self.realm = listener.realm
         self.transport = _TRANSPORTS[listener.transport]
@@ -44,8 +45,10 @@ class LocalEnd:
         """As in a URI: an IPv6 address has its brackets."""
         hostport = self.host + b":%d" % listener.advertise_port
         self._via = b"Via: SIP/2.0/%b %b;branch=" % (self.transport, hostport)
-        self._contact_prefix = b"Contact: <sip:"
-        parameter = b"" if self.transport is UDP else b";transport=" + self.transport.lower()
+        self._contact_prefix = b"Contact: <sips:" if sips else b"Contact: <sip:"
+        parameter = b";transport=" + self.transport.lower()
+        if sips or self.transport is UDP:  # with sips it goes without saying (RFC 3261 §26.2.2)
+            parameter = b""
         self._contact_suffix = b"@" + hostport + parameter + b">\r\n"
 
     def via(self, branch: bytes) -> bytes:
@@ -60,16 +63,27 @@ class LocalEnd:
 class LocalEnds:
     """All listeners, by index and by realm."""
 
-    __slots__ = ("_by_index", "_by_realm")
+    __slots__ = ("_by_index", "_by_realm", "_sips")
 
     def __init__(self, listeners: Sequence[ListenerSettings]) -> None:
         self._by_index = [LocalEnd(index, one) for index, one in enumerate(listeners)]
+        self._sips = {
+            index: LocalEnd(index, one, sips=True)
+            for index, one in enumerate(listeners)
+            if one.transport == "tls"
+        }
         self._by_realm: dict[tuple[str, bytes, bool], LocalEnd] = {}
         for end, one in zip(self._by_index, listeners, strict=True):
             self._by_realm.setdefault((end.realm, end.transport, ":" in one.host), end)
 
-    def of(self, hop: Hop) -> LocalEnd:
-        """The listener that a hop names."""
+    def of(self, hop: Hop, *, sips: bool = False) -> LocalEnd:
+        """The listener that a hop names; `sips`: as a peer that used a SIPS URI is to see it.
+
+        Deviates from RFC 5630 §4: SIPS is kept towards the peer that used it. What happens behind
+        a border is the other network's own business, which its trunk's `transport` says.
+        """
+        if sips:
+            return self._sips.get(hop.listener) or self._by_index[hop.listener]
         return self._by_index[hop.listener]
 
     def towards(self, realm: str, transport: bytes, host: str) -> LocalEnd | None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from policies.settings import Nat
-from sbc.transaction.hop import UDP, Hop
+from sbc.call.local import LocalEnds
+from sbc.ids import Token
+from sbc.transaction.hop import TLS, UDP, Hop
 from sbc.transport.settings import ListenerSettings
 from tests.call.lab import CARRIER, INSIDE, PBX, SDP_A, SDP_B, Lab, settings, statuses
 
@@ -90,3 +92,23 @@ def test_the_number_goes_on_without_the_names_of_the_callers_network(
     lab.give(lab.invite(body=SDP_A).replace(b"INVITE sip:4930123456@", b"INVITE sip:%b@" % user))
     invite = lab.take_one(CARRIER[0])
     assert invite.uri == b"sip:%b@10.1.0.2:5060" % expected
+
+
+def test_a_peer_that_calls_sips_over_tls_is_answered_with_it() -> None:
+    listener = ListenerSettings(
+        realm="inside",
+        transport="tls",
+        host=INSIDE,
+        port=5061,
+        advertise_host=INSIDE,
+        advertise_port=5061,
+    )
+    ends = LocalEnds([listener])
+    hop = Hop("inside", 0, TLS, *PBX)
+    token = Token(b"t")
+    assert ends.of(hop).contact(token) == (
+        b"Contact: <sip:t@%b:5061;transport=tls>\r\n" % INSIDE.encode()
+    )
+    secure = ends.of(hop, sips=True)
+    assert secure.contact(token) == b"Contact: <sips:t@%b:5061>\r\n" % INSIDE.encode()
+    assert secure.via(b"b") == b"Via: SIP/2.0/TLS %b:5061;branch=b;rport\r\n" % INSIDE.encode()

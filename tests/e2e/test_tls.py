@@ -120,10 +120,11 @@ def test_a_call_crosses_over_tls_on_both_sides_and_each_sees_our_names_alone(
 ) -> None:
     context = client_context(files.authority)
     with TlsCaller(INSIDE_PEER, ("127.0.1.1", 5061), context, INSIDE) as caller:
-        first, second, name = caller.call(), caller.call(), caller.name
+        first, second, name = caller.call(), caller.call("sips:100@127.0.1.1"), caller.name
     assert statuses(first) == statuses(second) == [200, 200]
     assert b"Contact: <sip:" in first[0]
     assert b"@127.0.1.1:5061;transport=tls>" in first[0]
+    assert b"Contact: <sips:" in second[0], "who calls sips is answered with it"
     invite = carrier.requests[0]
     assert b"\r\nVia: SIP/2.0/TLS 127.0.2.1:5061;" in invite
     assert b"@127.0.2.1:5061;transport=tls>" in invite
