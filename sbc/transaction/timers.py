@@ -113,16 +113,16 @@ class Entry(Cell):
 
     __slots__ = ("_slot", "due", "timer")
 
-    def __init__(self, owner: User, timer: IntEnum, due: float, slot: set[Entry]) -> None:
+    def __init__(self, owner: User, timer: IntEnum, due: float, slot: dict[Entry, None]) -> None:
         super().__init__(owner)
         self.timer = timer
         self.due = due
-        self._slot: set[Entry] | None = slot
+        self._slot: dict[Entry, None] | None = slot
 
     def cancel(self) -> None:
         """Take the timer out. Harmless when it has fired or was cancelled."""
         if self._slot is not None:
-            self._slot.discard(self)
+            self._slot.pop(self, None)
         self.owner = self._slot = None
 
 
@@ -136,7 +136,7 @@ class TimerWheel:
 
     def __init__(self, granularity_s: float = 0.5) -> None:
         self._granularity_s = granularity_s
-        self._slots: dict[int, set[Entry]] = {}
+        self._slots: dict[int, dict[Entry, None]] = {}  # in order: what is due at once, too
         self._cursor = 0  # no slot before this one is left
 
     def __len__(self) -> int:
@@ -151,9 +151,9 @@ class TimerWheel:
             self._cursor = number
         slot = self._slots.get(number)
         if slot is None:
-            slot = self._slots[number] = set()
+            slot = self._slots[number] = {}
         entry = Entry(owner, timer, due, slot)
-        slot.add(entry)
+        slot[entry] = None
         return entry
 
     def due(self, now: float) -> list[tuple[User, IntEnum]]:
