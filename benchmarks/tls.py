@@ -152,6 +152,7 @@ def _handshakes(kind: str, options: argparse.Namespace) -> dict[str, Any]:
         "per_s": told["done"] / told["took_s"],
         "signalling_ms": 1000 * used / max(1, told["done"]),
         "busy": used / told["took_s"],
+        "load_busy": told["load_cpu_s"] / told["took_s"],
         "status": counters,
     }
 
@@ -176,6 +177,7 @@ def _calls(rate: int, options: argparse.Namespace) -> dict[str, Any]:
     return {
         **told,
         "called": answered,
+        "load_busy": (told["load_cpu_s"] + answered["load_cpu_s"]) / told["took_s"],
         "signalling_ms": 1000 * used / max(1, told["answered"]),
         "loop_max_wall_ms": status.get("loop_max_wall_ms"),
         "status": status,
@@ -184,7 +186,7 @@ def _calls(rate: int, options: argparse.Namespace) -> dict[str, Any]:
 
 def _handshake_page(runs: list[dict[str, Any]]) -> str:
     columns = ["key", "runs", "handshakes/s", "min", "max", "signalling ms each", "core busy %"]
-    columns += ["limit of a core /s", "p50 ms", "p99 ms", "failed"]
+    columns += ["limit of a core /s", "p50 ms", "p99 ms", "load's core %", "failed"]
     rows = []
     for kind in KINDS:
         mine = [run for run in runs if run["case"] == kind]
@@ -202,6 +204,7 @@ def _handshake_page(runs: list[dict[str, Any]]) -> str:
                 1000 / cost if cost else None,
                 report.median(run["p50_ms"] for run in mine),
                 report.median(run["p99_ms"] for run in mine),
+                report.median(100 * run["load_busy"] for run in mine),
                 sum(run["failed"] for run in mine),
             ]
         )
@@ -210,7 +213,7 @@ def _handshake_page(runs: list[dict[str, Any]]) -> str:
 
 def _call_page(runs: list[dict[str, Any]], rates: list[int]) -> str:
     columns = ["calls/s", "runs", "signalling ms/call", "min", "max", "INVITE→200 p50 ms", "p99"]
-    columns += ["failed", "longest pass wall ms"]
+    columns += ["load's core %", "failed", "longest pass wall ms"]
     rows = []
     for rate in rates:
         mine = [run for run in runs if run["case"] == rate]
@@ -224,6 +227,7 @@ def _call_page(runs: list[dict[str, Any]], rates: list[int]) -> str:
                 max(costs),
                 report.median(run["p50_ms"] for run in mine),
                 report.median(run["p99_ms"] for run in mine),
+                report.median(100 * run["load_busy"] for run in mine),
                 sum(run["failed"] for run in mine),
                 report.median(run["loop_max_wall_ms"] for run in mine),
             ]

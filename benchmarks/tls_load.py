@@ -114,7 +114,7 @@ def main() -> None:
     result = {"handshakes": _handshakes, "caller": _caller, "called": _called}[options.what](
         options
     )
-    sys.stdout.write(json.dumps(result) + "\n")
+    sys.stdout.write(json.dumps(result | {"load_cpu_s": time.process_time()}) + "\n")
 
 
 def _options() -> argparse.Namespace:
