@@ -100,7 +100,7 @@ class StreamConnection:
         self.ports = [hop.port]
         """The peer's, under which it is found; the first is the connection's own."""
         self.owner = ""
-        """Of one that was accepted: the trunk that its certificate makes it."""
+        """The trunk that its certificate makes it, where a trunk is known by that."""
         self.framer: Final = StreamFramer()
         self.scope: Final = trio.CancelScope()
         """Everything that the connection's task does; cancelled with `error` set before."""

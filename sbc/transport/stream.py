@@ -42,6 +42,7 @@ from sbc.transport.tls_peers import TlsPeers
 __all__ = ["StreamTransport"]
 
 _SWEEP_S: Final = 1.0
+_MOST_ALIASES: Final = 4
 _NO_DESCRIPTORS_S: Final = 0.1
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
@@ -221,8 +222,11 @@ class StreamTransport:
             return False
         hop = connection.hop
         key = (hop.transport, hop.listener, hop.host, port)
-        if self._by_address.setdefault(key, connection) is connection:
-            connection.ports.append(port)
+        if port not in connection.ports:
+            if len(connection.ports) > _MOST_ALIASES:
+                return False
+            if self._by_address.setdefault(key, connection) is connection:
+                connection.ports.append(port)
         return True
 
     def connections(self) -> list[dict[str, object]]:
@@ -358,6 +362,9 @@ class StreamTransport:
         )
         if tls is not None:
             self._expected[connection.number] = expected
+            peer = self._peers.of(trunk)
+            if peer is not None and peer.by_certificate and expected:
+                connection.owner = trunk  # nothing is heard from it before it has proved its name
         self._start(connection, expected)
         return connection
 

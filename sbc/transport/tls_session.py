@@ -55,6 +55,8 @@ class TlsSession:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
             return False
+        if isinstance(self._object, ShowingObject):
+            self._object.shown = b""  # up to 100 kB that nobody will ask for now
         return True
 
     def open(self, data: bytes) -> tuple[bytes, bool]:

@@ -435,6 +435,22 @@ async def test_the_certificate_of_another_trunk_is_refused(authority, ours, name
         assert sink.messages == []
 
 
+async def test_a_trunk_that_we_call_by_its_certificate_is_known_by_it_too(authority, ours):
+    issued = authority.issue("carrier", NAME)
+    trunk = peer(authority, name=NAME, by_certificate=True)
+    async with (
+        carrier(issued) as (port, accept),
+        running(listening(ours), trunk) as (transport, sink),
+    ):
+        transport.send(message(), to(port))
+        stream = await accept()
+        assert await stream.receive_some() == message()
+        await stream.send_all(message(2))
+        await sink.until(lambda s: s.messages)
+        hop = sink.messages[0][1]
+        assert (hop.trunk, hop.flow) == ("carrier", False)
+
+
 # Names
 
 
@@ -564,6 +580,8 @@ async def test_an_alias_is_for_peers_that_have_proved_their_name(authority, ours
             if mutual:
                 assert await stream.receive_some() == b"back"
                 assert transport.send(b"x", to(5061, name="else.example")) == hop.connection
+                known = [transport.alias(hop.connection, port) for port in range(6000, 6020)]
+                assert known.count(True) == 3, "a connection has few names"
 
 
 # Files
