@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.sides import INSIDE, OUTSIDE, Pair
 from tests.support.baresip import Baresip
 from tests.support.border import Border, Shape, until
 from tests.support.capture import Capture
@@ -132,6 +132,17 @@ def test_a_call_crosses_over_tls_on_both_sides_and_each_sees_our_names_alone(
     until(lambda: carrier.methods() == whole, 3, "both calls ended at the carrier")
     assert len(carrier.connections) == 1, "the connection to the carrier is kept and used again"
     assert carrier.names[0][0] == ("DNS", name)  # type: ignore[index]
+
+
+def test_calls_of_sipp_over_tcp_go_on_over_tls(
+    border: Border, carrier: TlsServer, tmp_path: Path
+) -> None:
+    pair = Pair(tmp_path, Shape())
+    with pair.caller("uac_call", transport="t1", calls=25, rate=25) as caller:
+        placed = caller.wait()
+    assert (placed.successful, placed.failed) == (25, 0), caller.error_text()
+    until(lambda: carrier.methods().count("BYE") == 25, 3, "all calls ended at the carrier")
+    assert len(carrier.connections) == 1
 
 
 def test_a_call_comes_in_from_the_carrier(border: Border, files: Files, pbx: TlsServer) -> None:
