@@ -146,7 +146,12 @@ def _refuse_unknown(end: End) -> None:
 
 
 def _crossing(end: End, other: End) -> Crossing:
-    """From `end`'s peer to that of `other`."""
+    """From `end`'s peer to that of `other`. Raises ControlError."""
+    if other.rtcp_mux and any(64 <= kind <= 95 for kind in end.payloads.values()):
+        # RFC 5761 §4: with the marker they could not be told from RTCP.
+        raise ControlError(
+            ErrorCode.BAD_REQUEST, "expected no payload type of 64..95 where rtcp-mux is agreed on"
+        )
     found = Crossing(
         end.srtp_in,
         other.srtp_out,

@@ -1,7 +1,8 @@
 """What a call costs a worker: memory while it is held, CPU to set it up and end it.
 
-`python -m tests.relay.measure_worker [calls]` (default: as many as descriptors allow). Slopes, so
-that what the process needs in any case is not in them. Not a test: figures belong in a report.
+`python -m tests.relay.measure_worker [calls] [python | native] [srtp]` (default: as many calls as
+descriptors allow, the best fast path, RTP on both sides; `srtp`: on both, of other keys). Slopes,
+so that what the process needs in any case is not in them. Not a test: figures belong in a report.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import tempfile
 from pathlib import Path
 
 from relay.control.client import Client
-from relay.control.messages import End, Method, Plan, Stream
+from relay.control.messages import End, Method, Plan, Srtp, Stream
+from relay.rtp.srtp import new_session
+from relay.settings import FAST_PATHS
 from tests.relay.rig import Peer, rtp
+from tests.relay.srtp_tools import sealed
 from tests.relay.supervisor import OneWorker, raise_files
 
 _WITH_MEDIA = 400
@@ -23,9 +27,21 @@ def say(what: object) -> None:
     sys.stdout.flush()
 
 
+SUITE = "AES_CM_128_HMAC_SHA1_80"
+WORDS = sys.argv[1:]
+
+
+def key(number: int) -> Srtp:
+    return Srtp(SUITE, number.to_bytes(30, "big"))
+
+
 def plan(client: Client, number: int, a: tuple[str, int], b: tuple[str, int]) -> Plan:
     """A plan as signalling makes it."""
     usual = {"expects": True, "clock_rates": {0: 8000, 8: 8000, 101: 8000}}
+    keys: list[dict[str, Srtp]] = [{}, {}]
+    if "srtp" in WORDS:
+        first = 4 * number
+        keys = [{"srtp_in": key(n), "srtp_out": key(n + 1)} for n in (first, first + 2)]
     return Plan(
         f"s01{number:016d}abcdef/a/0",
         1,
@@ -33,8 +49,8 @@ def plan(client: Client, number: int, a: tuple[str, int], b: tuple[str, int]) ->
             Stream(
                 0,
                 "audio",
-                End("inside", *a, ("127.0.6.1", 20000 + number % 20000), **usual),
-                End("outside", *b, ("127.0.6.2", 20000 + number % 20000), **usual),
+                End("inside", *a, ("127.0.6.1", 20000 + number % 20000), **usual, **keys[0]),
+                End("outside", *b, ("127.0.6.2", 20000 + number % 20000), **usual, **keys[1]),
             )
         ],
     )
@@ -49,10 +65,11 @@ def lease_all(client: Client, realm: str, count: int) -> list[tuple[str, int]]:
 
 def main() -> None:
     raise_files()
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 4500
+    calls = next((int(word) for word in WORDS if word.isdigit()), 4500)
+    fast_path = next((word for word in WORDS if word in FAST_PATHS), "auto")
     blocks = -(-calls // 32)
     with tempfile.TemporaryDirectory() as folder:
-        worker = OneWorker(Path(folder), pairs=32, blocks=blocks)
+        worker = OneWorker(Path(folder), pairs=32, blocks=blocks, fast_path=fast_path)
         with worker.client() as client:
             a, b = lease_all(client, "inside", calls), lease_all(client, "outside", calls)
             _set_up(worker, client, a, b)
@@ -105,10 +122,15 @@ def _media(
         client.apply(one)
     before = worker.rss_kb()
     used = worker.cpu_s()
+    speaking = [
+        [new_session(SUITE, key(4 * number + 2 * side).key) for side in (0, 1)]
+        for number in range(count if "srtp" in WORDS else 0)
+    ]
     for sequence in range(20):
         for number, (left, right) in enumerate(peers):
-            left.send(rtp(sequence), a[number])
-            right.send(rtp(sequence), b[number])
+            for side, (one, to) in enumerate(((left, a[number]), (right, b[number]))):
+                packet = rtp(sequence)
+                one.send(sealed(speaking[number][side], packet) if speaking else packet, to)
         client.ping()
     spent = worker.cpu_s() - used
     packets = client.stats().counters["punts"]

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from relay.control.messages import ControlError, End, ErrorCode, Plan, Stream
-from relay.plan import Component, Side, directions
+from relay.control.messages import ControlError, End, ErrorCode, Plan, Srtp, Stream
+from relay.forward.base import Verdict
+from relay.latch import Rules
+from relay.plan import PLAIN, Component, Side, directions
 
 A = End("inside", "192.0.2.1", 12000, ("198.51.100.1", 4000))
 B = End("outside", "192.0.2.2", 22000, ("203.0.113.1", 5000))
@@ -110,3 +112,45 @@ def test_what_cannot_be_served_is_refused(field, value):
         directions(plan(replace(A, **{field: value})))
     assert caught.value.code == ErrorCode.BAD_REQUEST
     assert f"`{field}`" in caught.value.text
+
+
+KEY, OTHER_KEY = (Srtp("AEAD_AES_128_GCM", bytes([n]) * 28) for n in (1, 2))
+
+
+def test_what_changes_on_the_way_is_of_both_ends():
+    """What comes from A's peer: A's key, map and law; B's key and wishes."""
+    a = replace(A, srtp_in=KEY, payloads={0: 8}, convert={0: 1}, strict=True, clock_rates={0: 8000})
+    b = replace(B, srtp_out=OTHER_KEY, continuity=True, dscp=46)
+    rtp_a, rtp_b, rtcp_a, rtcp_b = directions(plan(a, b))
+    crossing = rtp_a.crossing
+    assert (crossing.srtp_in, crossing.srtp_out, crossing.continuity) == (KEY, OTHER_KEY, True)
+    assert crossing.payloads == bytes([8, *range(1, 128)])
+    assert crossing.convert == bytes([1]) + bytes(127)
+    assert crossing.types == bytes([0]) + bytes([1]) * 127
+    assert rtcp_a.crossing is crossing
+    assert rtp_b.crossing is rtcp_b.crossing is PLAIN
+    assert (rtp_a.tos, rtp_b.tos, rtcp_b.tos) == (0, 46 << 2, 46 << 2)
+
+
+def test_a_plain_plan_changes_nothing():
+    assert all(one.crossing is PLAIN for one in directions(plan()))
+
+
+def test_with_mux_rtcp_leaves_by_the_rtp_port_and_is_expected_there():
+    rtp_a, rtp_b, rtcp_a, rtcp_b = directions(plan(B, replace(A, rtcp_mux=True)))
+    assert (rtp_b.muxed, rtcp_b.muxed, rtp_a.muxed) == (True, True, False)
+    assert rtcp_a.out == ("192.0.2.1", 12000)
+    assert rtcp_b.rules == Rules(None)
+    assert rtcp_b.out == ("192.0.2.2", 22001)
+
+
+def test_a_payload_type_that_looks_like_rtcp_is_refused_with_mux():
+    with pytest.raises(ControlError) as caught:
+        directions(plan(replace(A, payloads={0: 72}), replace(B, rtcp_mux=True)))
+    assert caught.value.code == ErrorCode.BAD_REQUEST
+    directions(plan(replace(A, payloads={0: 72})))
+
+
+def test_verdicts_of_payload_types_have_the_forwarders_numbers():
+    strict = directions(plan(replace(A, strict=True, clock_rates={0: 8000})))[0].crossing.types
+    assert (strict[0], strict[1]) == (Verdict.FORWARD, Verdict.DROP)
