@@ -204,3 +204,10 @@ def test_nothing_that_a_peer_is_shielded_from_is_sent_to_it(shield, method) -> N
     peer = learnt(request(b"Allow: INVITE, PRACK, UPDATE, REFER"))
     assert may_send(TRUNK, peer, method)
     assert not may_send(shielded(shield), peer, method)
+
+
+def test_thousands_of_trunks_each_get_their_own_lines() -> None:
+    trunks = [shielded(*([Shield.UPDATE] * (number % 2))) for number in range(1100)]
+    for trunk in trunks + trunks:
+        told_update = b"UPDATE" in head_for(trunk, initial=False)
+        assert told_update is (Shield.UPDATE not in trunk.shield)
