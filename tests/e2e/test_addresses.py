@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.e2e.phone import Phone, sdp
-from tests.e2e.sides import INSIDE, OUTSIDE, Pair
+from tests.e2e.sides import INSIDE, OUTSIDE, SCENARIOS, Pair
 from tests.e2e.tone import Media
 from tests.support.border import Border, Shape, until
 from tests.support.capture import Capture
+from tests.support.sipp import Sipp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -163,6 +164,43 @@ def test_a_call_crosses_from_ipv4_to_ipv6(tmp_path: Path, recording: Capture) ->
         a_leg.request("BYE")
         b_leg.hung_up()
         a_leg.expect(lambda one: one.status == 200 and one.method == "BYE")
+
+
+@pytest.mark.parametrize("way", ["to IPv6", "to IPv4"])
+def test_sipp_calls_sipp_of_the_other_family(tmp_path: Path, recording: Capture, way: str) -> None:
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6 on its loopback")
+    realms: dict[str, Any] = Shape().document(tmp_path)["realms"]
+    realms["outside"] = {
+        "listen": ["udp:127.0.2.1:5060", "udp:[::1]:5060"],
+        "media": {"address": "::1", "ports": "14000-14999"},
+    }
+    own = Shape(
+        outside_trunk={"peers": ["[::1]:5070"], "sources": ["::1"]}, further={"realms": realms}
+    )
+    inside, outside = ("127.0.1.10", 5060), ("::1", 5070)
+    if way == "to IPv6":
+        (caller, border), called = (inside, ("127.0.1.1", 5060)), outside
+        marks = INSIDE, OUTSIDE
+    else:
+        (caller, border), called = (outside, ("::1", 5060)), inside
+        marks = OUTSIDE, INSIDE
+    with (
+        _border(tmp_path, own),
+        Sipp(SCENARIOS / "uas_call.xml", tmp_path, called, keys={"mark": marks[1]}) as taker,
+        Sipp(
+            SCENARIOS / "uac_call.xml",
+            tmp_path,
+            caller,
+            remote=border,
+            calls=20,
+            rate=20,
+            keys={"mark": marks[0]},
+        ) as placer,
+    ):
+        placed, taken = placer.wait(), taker.stop()
+        assert (placed.successful, placed.failed) == (20, 0), placer.error_text()
+        assert (taken.successful, taken.failed) == (20, 0), taker.error_text()
 
 
 def _has_ipv6() -> bool:

@@ -100,7 +100,8 @@ class Sipp:
             command += ["-m", str(calls)]
         if remote is not None:
             rate_args = ["-r", str(int(rate))] if rate >= 1 else ["-r", "1", "-rp", f"{1 / rate}s"]
-            command += [*rate_args, f"{remote[0]}:{remote[1]}"]
+            host = f"[{remote[0]}]" if ":" in remote[0] else remote[0]
+            command += [*rate_args, f"{host}:{remote[1]}"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT
         )
