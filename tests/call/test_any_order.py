@@ -132,14 +132,14 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(tag=st.sampled_from(TAGS), body=st.sampled_from([b"", SDP_B]))
     def call_rings(self, tag: str, body: bytes) -> None:
         self.call(body=SDP_A)
-        if self.tried and self.tried[-1][1] is self.received[-1][1]:
+        if self.tried and self.received and self.tried[-1][1] is self.received[-1][1]:
             self.reply(*self.tried[-1], 183, tag, body, CONTACTS[0])
 
     @rule()
     def call_is_answered(self) -> None:
         """The usual way, so that what comes after it is not rare."""
         self.call(body=SDP_A)
-        if self.tried and self.tried[-1][1] is self.received[-1][1]:
+        if self.tried and self.received and self.tried[-1][1] is self.received[-1][1]:
             self.reply(*self.tried[-1], 200, "fork-1", SDP_B, CONTACTS[0])
 
     @rule()
