@@ -203,7 +203,7 @@ class TwoPeers(RuleBasedStateMachine):
 
 TestTwoPeers = TwoPeers.TestCase
 TestTwoPeers.settings = settings(
-    max_examples=150,
+    max_examples=400,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
