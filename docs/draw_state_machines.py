@@ -19,6 +19,7 @@ from relay.latch import Belief, Latch, Outcome, Proof, Rules
 from sbc.call import passage_states as passage
 from sbc.call import reliable, session_timer
 from sbc.call import states as call
+from sbc.call import transfer_states as transfer
 from sbc.sdp import offer_answer
 from sbc.transaction import invite_client, invite_server, non_invite_client, non_invite_server
 from sbc.transaction.timers import Timer
@@ -111,6 +112,8 @@ def machines() -> Iterator[Machine]:
     yield Machine("Call", "sbc/call/states.py", call, tuple(_call_arrows(call.TABLE)))
     where = "sbc/call/passage_states.py"
     yield Machine("Request within a call", where, passage, tuple(_call_arrows(passage.TABLE)))
+    where = "sbc/call/transfer_states.py"
+    yield Machine("Transfer", where, transfer, tuple(_call_arrows(transfer.TABLE)))
     for title, module in (
         ("INVITE server transaction", invite_server),
         ("INVITE client transaction", invite_client),
