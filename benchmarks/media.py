@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report
-from benchmarks.rtp_load import LoadPlan
+from benchmarks.rtp_load import LoadPlan, master_key
 from relay.control.client import Client
-from relay.control.messages import End, Plan, Stream
+from relay.control.messages import End, Plan, Srtp, Stream
 from relay.extension import look
 from relay.settings import MediaSettings, RelaySettings
 from tests.support.turn import turn
@@ -36,6 +36,9 @@ HOSTS = ("127.0.1.10", "127.0.2.10")
 """Where the generator's ends sit: inside and outside."""
 OURS = ("127.0.1.1", "127.0.2.1")
 FIRST_PORT = 10_000
+_SUITE = "AES_CM_128_HMAC_SHA1_80"
+_SUITES = {"": ("", ""), "srtp-rtp": (_SUITE, ""), "srtp-srtp": (_SUITE, _SUITE)}
+"""What is bridged → the suite of each side. Every packet has keys of its own on each side."""
 
 Targets = list[tuple[str, int]]
 
@@ -66,17 +69,24 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--calls", type=_numbers, default=[10, 100, 500], help="10,100,500")
     parser.add_argument("--seconds", type=float, default=5.0, help="counted window of one run")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--relays", type=_words, default=None, help="native,python,floor,rtpengine")
+    parser.add_argument(
+        "--relays", type=_words, default=None, help="native,native/srtp-srtp,python,floor,rtpengine"
+    )
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--relay-core", type=int, default=min(1, (os.cpu_count() or 1) - 1))
     parser.add_argument("--generator-core", type=int, default=0)
     parser.add_argument("--output", type=Path, default=report.RESULTS)
     options = parser.parse_args()
     if options.relays is None:
-        options.relays = ["native", "python", "floor"] if look().usable else ["python", "floor"]
+        options.relays = ["python", "floor"]
+        if look().usable:
+            options.relays = ["native", "native/srtp-rtp", "native/srtp-srtp", *options.relays]
         if shutil.which("rtpengine"):
             options.relays.append("rtpengine")
-    if "native" in options.relays and look().profile != "release":
+    if (
+        any("native" in name or "srtp" in name for name in options.relays)
+        and look().profile != "release"
+    ):
         parser.error(f"expected a release build, got: {look()}")
     return options
 
@@ -91,11 +101,12 @@ def _words(text: str) -> list[str]:
 
 def _measure(name: str, calls: int, options: argparse.Namespace) -> dict[str, Any]:
     """One relay, one load: a fresh relay each time."""
+    suites = _SUITES[name.partition("/")[2]]
     with _RELAYS[name](calls, options) as (pid, targets):
         members = machine.family(pid)
         for member in members:
             machine.pin(member, options.relay_core)
-        plan = LoadPlan(HOSTS, FIRST_PORT, targets, options.seconds)
+        plan = LoadPlan(HOSTS, FIRST_PORT, targets, options.seconds, suites=suites)
         idle_kb = sum(machine.pss_kb(member) for member in members)
         figures, user, system = _load(plan, pid, options.generator_core)
         busy_kb = sum(machine.pss_kb(member) for member in machine.family(pid))
@@ -150,7 +161,9 @@ def _cpu(pid: int) -> tuple[float, float]:
 
 
 @contextmanager
-def _pool(fast_path: str, calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targets]]:
+def _pool(
+    fast_path: str, media: str, calls: int, options: argparse.Namespace
+) -> Iterator[tuple[int, Targets]]:
     """The relay pool of this project, driven over its control sockets."""
     with tempfile.TemporaryDirectory(prefix="sbc-bench-") as folder:
         settings = RelaySettings(
@@ -181,7 +194,11 @@ def _pool(fast_path: str, calls: int, options: argparse.Namespace) -> Iterator[t
             clients = [_client(folder, slot, pool) for slot in range(options.workers)]
             if any(client.stats().fast_path != fast_path for client in clients):
                 raise RuntimeError(f"expected the fast path {fast_path}: {look()}")
-            yield pool.pid, [target for call in range(calls) for target in _anchor(clients, call)]
+            suites = _SUITES[media]
+            yield (
+                pool.pid,
+                [target for call in range(calls) for target in _anchor(clients, call, suites)],
+            )
         finally:
             for client in clients:
                 client.close()
@@ -203,12 +220,13 @@ def _client(folder: str, slot: int, pool: subprocess.Popen[bytes]) -> Client:
         return client
 
 
-def _anchor(clients: list[Client], call: int) -> Targets:
+def _anchor(clients: list[Client], call: int, suites: tuple[str, str]) -> Targets:
     """Leases two ports and applies the plan of one call; the relay's two addresses."""
     client = clients[call % len(clients)]
     ends = []
-    for realm, host in zip(("inside", "outside"), HOSTS, strict=True):
+    for side, (realm, host) in enumerate(zip(("inside", "outside"), HOSTS, strict=True)):
         ((address, port),) = _leased(client, realm)
+        number, suite = 2 * call + side, suites[side]
         remote = (host, FIRST_PORT + 2 * call)
         ends.append(
             End(
@@ -219,6 +237,8 @@ def _anchor(clients: list[Client], call: int) -> Targets:
                 (host, remote[1] + 1),
                 expects=True,
                 clock_rates={0: 8000},
+                srtp_in=Srtp(suite, master_key(suite, number, sent=True)) if suite else None,
+                srtp_out=Srtp(suite, master_key(suite, number, sent=False)) if suite else None,
             )
         )
     client.apply(Plan(f"bench-{call}", 1, [Stream(0, "audio", ends[0], ends[1])]))
@@ -329,8 +349,11 @@ def _ng(request: dict[str, str]) -> bytes:
 
 
 _RELAYS: dict[str, Callable[..., Any]] = {
-    "native": partial(_pool, "native"),
-    "python": partial(_pool, "python"),
+    **{
+        f"{path}/{media}".rstrip("/"): partial(_pool, path, media)
+        for path in ("native", "python")
+        for media in _SUITES
+    },
     "floor": _floor,
     "rtpengine": _rtpengine,
 }

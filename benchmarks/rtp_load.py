@@ -9,17 +9,20 @@ before a packet is sent and the kernel's time stamp on its arrival, on every eig
 from __future__ import annotations
 
 import json
+import random
 import resource
 import select
 import socket
 import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
-__all__ = ["LoadFigures", "LoadPlan", "run"]
+from relay.control.messages import SUITES
+
+__all__ = ["LoadFigures", "LoadPlan", "master_key", "run"]
 
 _PAYLOAD: Final = 160
 _HEAD: Final = struct.Struct("!BBHII")
@@ -41,6 +44,8 @@ class LoadPlan:
     seconds: float
     warm_s: float = 1.0
     """Packets of this long at the start are sent and not counted."""
+    suites: tuple[str, str] = ("", "")
+    """The SRTP suite that the ends on each side speak; empty: RTP."""
 
 
 @dataclass(slots=True)
@@ -63,21 +68,40 @@ class LoadFigures:
     own_cpu_s: float = 0.0
 
 
+def master_key(suite: str, number: int, *, sent: bool) -> bytes:
+    """Master key and salt of what an end sends, or of what it is sent: each its own."""
+    chance = random.Random(2 * number + sent)  # noqa: S311 (the same in both processes)
+    return chance.randbytes(SUITES[suite])
+
+
 class _End:
     __slots__ = (
         "body",
         "expected",
         "fd",
         "number",
+        "opened",
         "partner_body",
+        "sealed",
         "sequence",
         "sock",
         "target",
         "timed",
     )
 
-    def __init__(self, number: int, host: str, port: int, target: tuple[str, int]) -> None:
+    def __init__(
+        self, number: int, host: str, port: int, target: tuple[str, int], suite: str
+    ) -> None:
         self.number = number
+        self.sealed: Callable[[bytes], bytes | int] | None = None
+        self.opened: Callable[[bytes], bytes | int] | None = None
+        if suite:
+            from relay import _native  # Python's own sessions would cost more than the relay
+
+            self.sealed = _native.Srtp(suite, master_key(suite, number, sent=True), b"", 0).protect
+            self.opened = _native.Srtp(
+                suite, master_key(suite, number, sent=False), b"", 0
+            ).unprotect
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.timed = number // 2 % _TIMED_EVERY == 0
@@ -97,7 +121,13 @@ class _End:
 def run(plan: LoadPlan) -> LoadFigures:
     """Sends and receives for `plan.seconds` after the warm-up."""
     ends = [
-        _End(number, plan.host[number & 1], plan.first_port + (number >> 1) * 2, target)
+        _End(
+            number,
+            plan.host[number & 1],
+            plan.first_port + (number >> 1) * 2,
+            target,
+            plan.suites[number & 1],
+        )
         for number, target in enumerate(plan.targets)
     ]
     try:
@@ -156,8 +186,11 @@ class _Load:
             sequence = end.sequence
             end.sequence = sequence + 1
             head = pack(0x80, 0, sequence & 0xFFFF, sequence * 160 & 0xFFFFFFFF, end.number)
+            data = head + stamp(wall(), end.number) + end.body
+            if end.sealed is not None:
+                data = bytes(end.sealed(data))
             try:
-                end.sock.sendto(head + stamp(wall(), end.number) + end.body, end.target)
+                end.sock.sendto(data, end.target)
             except OSError:
                 continue  # counted as lost
         if counted:
@@ -191,6 +224,9 @@ class _Load:
         if source != end.target:
             figures.strangers += 1
             return
+        if end.opened is not None:
+            clear = end.opened(data)
+            data = clear if isinstance(clear, bytes) else b""
         if len(data) != 12 + _PAYLOAD or data[24:] != end.partner_body:
             figures.wrong += 1
             return
@@ -234,6 +270,7 @@ def main() -> None:
     asked = json.load(sys.stdin)
     asked["targets"] = [tuple(target) for target in asked["targets"]]
     asked["host"] = tuple(asked["host"])
+    asked["suites"] = tuple(asked["suites"])
     json.dump(asdict(run(LoadPlan(**asked))), sys.stdout)
 
 
