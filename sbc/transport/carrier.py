@@ -192,7 +192,6 @@ class Carrier:
         """Whether the peer is who it should be (RFC 5922 §7). Raises TransportError."""
         connection.identity = identity = tls.identity()
         if connection.incoming:
-            tls.mutual = identity is not None
             connection.owner = self._owner(connection)
         elif expected and (identity is None or not identity.bears_any(expected)):
             raise ConnectError(wrong_name(str(identity or "nobody"), " or ".join(expected[:3])))

@@ -229,20 +229,6 @@ class StreamTransport:
                 connection.ports.append(port)
         return True
 
-    def connections(self) -> list[dict[str, object]]:
-        """Every connection, for operators; looks at each."""
-        return [
-            {
-                "number": one.number,
-                "transport": one.hop.transport.decode().lower(),
-                "peer": f"{one.hop.host}:{one.hop.port}",
-                "incoming": one.incoming,
-                "tls": one.tls.describe() if one.tls is not None else None,
-                "names": str(one.identity) if one.identity is not None else None,
-            }
-            for one in self._by_number.values()
-        ]
-
     # How connections come
 
     async def _accept(self, listener: TcpListener) -> None:

@@ -35,7 +35,7 @@ class TlsSession:
         name: as a client, the server name to ask for (RFC 6066 §3), None for none.
     """
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "mutual", "server")
+    __slots__ = ("_incoming", "_object", "_outgoing")
 
     def __init__(self, context: ssl.SSLContext, *, server: bool, name: str | None = None) -> None:
         self._incoming: Final = ssl.MemoryBIO()
@@ -43,9 +43,6 @@ class TlsSession:
         self._object: Final = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server, server_hostname=name
         )
-        self.server: Final = server
-        self.mutual = False
-        """Whether the client, be it we or the peer, has proved who it is."""
 
     def handshake(self, data: bytes) -> bool:
         """Go on with what has come; whether the connection is ready. Raises ssl.SSLError."""
@@ -111,11 +108,6 @@ class TlsSession:
         if not isinstance(of, ShowingObject):
             return b""
         return _first_certificate(of.shown, of.shown_as_1_3)
-
-    def describe(self) -> str:
-        """`TLSv1.3 TLS_AES_256_GCM_SHA384`, for operators."""
-        cipher = self._object.cipher()
-        return f"{self._object.version()} {cipher[0] if cipher else ''}".strip()
 
 
 def is_tls(data: bytes) -> bool:
