@@ -131,7 +131,9 @@ class ALeg(Leg):
         """The 2xx of one fork: this is the dialog from now on."""
         if self.invite is None or self.reply is None or self.txn is None:
             return
-        ours = head_for(self.trunk, initial=False) + self.timer_answer()
+        ours = head_for(self.trunk, initial=False)
+        if self.timer is not None:
+            ours += self.timer_answer()
         head = self._routes() + self.end.contact(self.token) + ours + head
         if body:
             head += CONTENT_TYPE_SDP

@@ -18,6 +18,7 @@ from typing import Final
 
 from policies.engine import Policies
 from policies.facts import Accept, Refuse
+from policies.settings import TrunkSettings
 from sbc.call import answers
 from sbc.call.a_leg import ALeg, merge_key
 from sbc.call.authenticate import answered, refuse
@@ -215,7 +216,7 @@ class Border(RelayEvents, NameEvents, Operations):
                 elif verdict is not None:
                     refuse(core, verdict, _reply_to(request, txn), txn, trunk, now)
                     return
-            self._dispatch(request, received, txn, user, now)
+            self._dispatch(request, received, txn, trunk, user, now)
         except Exception:
             self._crashed(request, now)
             reply = ReplyBase(request, txn.hop.address)  # nobody else will answer it
@@ -231,30 +232,29 @@ class Border(RelayEvents, NameEvents, Operations):
         request: Request,
         received: New | Cancel,
         txn: ServerTransaction,
+        trunk: TrunkSettings,
         user: str,
         now: float,
     ) -> None:
-        """A request that is nobody's retransmission; `user` has proved to send it."""
+        """A request of `trunk` that is nobody's retransmission; `user` has proved to send it."""
         core = self.core
         if isinstance(received, Cancel):
             self._cancel(request, txn, received.of, now)
         elif request.to_tag:
-            self._in_dialog(request, txn, now)
+            self._in_dialog(request, txn, trunk, now)
         elif request.method == INVITE:
-            self._invite(request, txn, user, now)
+            self._invite(request, txn, trunk, user, now)
         else:
             reply = _reply_to(request, txn)
-            trunk = core.trunk_of(txn.hop)
-            assert trunk is not None  # noqa: S101 (`_request` has seen it)
             status, head = answers.outside_dialog(request, trunk, self.draining)
             core.layer.respond(txn, status, reply.build(status, head=head), now)
 
-    def _invite(self, request: Request, txn: ServerTransaction, user: str, now: float) -> None:
+    def _invite(
+        self, request: Request, txn: ServerTransaction, trunk: TrunkSettings, user: str, now: float
+    ) -> None:
         """A new call."""
         core, hop = self.core, txn.hop
         reply = _reply_to(request, txn)
-        trunk = core.trunk_of(hop)
-        assert trunk is not None  # noqa: S101 (`_request` has seen it)
         if merge_key(request) in core.inviting:
             core.counters["merged"] += 1
             tag = b"%b.0" % core.mint.token()
@@ -280,7 +280,9 @@ class Border(RelayEvents, NameEvents, Operations):
         else:
             call.refuse(answers.Refusal(403, Cause.REFUSED_BY_POLICY, decision.why.text), now)
 
-    def _in_dialog(self, request: Request, txn: ServerTransaction, now: float) -> None:
+    def _in_dialog(
+        self, request: Request, txn: ServerTransaction, trunk: TrunkSettings, now: float
+    ) -> None:
         core = self.core
         leg = core.dialogs.get(request.to_tag)
         reply = _reply_to(request, txn)
@@ -289,7 +291,7 @@ class Border(RelayEvents, NameEvents, Operations):
             status = 481
             ours = core.mint.shard_of(request.to_tag) is not None
             core.counters["dialog_gone" if ours else "dialog_unknown"] += 1
-        elif core.trunk_of(txn.hop) is not leg.trunk:
+        elif trunk is not leg.trunk:
             status = 403
             core.counters["dialog_foreign"] += 1
         if status or leg is None:

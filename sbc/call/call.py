@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
+from math import inf
 from typing import Final
 
 from policies.facts import Accept, CallFacts
@@ -376,11 +377,13 @@ class Call(Sides):
     def _watch_over(self, b: BLeg, now: float) -> None:
         """Begin what finds a call that nobody is in any more, as far as the trunks want it."""
         a = self.a
-        a.arm_timer(now)
-        a.arm_ping(now)
-        b.arm_ping(now)
-        limits_s = [leg.trunk.max_duration_s for leg in (a, b) if leg.trunk.max_duration_s]
-        if limits_s:
+        if a.timer is not None:
+            a.arm_timer(now)
+        if a.trunk.ping_s or b.trunk.ping_s:
+            a.arm_ping(now)
+            b.arm_ping(now)
+        if a.trunk.max_duration_s or b.trunk.max_duration_s:
+            limits_s = (a.trunk.max_duration_s or inf, b.trunk.max_duration_s or inf)
             self.limit = self.core.layer.arm_long(self, Clock.LIMIT, min(limits_s), now)
 
     def _try_next(self, message: object, now: float) -> None:

@@ -18,7 +18,7 @@ from sbc.call.hunt import Hunt
 from sbc.call.leg import SDP, Fork, Leg
 from sbc.call.reasons import crossing_reason, own_reason
 from sbc.call.record import Record
-from sbc.call.session_id import SessionIds, uses_session_id
+from sbc.call.session_id import SessionIds
 from sbc.call.states import Ending, State
 from sbc.errors import LocalProtocolError, ProtocolError, RelayError
 from sbc.sip.message import Message, Request, Response
@@ -79,7 +79,7 @@ class Sides:
         names, head = self.hunt.names, b""
         if leg.trunk.reason is not ReasonUse.PASS:
             names = names - _REASON
-        if self.ids is not None or uses_session_id(message):
+        if self.ids is not None or message.first(b"session-id") is not None:
             head += self._session_ids(message, leg)
         return head + crossing(message, names=names, hide=self.core.hide, host=leg.end.host)
 

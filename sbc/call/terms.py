@@ -52,6 +52,9 @@ _REPORT: Final = 1
 """`End.dtmf`: report and swallow."""
 _MUX: Final = b"\r\na=rtcp-mux"
 _NOT_ACCEPTABLE: Final = 488
+_MAX_KEPT: Final = 1024
+_CONCERNED: Final[dict[int, tuple[TrunkSettings, bool]]] = {}
+"""By the trunk's identity: asked twice for every call."""
 _BAD_ANSWER: Final = 502
 
 
@@ -86,20 +89,28 @@ class _Stream:
 
 def concern(trunk: TrunkSettings) -> bool:
     """Whether a trunk's calls need terms, whatever its peers say."""
-    media = trunk.media
-    return (
-        media.srtp is not Srtp.OFF
-        or media.codecs != _NO_CODEC_RULES
-        or media.rtcp_mux is RtcpMux.OFFER
-        or media.dtmf.by_info
-    )
+    kept = _CONCERNED.get(id(trunk))
+    if kept is None or kept[0] is not trunk:
+        media = trunk.media
+        does = (
+            media.srtp is not Srtp.OFF
+            or media.codecs != _NO_CODEC_RULES
+            or media.rtcp_mux is RtcpMux.OFFER
+            or media.dtmf.by_info
+        )
+        if len(_CONCERNED) >= _MAX_KEPT:
+            _CONCERNED.clear()
+        kept = _CONCERNED[id(trunk)] = trunk, does
+    return kept[1]
 
 
 def concerns(session: Session) -> bool:
     """Whether a peer's offer needs terms, whatever the trunks say."""
-    return any(
-        media.form.secure or b"\r\na=rtcp-mux" in media.section.text for media in session.media
-    )
+    for media in session.media:  # a loop, for speed: of every offer
+        form = media.form
+        if form.secure or b"\r\na=rtcp-mux" in form.section.text:
+            return True
+    return False
 
 
 def renumbered(offer: Session, answer: Session) -> bool:
