@@ -14,11 +14,15 @@ import pytest
 
 import relay.forward.python_port
 from relay.call import Call, Lane
-from relay.control.messages import ControlError, End, ErrorCode, Event, Plan, Stream
+from relay.control.messages import ControlError, End, ErrorCode, Event, Plan, Srtp, Stream
 from relay.flow_table import Row
 from relay.forward.base import Flow
 from relay.forward.python import PythonForwarder
+from relay.forward.python_port import Port
 from relay.latch import Latch
+from relay.renumber import Renumbering
+from relay.rtp.context import Session
+from relay.rtp.srtp import new_session
 from relay.stats import Reception
 from tests.relay.rig import SESSION, Rig, Talk, bind_pairs, rtp
 
@@ -360,19 +364,44 @@ def test_a_closed_port_of_one_peer_costs_the_other_nothing(rig):
 
 def living() -> dict[str, int]:
     """Objects of calls, by type."""
-    kinds = (Call, Lane, Latch, Reception, Flow, relay.forward.python_port.Port, socket.socket)
+    kinds = (Call, Lane, Latch, Reception, Renumbering, Session, Flow, Port, socket.socket)
     found = Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, kinds))
     return dict(found)
 
 
-def test_calls_leave_nothing_behind(rig):
+def speak_srtp(talk):
+    """A's peer by its key, where it has one."""
+    key = talk.end_a.srtp_in
+    if key is not None:
+        session = new_session(key.suite, key.key)
+        for number in range(3):
+            talk.a.send(session.protect(rtp(number)), talk.to_a)
+            talk.a.send(session.protect_rtcp(b"\x80\xc9\x00\x01" + bytes(4)), talk.to_a)
+            talk.rig.run()
+        assert talk.rig.stats(side="a").packets > 0
+
+
+KEYED = {
+    "nat": True,
+    "srtp_in": Srtp("AEAD_AES_128_GCM", bytes(28)),
+    "srtp_out": Srtp("AES_CM_128_HMAC_SHA1_80", bytes(30)),
+    "rtcp_mux": True,
+    "payloads": {0: 8},
+    "continuity": True,
+    "dscp": 46,
+}
+
+
+@pytest.mark.parametrize("changes", [{"nat": True}, KEYED], ids=["plain", "keyed"])
+def test_calls_leave_nothing_behind(rig, changes):
     gc.collect()
     gc.disable()
     try:
         before = living()
         for _ in range(20):
-            talk = Talk(rig, a={"nat": True})
+            talk = Talk(rig, a=changes)
             talk.both_speak(2)
+            speak_srtp(talk)
             rig.forwarder.flush()
             talk.both_speak(2, start=3)
             talk.end_a = replace(talk.end_a, port=rig.lease("inside")[1])
