@@ -32,6 +32,7 @@ from sbc.transaction.hop import TCP, TLS, Hop
 from sbc.transport.base import StreamSink
 from sbc.transport.carrier import Carrier
 from sbc.transport.connection import StreamConnection
+from sbc.transport.connections import Connections
 from sbc.transport.opening import explain, family_of, is_unicast, name_of
 from sbc.transport.seats import Seats
 from sbc.transport.settings import TransportSettings
@@ -42,11 +43,8 @@ from sbc.transport.tls_peers import TlsPeers
 __all__ = ["StreamTransport"]
 
 _SWEEP_S: Final = 1.0
-_MOST_ALIASES: Final = 4
 _NO_DESCRIPTORS_S: Final = 0.1
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
-
-_Key = tuple[bytes, int, str, int]
 
 
 class StreamTransport:
@@ -65,10 +63,9 @@ class StreamTransport:
     """
 
     __slots__ = (
-        "_by_address",
-        "_by_number",
         "_carrier",
         "_clock",
+        "_connections",
         "_corked",
         "_expected",
         "_failures",
@@ -116,8 +113,7 @@ class StreamTransport:
         self._corked = corked
         self._unwritten: set[StreamConnection] = set()
         self._peers = TlsPeers(settings.peers)
-        self._by_number: dict[int, StreamConnection] = {}
-        self._by_address: dict[_Key, StreamConnection] = {}
+        self._connections = Connections()
         self._expected: dict[int, tuple[str, ...]] = {}
         """Of each TLS connection that we made: what its certificate had to bear."""
         self._seats = Seats(settings.tcp_max_connections, settings.tcp_max_per_source)
@@ -129,7 +125,7 @@ class StreamTransport:
         self._wake = trio.Event()
 
     def __len__(self) -> int:
-        return len(self._by_number)
+        return len(self._connections)
 
     def open(self) -> None:
         """Read every certificate and open every listener, or none.
@@ -179,7 +175,7 @@ class StreamTransport:
 
         Returns: the number of the connection that has it, or 0: the sink hears `failed` soon.
         """
-        connection = self._by_number.get(hop.connection) if hop.connection else None
+        connection = self._connections.numbered(hop.connection)
         error: TransportError | None
         if connection is None or connection.error is not None:
             try:
@@ -205,7 +201,7 @@ class StreamTransport:
 
     def close_connection(self, number: int) -> None:
         """Close one connection, if it is there; the sink hears `closed` soon."""
-        connection = self._by_number.get(number)
+        connection = self._connections.numbered(number)
         if connection is not None:
             connection.end(FlowClosed("closed by this border"))
 
@@ -217,17 +213,7 @@ class StreamTransport:
 
         Returns: whether that is allowed: over TLS, and only to a peer that has proved its name.
         """
-        connection = self._by_number.get(number)
-        if connection is None or connection.identity is None or not connection.incoming:
-            return False
-        hop = connection.hop
-        key = (hop.transport, hop.listener, hop.host, port)
-        if port not in connection.ports:
-            if len(connection.ports) > _MOST_ALIASES:
-                return False
-            if self._by_address.setdefault(key, connection) is connection:
-                connection.ports.append(port)
-        return True
+        return self._connections.alias(number, port)
 
     # How connections come
 
@@ -294,10 +280,8 @@ class StreamTransport:
 
     def _find(self, hop: Hop) -> StreamConnection | None:
         """An open connection to the address of `hop`, with a peer that has proved itself."""
-        connection = self._by_address.get((hop.transport, hop.listener, hop.host, hop.port))
-        if connection is None or connection.error is not None:
-            return None
-        if hop.transport != TLS or hop.flow:
+        connection = self._connections.at(hop)
+        if connection is None or hop.transport != TLS or hop.flow:
             return connection
         expected = self._names_expected(hop)
         if connection.incoming:
@@ -368,9 +352,7 @@ class StreamTransport:
         return Hop(realm, listener, transport, host, port, self._last_number)
 
     def _start(self, connection: StreamConnection, expected: tuple[str, ...]) -> None:
-        hop = connection.hop
-        self._by_number[hop.connection] = connection
-        self._by_address[hop.transport, hop.listener, hop.host, hop.port] = connection
+        self._connections.add(connection)
         if self._carrier.nursery is not None:
             self._carrier.nursery.start_soon(self._serve, connection, expected)
 
@@ -392,12 +374,8 @@ class StreamTransport:
 
     def _forget(self, connection: StreamConnection) -> None:
         hop = connection.hop
-        del self._by_number[connection.number]
+        self._connections.forget(connection)
         self._expected.pop(connection.number, None)
-        for port in connection.ports:
-            key = (hop.transport, hop.listener, hop.host, port)
-            if self._by_address.get(key) is connection:
-                del self._by_address[key]
         self._unwritten.discard(connection)
         self._settled(connection)
         self._seats.leave(hop.host, trusted=connection.trusted)
@@ -426,7 +404,7 @@ class StreamTransport:
         while True:
             await trio.sleep(_SWEEP_S)
             now = self._clock()
-            for connection in self._by_number.values():
+            for connection in self._connections:
                 connection.keep_alive(now)
                 self._carrier.watch(connection)
                 reason = connection.overdue(now, self.settings.tcp_idle_timeout_s)

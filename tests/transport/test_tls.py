@@ -686,7 +686,7 @@ async def test_a_peer_that_has_answered_pings_and_does_so_no_more_is_dropped(aut
         transport.send(message(), to(port))
         stream = await accept()
         assert await stream.receive_some() == message()
-        (connection,) = transport._by_number.values()
+        (connection,) = transport._connections
 
         now += 31
         connection.keep_alive(now)
