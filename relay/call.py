@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from relay.control.messages import CallStats, DirectionStats, StreamStats
+from relay.dtmf import DigitReceiver, DigitSender
 from relay.forward.base import DropReason, Flow, SrtpSession
 from relay.latch import Latch
 from relay.plan import Component, Direction
@@ -18,7 +19,7 @@ from relay.renumber import Renumbering
 from relay.srtp_watch import SrtpWatch
 from relay.stats import Reception
 
-__all__ = ["END_NAMES", "Call", "Lane", "call_stats", "direction_stats"]
+__all__ = ["END_NAMES", "Call", "Lane", "LaneDigits", "call_stats", "direction_stats"]
 
 END_NAMES: Final = ("a", "b")
 """By side."""
@@ -43,6 +44,7 @@ class Lane:
         "accounted_drops",
         "beside",
         "call",
+        "digits",
         "direction",
         "drops",
         "expected_since",
@@ -81,6 +83,8 @@ class Lane:
         """What the fast path was given last."""
         self.watch: SrtpWatch | None = None
         """Of RTP that is SRTP."""
+        self.digits: LaneDigits | None = None
+        """Of RTP that has had any to be reported or injected."""
         self.reception = (
             Reception(direction.clock_rates) if direction.component == Component.RTP else _NOTHING
         )
@@ -120,6 +124,9 @@ class Lane:
         self.accounted = before.accounted
         self.accounted_drops = before.accounted_drops
         self.renumbering = before.renumbering
+        if before.digits is not None:
+            self.digits, before.digits = before.digits, None
+            self.digits.lane = self
 
     @property
     def keyed(self) -> bool:
@@ -129,6 +136,53 @@ class Lane:
     def part(self) -> None:
         """Forget the other lanes, which know this one."""
         self.opposite = self.beside = None
+        self.digits = None
+
+
+class LaneDigits:
+    """The digits of one RTP lane: what is under way, and which numbers are taken by it.
+
+    Args:
+        lane: holds it, until the call is over.
+    """
+
+    __slots__ = (
+        "busy",
+        "lane",
+        "next_number",
+        "number",
+        "out_ssrc",
+        "passed",
+        "quiet_at",
+        "receiver",
+        "sender",
+    )
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.receiver = DigitReceiver()
+        self.sender: DigitSender | None = None
+        self.number = 0
+        """Of the last wish to inject."""
+        self.busy = False
+        """The fast path has all packets of the lane punted."""
+        self.quiet_at = 0.0
+        """When it need not any more, if nothing comes: monotonic seconds."""
+        self.passed = (-1, 0)
+        """SSRC and sequence number: what is not newer, as it came, has lost its number."""
+        self.out_ssrc = -1
+        """Whose the packets of the digit under way are."""
+        self.next_number = 0
+        """Of the next of them, extended."""
+
+    @property
+    def sounding(self) -> bool:
+        """A digit is being sent."""
+        return self.sender is not None and self.sender.sounding
+
+    def is_passed(self, ssrc: int, sequence: int) -> bool:
+        """Whether a packet comes too late: its number is another one's."""
+        return ssrc == self.passed[0] and self.passed[1] - sequence & 0xFFFF < 0x8000
 
 
 @dataclass(slots=True, eq=False)

@@ -42,7 +42,7 @@ def _give_numbers(lane: Lane, former: Numbering | None) -> None:
         former: how another process has numbered under this key.
     """
     continuity = lane.direction.crossing.continuity
-    if lane.srtp_out is None and not continuity:
+    if lane.srtp_out is None and not continuity and lane.digits is None:
         lane.renumbering = None
         return
     if lane.renumbering is None:

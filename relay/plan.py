@@ -35,6 +35,7 @@ class Side(IntEnum):
 
 _FORWARD: Final = 0
 _DROP: Final = 1
+_PUNT: Final = 2
 """As `relay.forward.base.Verdict`, which is a layer above."""
 _DEFAULT_RATES: Final = {"audio": (100, 20_000), "video": (500, 500_000)}
 """Kind → nominal packets/s and bytes/s: audio at 10 ms packets, video of 4 Mbit/s."""
@@ -61,6 +62,15 @@ class Crossing:
     """One SSRC, and numbers that go on, whatever the source."""
     bye: bool = True
     app: bool = False
+    reported_type: int = -1
+    """Payload type of the telephone-events that are reported and not passed on; -1: none."""
+    injected_type: int = -1
+    """Payload type of digits that this direction may have injected; -1: it may not."""
+
+    @property
+    def has_digits(self) -> bool:
+        """Digits are taken out of it, or put in."""
+        return self.reported_type >= 0 or self.injected_type >= 0
 
 
 PLAIN: Final = Crossing()
@@ -133,16 +143,16 @@ def directions(plan: Plan) -> list[Direction]:
     return found
 
 
-_USUAL: Final = End("", "", 0)
-_NOT_YET: Final = ("dtmf_pt", "dtmf")
-"""Fields of the protocol that this relay cannot serve."""
+_REPORT: Final = 1
+"""Of `End.dtmf`."""
 
 
 def _refuse_unknown(end: End) -> None:
     """Raises ControlError for a wish that would not be fulfilled: better none than half of it."""
-    for name in _NOT_YET:
-        if getattr(end, name) != getattr(_USUAL, name):
-            raise ControlError(ErrorCode.BAD_REQUEST, f"this relay cannot serve `{name}` of an end")
+    if end.dtmf not in (0, _REPORT):
+        raise ControlError(ErrorCode.BAD_REQUEST, f"expected dtmf of 0 or 1, got {end.dtmf}")
+    if end.dtmf == _REPORT and end.dtmf_pt < 0:
+        raise ControlError(ErrorCode.BAD_REQUEST, "expected a dtmf_pt where dtmf is 1")
 
 
 def _crossing(end: End, other: End) -> Crossing:
@@ -152,25 +162,31 @@ def _crossing(end: End, other: End) -> Crossing:
         raise ControlError(
             ErrorCode.BAD_REQUEST, "expected no payload type of 64..95 where rtcp-mux is agreed on"
         )
+    reported = end.dtmf_pt if end.dtmf == _REPORT else -1
+    allowed = tuple(end.clock_rates) if end.strict else None
     found = Crossing(
         end.srtp_in,
         other.srtp_out,
-        _types(tuple(end.clock_rates)) if end.strict else None,
+        None if allowed is None and reported < 0 else _types(allowed, reported),
         _payloads(tuple(end.payloads.items())) if end.payloads else None,
         _conversions(tuple(end.convert.items())) if end.convert else None,
         other.continuity,
         end.rtcp_bye,
         end.rtcp_app,
+        reported,
+        other.dtmf_pt,
     )
     return PLAIN if found == PLAIN else found
 
 
 @lru_cache(maxsize=1024)
-def _types(allowed: tuple[int, ...]) -> bytes:
-    """The verdict for each payload type where only some are allowed."""
-    table = bytearray([_DROP]) * 128
-    for kind in allowed:
+def _types(allowed: tuple[int, ...] | None, reported: int) -> bytes:
+    """The verdict for each payload type where only some are allowed, or one is not to pass."""
+    table = bytearray([_FORWARD if allowed is None else _DROP]) * 128
+    for kind in allowed or ():
         table[kind] = _FORWARD
+    if reported >= 0:
+        table[reported] = _PUNT
     return bytes(table)
 
 

@@ -28,7 +28,7 @@ from relay.policer import Policer
 from relay.rtp.session import SrtpSession
 from relay.stats import MAX_DROPOUT, MAX_MISORDER, Reception
 
-__all__ = ["Renumbering"]
+__all__ = ["Renumbering", "next_number"]
 
 _LATE_S: Final = 0.5
 """Packets of a former source come so long after the change at most."""
@@ -88,6 +88,30 @@ class Renumbering:
             return self.current
         return self._beside.get(ssrc) if self._beside is not None else None
 
+    def begin(self, ssrc: int) -> Numbering:
+        """Number a source that is not known, and has kept its numbers so far."""
+        numbering = Numbering(ssrc, ssrc, 0, 0)
+        if self.current is None:
+            self.current, self.unsure = numbering, False
+            self.settled += 1
+        else:
+            if self._beside is None:
+                self._beside = {}
+            self._beside[ssrc] = numbering
+        return numbering
+
+    def shift(self, ssrc: int, by: int) -> None:
+        """From its next packet on, a known source's numbers leave so much higher."""
+        old = self.of(ssrc)
+        if old is None:
+            return
+        moved = Numbering(ssrc, old.out_ssrc, old.sequence + by & 0xFFFF, old.timestamp)
+        if old is self.current:
+            self.current = moved
+            self.settled += 1
+        elif self._beside is not None:
+            self._beside[ssrc] = moved
+
     def sent_as(self, out_ssrc: int) -> Numbering | None:
         """Whose packets leave with this SSRC."""
         if self.current is not None and self.current.out_ssrc == out_ssrc:
@@ -145,7 +169,7 @@ class Renumbering:
             self._pending = (current.ssrc, sequence + 1 & 0xFFFF)
             self._pending_time = (reception.timestamp + current.timestamp, reception.last_packet)
             return DropReason.SEQUENCE
-        shift = _next_number(current, reception, session) - sequence & 0xFFFF
+        shift = next_number(current, reception, session) - sequence & 0xFFFF
         time_shift = current.timestamp
         if self.continuity:
             then, then_at = self._pending_time
@@ -170,7 +194,7 @@ class Renumbering:
         if not self._changes.take(1.0, now):
             return DropReason.SSRC
         self._former = current.ssrc
-        shift = _next_number(current, reception, session) - sequence & 0xFFFF
+        shift = next_number(current, reception, session) - sequence & 0xFFFF
         then = reception.timestamp + current.timestamp
         time_shift = _time_shift(then, reception.last_packet, timestamp, reception.clock, now)
         return self._settle(Numbering(ssrc, current.out_ssrc, shift, time_shift), now)
@@ -223,8 +247,8 @@ def _follows(numbering: Numbering, sequence: int, session: SrtpSession | None) -
     return step < MAX_DROPOUT or step > 0x10000 - MAX_MISORDER
 
 
-def _next_number(current: Numbering, reception: Reception, session: SrtpSession | None) -> int:
-    """The sequence number behind the last one that was sent."""
+def next_number(current: Numbering, reception: Reception, session: SrtpSession | None) -> int:
+    """The sequence number behind the last one that was sent, extended."""
     last = session.index(current.out_ssrc) if session is not None else -1
     return (last if last >= 0 else reception.highest + current.sequence) + 1
 

@@ -14,14 +14,17 @@ from relay.control.messages import (
     CallList,
     CallStats,
     ControlError,
+    DigitEvent,
     ErrorCode,
     Event,
+    Inject,
     LatchedEvent,
     MediaTimeoutEvent,
     Plan,
     SrtpFailedEvent,
     StreamStats,
 )
+from relay.dtmf import Digit
 from relay.flow_table import FlowTable
 from relay.forward.base import DropReason, Forwarder
 from relay.keys import give_keys, unauthentic
@@ -61,7 +64,8 @@ class Service:
     ) -> None:
         self.calls: dict[str, Call] = {}
         self.desk = desk
-        self.slowpath = SlowPath(forwarder, secret, self._latched)
+        self.slowpath = SlowPath(forwarder, secret, self._latched, self._digit)
+        self.digits = self.slowpath.digits
         self.draining = False
         self.totals = {
             "packets": 0,
@@ -70,6 +74,8 @@ class Service:
             "latched": 0,
             "timeouts": 0,
             "srtp_failures": 0,
+            "digits_reported": 0,
+            "digits_injected": 0,
         }
         """Since the start; calls in progress are brought up to date once a second."""
         self._forwarder = forwarder
@@ -128,6 +134,27 @@ class Service:
         if call is None:
             raise ControlError(ErrorCode.UNKNOWN_CALL, key)
         return call_stats(call, self._stream_stats(call, now))
+
+    def inject(self, wish: Inject, now: float) -> None:
+        """Send digits to the peer of an end. Raises ControlError, having done nothing then.
+
+        The same wish again, or an older one, is answered as before.
+        """
+        call = self.calls.get(wish.call)
+        if call is None:
+            raise ControlError(ErrorCode.UNKNOWN_CALL, wish.call)
+        for lane in call.lanes:
+            direction = lane.direction
+            place = (direction.stream, direction.component, END_NAMES[1 - direction.side])
+            if place != (wish.stream, Component.RTP, wish.end):
+                continue
+            if direction.crossing.injected_type >= 0:
+                if self.digits.inject(lane, wish, now):
+                    self.totals["digits_injected"] += len(wish.digits)
+                return
+        raise ControlError(
+            ErrorCode.BAD_REQUEST, f"end {wish.end} of stream {wish.stream} has no telephone-events"
+        )
 
     def list_calls(self, after: int, limit: int) -> CallList:
         """A slice of the calls, oldest first."""
@@ -378,6 +405,13 @@ class Service:
             self._notify(Event.LATCHED, event.to_body())
             if 0 <= lane.pair.row < len(self._table):
                 self._table.latch(lane.pair.row, source)
+
+    def _digit(self, lane: Lane, digit: Digit) -> None:
+        self.totals["digits_reported"] += 1
+        direction = lane.direction
+        end = END_NAMES[direction.side]
+        event = DigitEvent(lane.call, direction.stream, end, digit.digit, digit.duration_ms)
+        self._notify(Event.DTMF, event.to_body())  # a digit that is told late is worse than none
 
     def _tell(self, event: Event, body: object) -> None:
         """Notify, now or when signalling is back."""

@@ -13,6 +13,8 @@ from functools import partial
 from typing import Final
 
 from relay.call import Lane
+from relay.digit_desk import DigitDesk
+from relay.dtmf import Digit
 from relay.errors import ParseError
 from relay.forward.base import (
     DropReason,
@@ -22,7 +24,15 @@ from relay.forward.base import (
     SrtpSession,
     Verdict,
 )
-from relay.forward.change import Packet, changed, opened, opened_rtcp, punts, sealed_rtcp
+from relay.forward.change import (
+    Packet,
+    changed,
+    opened,
+    opened_rtcp,
+    punts,
+    sealed_rtcp,
+    sealed_rtp,
+)
 from relay.latch import Address, Outcome, Proof
 from relay.plan import PLAIN, Component
 from relay.policer import Policer
@@ -33,6 +43,8 @@ from relay.rtp.packet import FIXED_HEADER, Kind, classify
 __all__ = ["SlowPath"]
 
 _BURST_S: Final = 2.0
+
+_ALL_PUNTED: Final = bytes([Verdict.PUNT]) * 128
 
 _NOT_RTP: Final = {
     Kind.RTCP: DropReason.RTCP_ON_RTP,
@@ -52,14 +64,20 @@ class SlowPath:
         forwarder: the fast path.
         secret: 16 to 32 random bytes; CNAMEs are derived with it.
         latched: called with an RTP lane when its peer is settled.
+        told: called with each digit that an RTP lane's peer has sent.
     """
 
     def __init__(
-        self, forwarder: Forwarder, secret: bytes, latched: Callable[[Lane], None]
+        self,
+        forwarder: Forwarder,
+        secret: bytes,
+        latched: Callable[[Lane], None],
+        told: Callable[[Lane, Digit], None],
     ) -> None:
         self._forwarder = forwarder
         self._secret = secret
         self._latched = latched
+        self.digits = DigitDesk(self, secret, told)
         self.punts = 0
 
     def open(self, lane: Lane, rx: socket.socket) -> None:
@@ -164,7 +182,10 @@ class SlowPath:
         if isinstance(numbering, DropReason):
             lane.drop(numbering)
         elif self._allowed(lane, size, now):
-            self._cross(lane, packet, second, numbering)
+            if lane.direction.crossing.has_digits and self.digits.takes(lane, packet, now):
+                lane.drop(DropReason.DTMF)
+            else:
+                self._cross(lane, packet, second, numbering)
         return unknown
 
     def _cross(self, lane: Lane, packet: Packet, second: int, numbering: Numbering | None) -> None:
@@ -253,6 +274,19 @@ class SlowPath:
 
     # both
 
+    def send_own(self, lane: Lane, packet: bytes) -> None:
+        """Send an RTP packet of ours the way that a lane's packets go."""
+        if lane.direction.held:
+            lane.drop(DropReason.HELD)
+            return
+        if lane.srtp_out is not None:
+            sealed = sealed_rtp(lane.srtp_out, packet)
+            if isinstance(sealed, DropReason):
+                lane.drop(sealed)
+                return
+            packet = sealed
+        self._send(lane, packet)
+
     def _send(self, lane: Lane, data: Packet) -> bool:
         destination = _destination(lane)
         if destination is None:
@@ -334,7 +368,8 @@ def _change(flow: Flow, lane: Lane) -> None:
     crossing, renumbering = lane.direction.crossing, lane.renumbering
     flow.srtp_in = lane.srtp_in
     flow.srtp_out = lane.srtp_out
-    flow.types = crossing.types
+    busy = lane.digits is not None and lane.digits.busy
+    flow.types = _ALL_PUNTED if busy else crossing.types
     flow.payloads = crossing.payloads
     flow.convert = crossing.convert
     if renumbering is not None:

@@ -23,6 +23,7 @@ from relay.control.messages import (
     ErrorCode,
     Event,
     Hello,
+    Inject,
     Lease,
     ListCalls,
     Method,
@@ -99,6 +100,7 @@ class Worker:
             Method.LIST: self._list,
             Method.STATS: self._stats,
             Method.PING: self._ping,
+            Method.INJECT: self._inject,
         }
         self.loop.watch(port.fileno(), self._line)
 
@@ -169,9 +171,11 @@ class Worker:
             self._line(now)
             if server is not None:
                 server.between(now)
+        digits = self.service.digits
+        digits_due = self._next_line if digits.idle else digits.work(now)
         if self.service.burying or (server is not None and server.busy):
             return now
-        return self._next_sweep if self.service.calls else self._next_line
+        return min(digits_due, self._next_sweep if self.service.calls else self._next_line)
 
     # the supervisor
 
@@ -277,6 +281,11 @@ class Worker:
 
     def _query(self, connection: Connection, body: object, now: float) -> object:
         return self.service.query(call_from_body(body), now).to_body()
+
+    def _inject(self, connection: Connection, body: object, now: float) -> object:
+        _owner(connection)
+        self.service.inject(Inject.from_body(body), now)
+        return None
 
     def _list(self, connection: Connection, body: object, now: float) -> object:
         wish = ListCalls.from_body(body)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from relay.control.digits import DigitEvent, Inject
 from relay.control.fields import pair, reading
 from relay.control.plans import SUITES, End, Plan, Srtp, Stream
 from relay.control.refusals import ControlError, ErrorCode
@@ -35,11 +36,13 @@ __all__ = [
     "CallList",
     "CallStats",
     "ControlError",
+    "DigitEvent",
     "DirectionStats",
     "End",
     "ErrorCode",
     "Event",
     "Hello",
+    "Inject",
     "LatchedEvent",
     "Lease",
     "ListCalls",
@@ -85,6 +88,8 @@ class Method(IntEnum):
     """None → WorkerStats."""
     PING = 9
     """Anything → None."""
+    INJECT = 10
+    """Inject → None: an end's peer is sent digits. A number that came before changes nothing."""
 
 
 class Event(IntEnum):
@@ -103,6 +108,8 @@ class Event(IntEnum):
     """None: the worker takes no new calls and ends when the last one does."""
     SRTP_FAILED = 6
     """SrtpFailedEvent, once for each key: for two seconds nothing from a peer was authentic."""
+    DTMF = 7
+    """DigitEvent, once for each digit that an end's plan has reported instead of passed on."""
 
 
 @dataclass(slots=True)

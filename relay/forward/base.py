@@ -108,6 +108,8 @@ class DropReason(IntEnum):
     """Its number jumps, and no second packet has confirmed that yet."""
     SIZE = 17
     """Its header, padding or authentication do not fit in it; or it grew too large."""
+    DTMF = 18
+    """A telephone-event that was reported instead, or audio in the place of an injected digit."""
 
 
 @dataclass(slots=True, eq=False)

@@ -22,6 +22,7 @@ __all__ = [
     "opened_rtcp",
     "punts",
     "sealed_rtcp",
+    "sealed_rtp",
 ]
 
 Packet: TypeAlias = bytes | memoryview
@@ -82,6 +83,12 @@ def opened_rtcp(session: SrtpSession, data: Packet) -> bytes | DropReason:
     return clear if isinstance(clear, bytes) else _UNPROTECT[Failure(clear)]
 
 
+def sealed_rtp(session: SrtpSession, data: Packet) -> bytes | DropReason:
+    """RTP as SRTP, or why not."""
+    sealed = session.protect(data)
+    return sealed if isinstance(sealed, bytes) else _PROTECT[Failure(sealed)]
+
+
 def sealed_rtcp(session: SrtpSession, data: Packet) -> bytes | DropReason:
     """RTCP as SRTCP, or why not."""
     sealed = session.protect_rtcp(data)
@@ -105,10 +112,7 @@ def changed(flow: Flow, data: Packet) -> Packet | DropReason:
             timestamp = timestamp + numbering.timestamp & 0xFFFFFFFF
             ssrc = numbering.out_ssrc
         data = b"".join((_header(first, second, sequence, timestamp, ssrc), data[MIN_SIZE:]))
-    if flow.srtp_out is not None:
-        sealed = flow.srtp_out.protect(data)
-        return sealed if isinstance(sealed, bytes) else _PROTECT[Failure(sealed)]
-    return data
+    return data if flow.srtp_out is None else sealed_rtp(flow.srtp_out, data)
 
 
 def _converted(data: Packet, table: bytes) -> bytes | None:

@@ -11,10 +11,12 @@ from relay.control.messages import (
     CallList,
     CallStats,
     ControlError,
+    DigitEvent,
     DirectionStats,
     End,
     ErrorCode,
     Hello,
+    Inject,
     LatchedEvent,
     Lease,
     ListCalls,
@@ -81,6 +83,8 @@ EXAMPLES = [
     LatchedEvent("call", 0, "b", "192.0.2.1", 4000),
     MediaTimeoutEvent("call", 0, "a"),
     SrtpFailedEvent("call", 1, "b"),
+    DigitEvent("call", 0, "a", "#", 120),
+    Inject("call", 0, "b", 7, "12*D", 160),
     PortsEvent("inside", True),
 ]
 KINDS = [type(example) for example in EXAMPLES]
@@ -157,6 +161,7 @@ def test_numbers_are_never_reused():
         "LIST": 7,
         "STATS": 8,
         "PING": 9,
+        "INJECT": 10,
     }
     assert {event.name: event.value for event in messages.Event} == {
         "LATCHED": 2,
@@ -164,6 +169,7 @@ def test_numbers_are_never_reused():
         "PORTS": 4,
         "DRAINING": 5,
         "SRTP_FAILED": 6,
+        "DTMF": 7,
     }
 
 
@@ -216,3 +222,11 @@ def test_media_fields_have_their_range(index, value):
     body = END.to_body()
     body[index] = value
     assert refusal(End.from_body, body) == ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize("digits", ["", "1" * 65, "12x", "1 "])
+def test_digits_are_digits_and_an_error_does_not_tell_them(digits):
+    with pytest.raises(ControlError) as caught:
+        Inject.from_body(["call", 0, "b", 1, digits, 160])
+    assert caught.value.text == "inject: expected 1 to 64 digits"
+    assert "12" not in repr(Inject("call", 0, "b", 7, "12", 160))
