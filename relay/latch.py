@@ -114,7 +114,7 @@ class Latch:
     def __init__(self, rules: Rules, window_s: float) -> None:
         self.rules: Rules = rules
         self.source: Address | None = None
-        """Where believed packets come from."""
+        """Where believed packets come from, or came from before the key changed."""
         self.state = State.OPEN
         self._window_s: Final = window_s
         self._belief = Belief.NONE
@@ -164,12 +164,15 @@ class Latch:
             rules: what it says.
             rekeyed: what the peer sends has another key from now on.
         """
-        changed = rekeyed or rules.signalled != self.rules.signalled
-        reopened = changed and self.state != State.OPEN
+        moved = rules.signalled != self.rules.signalled
+        reopened = (moved or rekeyed) and self.state != State.OPEN
         self.rules = rules
-        if reopened:
-            self.state = State.OPEN
+        if moved:
             self.source = None
+        if reopened:
+            # With another key alone the source so far still gets our packets: it has earned them,
+            # and may have none of its own to send.
+            self.state = State.OPEN
             self._belief = Belief.NONE
         return reopened
 

@@ -170,7 +170,12 @@ def test_another_key_reopens():
     latch.consider(PEER, 0.0)
     assert not latch.signal(nat())
     assert latch.signal(nat(), rekeyed=True)
-    assert (latch.state, latch.source) == (State.OPEN, None)
+    assert latch.state == State.OPEN
+    assert latch.destination == PEER  # which has earned our packets, and may send none
+    assert latch.consider(OTHER, 1.0) == Outcome.CHANGED
+    assert latch.destination == OTHER
+    assert latch.signal(Rules(SIP, nat=True), rekeyed=True)
+    assert latch.destination is None
 
 
 def test_what_could_be_believed_is_worth_opening():

@@ -425,9 +425,12 @@ def test_another_key_opens_the_window_again(rig):
     talk.apply()
     talk.b.send(rtp(1), talk.to_b)
     rig.run()
-    assert talk.a.received() == []
+    assert len(talk.a.received()) == 1  # it may have nothing to say, and still wants to hear
     elsewhere, talk.a_says = rig.peer("127.0.6.1"), session(new)
     elsewhere.send(sealed(talk.a_says, rtp(2)), talk.to_a)
     talk.b.received()
     rig.run()
     assert talk.b.received() == [rtp(2)]
+    talk.b.send(rtp(2), talk.to_b)
+    rig.run()
+    assert (len(elsewhere.received()), talk.a.received()) == (1, [])
