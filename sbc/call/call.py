@@ -7,14 +7,12 @@ asks the relay to carry its media.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from enum import IntEnum
 from math import inf
 from typing import Final
 
 from policies.facts import Accept, CallFacts
 from policies.settings import TrunkSettings
-from relay.control.messages import CallStats
 from sbc.call.a_leg import ALeg
 from sbc.call.answers import Refusal
 from sbc.call.b_leg import BLeg
@@ -23,10 +21,10 @@ from sbc.call.core import Core
 from sbc.call.early import Early
 from sbc.call.exchange import Exchange
 from sbc.call.hunt import Hunt, explained
+from sbc.call.kept import Clock, Kept
 from sbc.call.leg import SDP, Leg, again_head
 from sbc.call.midcall import Midcall
 from sbc.call.record import Record
-from sbc.call.sides import Sides
 from sbc.call.states import TABLE, Effect, Ending, Input, State
 from sbc.errors import ProtocolError, RelayError
 from sbc.resolve.records import Place
@@ -44,20 +42,9 @@ __all__ = ["Call"]
 
 _LOCATE_S: Final = 60.0
 """A bound for what the resolver's deadlines bound before."""
-_RECORD_WAIT_S: Final = 2.0
-"""How long the record waits for the relay's last figures."""
 
 
-class Clock(IntEnum):
-    """The call's own timers."""
-
-    NO_ANSWER = 64
-    RECORD = 65
-    LIMIT = 66
-    NO_RESPONSE = 67
-
-
-class Call(Sides):
+class Call(Kept):
     """Two legs and what they have to do with each other.
 
     Args:
@@ -67,13 +54,7 @@ class Call(Sides):
         invite, reply, txn: the caller's INVITE, and how it is answered.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "clock",
-        "early",
-        "limit",
-        "midcall",
-    )
+    __slots__ = ("__weakref__",)
 
     def __init__(
         self,
@@ -85,27 +66,29 @@ class Call(Sides):
         txn: ServerTransaction,
         now: float,
     ) -> None:
-        self.core = core
-        token = core.mint.token()
-        self.id = token.decode()
-        self.state = State.CALLING
-        target = invite.target
+        token, target = core.mint.token(), invite.target
         sips = isinstance(target, SipUri) and target.scheme == b"sips"
         end = core.ends.of(txn.hop, sips=sips)
-        self.a = ALeg(core, self, trunk, end, txn.hop, token, invite, reply, txn)
-        self.a.learn(invite)
+        a = ALeg(core, self, trunk, end, txn.hop, token, invite, reply, txn)
+        a.learn(invite)
+        self._set_up(core, a, token.decode(), facts, now)
+
+    def _set_up(self, core: Core, a: ALeg, name: str, facts: CallFacts, now: float) -> None:
+        self.core = core
+        self.id = name
+        self.state = State.CALLING
+        self.a = a
         self.b = None
         self.exchange = Exchange(core, self)
-        self.clock: Entry | None = None
-        self.limit: Entry | None = None
-        self.early: Early | None = None
-        """What is reliable in the early dialogs, or said in them."""
+        self.clock = None
+        self.limit = None
+        self.early = None
         self.ids = None
-        self.midcall: Midcall | None = None
-        """What is said within the call, once anything is."""
+        self.move = None
+        self.midcall = None
         wall_s = core.wall(now)
-        self.record = Record(self.id, facts, invite.call_id, trunk.name, wall_s, wall_s - now)
-        self.hunt = Hunt(core, self, self.a, self.exchange, self.record)
+        self.record = Record(self.id, facts, a.call_id, a.trunk.name, wall_s, wall_s - now)
+        self.hunt = Hunt(core, self, a, self.exchange, self.record)
 
     # Beginning
 
@@ -120,12 +103,20 @@ class Call(Sides):
         self.hunt.start(accepted, now)
         self.record.reason = explained(accepted.why)
         try:
-            self.exchange.read_offer(self.a)
+            self._read_offer()
         except ProtocolError as error:
             self._fail(Ending(Cause.UNSUPPORTED_MEDIA, "border", str(error), error.status), now)
             return
         self.core.say(20, "call.started", self.id, trunk=accepted.trunk.name, why=accepted.why.text)
         self._try_next(None, now)
+
+    def _read_offer(self) -> None:
+        """The caller's offer.
+
+        Raises:
+            ProtocolError: none that can be carried.
+        """
+        self.exchange.read_offer(self.a)
 
     # What the legs report
 
@@ -170,7 +161,13 @@ class Call(Sides):
         self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
     ) -> None:
         """A request inside a confirmed dialog that is no BYE."""
-        if self.state is State.UP or self.state is State.ANSWERED:
+        transfers = self.core.transfers
+        if request.method == REFER and transfers is not None and self.state is State.UP:
+            transfers.referred(leg, request, reply, txn, now)
+        elif self.move is not None and not self.other(leg).is_there:
+            status = 491 if request.method in (INVITE, UPDATE) else 480
+            leg.respond(txn, reply, status, b"", now)
+        elif self.state is State.UP or self.state is State.ANSWERED:
             self._within().received(leg, request, reply, txn, now)
         elif self.state is State.RINGING:  # its 2xx waits for the caller's PRACK
             status = 491 if request.method in (INVITE, UPDATE) else 500
@@ -240,6 +237,8 @@ class Call(Sides):
 
     def leg_hung_up(self, leg: Leg, request: Request, now: float) -> None:
         """A BYE in a confirmed dialog."""
+        if self.move is not None and self.move.left(leg, now):
+            return
         self.record.close(Cause.NORMAL, leg.side, "BYE")
         if self.state is State.RINGING:  # the caller never hears that it was answered
             self.hunt.decide(480)
@@ -275,37 +274,6 @@ class Call(Sides):
             self.end(Ending(Cause.NO_ANSWER, "border", "no answer in time", 480), now)
         elif timer == Clock.RECORD:
             self.media_ended(None, now)
-
-    def media_lost(self, reason: str, now: float) -> None:
-        """The worker is gone, or would not carry the plan out."""
-        if not self.record.ended:
-            self.end(Ending(Cause.RELAY_LOST, "border", reason, 503), now)
-        else:
-            self.media_ended(None, now)
-
-    def media_refused(self, reason: str, now: float) -> None:
-        """The worker would not carry the plan out: the ports in it are still leased to us."""
-        self.exchange.give_back()
-        self.media_lost(reason, now)
-
-    def media_silent(self, side: str, now: float) -> None:
-        """One side has sent neither RTP nor RTCP for the time that its trunk allows."""
-        if not self.record.ended:
-            reason = f"no media from side {side}"
-            self.end(Ending(Cause.MEDIA_TIMEOUT, "border", reason), now)
-
-    def media_ended(self, stats: CallStats | None, now: float) -> None:
-        """The relay's last figures, None where it cannot tell any more: the record is complete."""
-        if self.record.written or not self.record.ended:
-            return
-        self._disarm()
-        exchange = self.exchange
-        cdr = self.record.cdr(exchange.codecs, stats, self.record.wall(now))
-        cdr.srtp_a, cdr.srtp_b = exchange.ciphers("a"), exchange.ciphers("b")
-        self.core.records.append(cdr)
-        self.record.written = True
-        self.exchange.forget()
-        self._forget_when_done()
 
     # What is said within the call
 
@@ -493,87 +461,6 @@ class Call(Sides):
             self.handle(Input.REFUSED, None, now)
             return False
         return True
-
-    # Ending
-
-    def _fail(self, ending: Ending, now: float) -> None:
-        """No leg to a target is left, or there never was one."""
-        self.record.close(ending.cause, ending.by, ending.reason)
-        self._refuse_caller(ending.status, b"", now)
-        self._end(State.ENDED, now)
-
-    def _leave_early(self) -> None:
-        """The caller has its final answer: nothing more is said in early dialogs."""
-        if self.early is not None:
-            self.early.stop()
-            self.early = None
-
-    def _refuse_caller(self, status: int, head: bytes, now: float) -> None:
-        self._leave_early()
-        if self.a.reply is not None:
-            self.record.status = status
-        self.a.refuse(status, head, now)
-
-    def _end(self, state: State, now: float) -> None:
-        """The call is over, even where a leg still waits: media go, the record is due."""
-        self.state = state
-        if not self.record.ended:
-            self.record.end(self.record.wall(now))
-            self._disarm()
-            if self.limit is not None:
-                self.limit.cancel()
-                self.limit = None
-            if self.midcall is not None:
-                self.midcall.close(now)
-            if self.core.verbose:  # the summary is work, too
-                self.core.say(20, "call.ended", self.id, **self.record.summary())
-            if self.hunt.trunk is not None:
-                self.core.policies.ended((self.a.trunk, self.hunt.trunk))
-            self.record.had_media = self.exchange.planned
-            if self.exchange.release():
-                self._arm(Clock.RECORD, _RECORD_WAIT_S, now)
-            else:
-                self.media_ended(None, now)
-        self._forget_when_done()
-
-    def _forget_when_done(self) -> None:
-        if self.state is State.ENDED and self.record.written:
-            self.a.unlink()
-            if self.b is not None:
-                self.b.unlink()
-            self.exchange.close()
-            self.hunt.close()
-            self.core.ended.append(self.id)
-            self.b = self.midcall = None
-
-    def _arm(self, timer: Clock, duration_s: float, now: float) -> None:
-        self._disarm()
-        self.clock = self.core.layer.arm_long(self, timer, duration_s, now)
-
-    def _disarm(self) -> None:
-        if self.clock is not None:
-            self.clock.cancel()
-            self.clock = None
-
-    @property
-    def waits(self) -> bool:
-        """Whether the call is over, or something is still to come that will end it."""
-        if self.state is State.ENDING:
-            return self.a.accepted is not None
-        if self.state is State.CANCELLING:
-            return self.b is not None and self.b.is_calling
-        return self.state is State.ENDED and (self.record.written or self.clock is not None)
-
-    def abort(self, now: float) -> None:
-        """After a fault in ending it properly: leave nothing of the call but its record."""
-        for leg in (self.a, self.b):
-            if leg is not None:
-                with suppress(Exception):  # the second fault: what can still be said is said
-                    leg.bye(now)
-        self._refuse_caller(500, b"", now)
-        self._end(State.ENDED, now)
-        self._disarm()
-        self.media_ended(None, now)
 
 
 _Step = Callable[[Call, object, float], None]
