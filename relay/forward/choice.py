@@ -34,6 +34,6 @@ def choose(wanted: str, loop: Loop) -> FastPath:
         level = logging.WARNING if wanted == "native" else logging.INFO
         _log.log(level, "fast_path.python reason=%s", extension)
         return PythonForwarder(loop)
-    if extension.profile != "release":
-        _log.warning("fast_path.slow reason=%s", extension)
+    level = logging.INFO if extension.profile == "release" else logging.WARNING
+    _log.log(level, "fast_path.native version=%s build=%s", extension.version, extension.profile)
     return NativeForwarder(loop)

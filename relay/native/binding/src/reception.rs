@@ -35,7 +35,8 @@ impl Reception {
     }
 
     fn signal(&self, clock_rates: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.counted.lock().signal(&rates(clock_rates)?);
+        let rates = rates(clock_rates)?; // before the lock: this runs Python
+        self.counted.lock().signal(&rates);
         Ok(())
     }
 
