@@ -72,6 +72,7 @@ class Port:
         "_plain",
         "_policer",
         "_punt",
+        "_punts",
         "_reason",
         "_receive",
         "_send",
@@ -116,6 +117,7 @@ class Port:
         self._policer = _NO_POLICER
         self._unsure = 0
         self._reason = DropReason.UNLATCHED
+        self._punts: Policer | None = None
         self._strangers: Policer | None = None
         self._tos = 0
         mark(rx, 0)
@@ -269,9 +271,19 @@ class Port:
             self._send(data, self._destination)
 
     def _punt_own(self, size: int, now: float) -> None:
-        """Not RTP, but from the flow's source."""
-        if self._source is not None:
+        """The flow's source, and the slow path's affair: RTCP, STUN, another SSRC.
+
+        No more of that than of media: whoever forges the source shall not keep the slow path busy.
+        """
+        if self._source is None or self._flow is None:
+            return
+        if self._punts is None:
+            rate = self._flow.rate_octets
+            self._punts = Policer(rate, _BURST_S * rate, now)
+        if self._punts.take(max(size, self._unit), now):
             self._punt(self._memory.view(size), self._source, now)
+        else:
+            self._drop(DropReason.POLICED)
 
     def mark(self, tos: int) -> None:
         """Set the byte that packets from this port bear."""

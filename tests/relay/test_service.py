@@ -381,6 +381,23 @@ def speak_srtp(talk):
         assert talk.rig.stats(side="a").packets > 0
 
 
+def test_what_looks_like_rtcp_from_the_peers_address_is_policed(rig):
+    """Forged or not: the slow path is not kept busy, and media has its own allowance."""
+    talk = Talk(rig)
+    talk.both_speak(3)
+    before = rig.service.slowpath.punts
+    for number in range(4, 54):
+        for _ in range(40):
+            talk.a.send(b"\x80\xc8\x00\x06" + bytes(24), talk.to_a)
+        talk.a.send(rtp(number), talk.to_a)
+        rig.run()
+    assert rig.service.slowpath.punts - before < 1200
+    assert len(talk.b.received()) == 53
+    drops = rig.dropped("a")
+    assert drops["policed"] + drops["rtcp_on_rtp"] == 2000
+    assert drops["policed"] > 800
+
+
 KEYED = {
     "nat": True,
     "srtp_in": Srtp("AEAD_AES_128_GCM", bytes(28)),
