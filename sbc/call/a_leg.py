@@ -50,7 +50,7 @@ class ALeg(Leg):
         token: Token,
         invite: Request,
         reply: ReplyBase,
-        txn: ServerTransaction,
+        txn: ServerTransaction | None,
     ) -> None:
         super().__init__(core, owner, trunk, end, hop, token)
         self.invite: Request | None = invite
@@ -172,7 +172,7 @@ class ALeg(Leg):
         """Let go of the call, and of every dialog identifier."""
         super().unlink()
         for tag in self.tags:
-            self.core.dialogs.pop(tag, None)
+            self.forget(tag)
         self._let_go()
 
     def _let_go(self) -> None:

@@ -186,7 +186,7 @@ class BLeg(Leg):
         self._impatient_no_more()
         super().unlink()
         self.forks.clear()
-        self.core.dialogs.pop(self.tag, None)
+        self.forget(self.tag)
 
     def _impatient_no_more(self) -> None:
         if self.patience is not None:

@@ -22,7 +22,7 @@ from sbc.call.early import Early
 from sbc.call.exchange import Exchange
 from sbc.call.hunt import Hunt, explained
 from sbc.call.kept import Clock, Kept
-from sbc.call.leg import SDP, Leg, again_head
+from sbc.call.leg import SDP, Fork, Leg, again_head
 from sbc.call.midcall import Midcall
 from sbc.call.record import Record
 from sbc.call.states import TABLE, Effect, Ending, Input, State
@@ -32,7 +32,7 @@ from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INVITE, UPDATE
+from sbc.sip.status import INVITE, REFER, UPDATE
 from sbc.sip.uri import SipUri
 from sbc.transaction.hop import TCP
 from sbc.transaction.machine import ServerTransaction
@@ -282,6 +282,11 @@ class Call(Kept):
             self.early = Early(self, self.a, self._within())
         return self.early
 
+    @property
+    def road(self) -> Midcall:
+        """What carries requests within the call."""
+        return self._within()
+
     def _within(self) -> Midcall:
         if self.midcall is None:
             self.midcall = Midcall(self)
@@ -341,6 +346,13 @@ class Call(Kept):
         b.settled()
         self._watch_over(b, now)
         self.core.say(20, "call.answered", self.id, trunk=b.trunk.name)
+
+    def _join(self, message: object, now: float) -> None:
+        self._disarm()
+        self.record.answered(200, self.record.wall(now))
+        self.exchange.settled()
+        self._watch_over(self._called(), now)
+        self.core.say(20, "call.joined", self.id)
 
     def _watch_over(self, b: BLeg, now: float) -> None:
         """Begin what finds a call that nobody is in any more, as far as the trunks want it."""
@@ -445,9 +457,7 @@ class Call(Kept):
             return False
         try:
             if self.exchange.late:
-                if fork.negotiation_a.remote is None:
-                    self.exchange.late_heard(fork, response)
-                    self.exchange.late_offer(self.a, b, fork)
+                self._take_late(b, fork, response)
             elif response.body:
                 self.exchange.answer(self.a, b, fork, response)
             elif fork.negotiation_b.remote is not None:  # it was in the 18x of this fork
@@ -462,6 +472,16 @@ class Call(Kept):
             return False
         return True
 
+    def _take_late(self, b: BLeg, fork: Fork, response: Response) -> None:
+        """What a caller without an offer is offered now.
+
+        Raises:
+            ProtocolError, RelayError: nothing that can be.
+        """
+        if fork.negotiation_a.remote is None:
+            self.exchange.late_heard(fork, response)
+            self.exchange.late_offer(self.a, b, fork)
+
 
 _Step = Callable[[Call, object, float], None]
 _EFFECTS: Final[Mapping[Effect, _Step]] = {
@@ -473,6 +493,7 @@ _EFFECTS: Final[Mapping[Effect, _Step]] = {
     Effect.BYE_TO_A: Call._bye_to_a,
     Effect.BYE_TO_B: Call._bye_to_b,
     Effect.BYE_TO_BOTH: Call._bye_to_both,
+    Effect.JOIN: Call._join,
 }
 _LIVE: Final = frozenset((State.LOCATING, State.CALLING, State.RINGING, State.ANSWERED, State.UP))
 

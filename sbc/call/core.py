@@ -80,6 +80,15 @@ class Anchored(Protocol):
         """One side's media have timed out."""
 
 
+class Transferring(Protocol):
+    """Who makes transfers."""
+
+    def referred(
+        self, leg: Party, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A REFER inside a call that is up: to be answered."""
+
+
 @dataclass(slots=True)
 class Core:
     """The surroundings of a call."""
@@ -105,6 +114,8 @@ class Core:
     """Who has to prove who they are."""
     credentials: Credentials
     """How we prove it to others."""
+    transfers: Transferring | None = None
+    """Set by the border, which alone can begin calls."""
     where: Where = field(default_factory=Where)
     """Where targets are: the places of their names, and which have just failed."""
     inviting: set[tuple[bytes, bytes, int]] = field(default_factory=set)

@@ -69,6 +69,7 @@ class Exchange:
         "_proposal",
         "_refused",
         "_removed",
+        "_standing",
         "_terms",
         "codecs",
         "late",
@@ -87,6 +88,8 @@ class Exchange:
         """What the worker is to tell the last figures of."""
         self.late = False
         """The caller has made no offer: it is to get one."""
+        self._standing: Session | None = None
+        """What a target is offered for a caller who is asked only after it has answered."""
         self._refused = False
         self._proposal: _Proposal | None = None
         """The offer that is open within the call."""
@@ -137,6 +140,10 @@ class Exchange:
             raise ProtocolError(f"expected at most {_MAX_STREAMS} streams", status=488)
         a.negotiation.receive_offer(self._offer)
 
+    def stand_for(self, session: Session) -> None:
+        """The caller of this call talks already, and has said this: targets are offered it."""
+        self.late, self._standing = True, session
+
     def anchor(self, a: ALeg, trunk_b: TrunkSettings, key: str) -> None:
         """Ports of our own for both sides, unless the call holds the right ones already.
 
@@ -147,11 +154,14 @@ class Exchange:
             ProtocolError: none of the offer's codecs may go there.
             RelayError: no worker, or no port.
         """
-        if self.late:
-            self._offer = parse(EARLY_OFFER) if trunk_b.early_offer else None
+        if self.late and (self._standing is None or self._offer is None):
+            made_up = parse(EARLY_OFFER) if trunk_b.early_offer else None
+            self._offer = self._standing or made_up
             self._facts = describe(self._offer) if self._offer else []
             self._lines = len(self._facts)
         self._come_to_terms(a, trunk_b)
+        if self._standing is not None:
+            check_offer(self._facts)
         if self._media is not None:
             if self._media.realm_b == trunk_b.realm:
                 self._make_room(self._facts)
@@ -171,6 +181,16 @@ class Exchange:
                 return b""
             raise LocalProtocolError("an offer after the answer")
         return b.negotiation.send_offer(self._offer, self._anchors(b, self._dresses))
+
+    def offer_within(self, b: BLeg, negotiation: Negotiation) -> bytes:
+        """The same for a target that talks already, in its dialog.
+
+        Raises:
+            ProtocolError: it cannot be offered there.
+        """
+        if self._offer is None:
+            raise LocalProtocolError("expected an offer")
+        return negotiation.send_offer(self._offer, self._anchors(b, self._dresses))
 
     def answer(self, a: ALeg, b: BLeg, fork: Fork, response: Response) -> bytes:
         """The target's answer in our words, for the caller.
@@ -202,7 +222,7 @@ class Exchange:
             facts = describe(session)
             if self._terms is not None:
                 self._terms.answer("b", session, facts)
-            media.described("b", facts, behind_nat(b.trunk, False), b.hop.host)
+            media.described("b", facts, behind_nat(b.trunk, b.nat), b.hop.host)
             self._fork, self.codecs = fork, _codecs(facts)
         if final:
             media.connected()  # from here on silence is a fault
@@ -349,7 +369,7 @@ class Exchange:
             self._terms.agreed()
         if self._media is not None:
             for leg, said in ((source, proposal.facts), (target, facts)):
-                nat = behind_nat(leg.trunk, leg.side == "a" and leg.nat)
+                nat = behind_nat(leg.trunk, leg.nat)
                 self._media.described(leg.side, said, nat, leg.hop.host)
             self.codecs = _codecs(facts)
             self._apply(self._media)
@@ -407,7 +427,7 @@ class Exchange:
 
     def settled(self) -> None:
         """The call is answered: no other target will be offered anything."""
-        self._offer = self._fork = self._dresses = None
+        self._offer = self._standing = self._fork = self._dresses = None
         self._facts = []
         if self._terms is not None:
             self._terms.agreed()
@@ -446,7 +466,8 @@ class Exchange:
 
     def close(self) -> None:
         """Nothing more will be said: let go of the call."""
-        self._owner = self._offer = self._fork = self._dresses = self._terms = None
+        self._owner = self._offer = self._standing = None
+        self._fork = self._dresses = self._terms = None
         self._facts = []
 
     # Terms
@@ -458,7 +479,8 @@ class Exchange:
     def _come_to_terms(self, a: ALeg, trunk_b: TrunkSettings) -> None:
         """What the rules of a target's trunk make of the caller's offer."""
         terms, offer = self._terms, self._offer
-        if offer is None or (terms is None and not concern(trunk_b)):
+        standing = self._standing is not None and (concern(a.trunk) or concerns(self._standing))
+        if offer is None or (terms is None and not standing and not concern(trunk_b)):
             return
         if terms is None:
             terms = self._terms = Terms(a.trunk, self._core.random)

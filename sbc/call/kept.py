@@ -65,7 +65,7 @@ class Kept(Sides):
 
     def media_silent(self, side: str, now: float) -> None:
         """One side has sent neither RTP nor RTCP for the time that its trunk allows."""
-        if not self.record.ended:
+        if not self.record.ended and self.move is None:
             reason = f"no media from side {side}"
             self.end(Ending(Cause.MEDIA_TIMEOUT, "border", reason), now)
 
@@ -122,6 +122,9 @@ class Kept(Sides):
                 self._arm(Clock.RECORD, _RECORD_WAIT_S, now)
             else:
                 self.media_ended(None, now)
+            move, self.move = self.move, None
+            if move is not None:
+                move.call_ended(now)
         self._forget_when_done()
 
     def _forget_when_done(self) -> None:

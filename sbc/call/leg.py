@@ -137,6 +137,11 @@ class Leg(Timed):
             and request.to_tag == dialog.local_tag  # not that of another fork, which is over
         )
 
+    @property
+    def is_there(self) -> bool:
+        """Whether its peer can be asked anything: it has neither hung up nor moved on."""
+        return self.dialog is not None and not self.over
+
     def receive(
         self, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
     ) -> None:
@@ -173,8 +178,8 @@ class Leg(Timed):
             self.owner.leg_not_acked(self, now)
 
     def bye(self, now: float, reason: bytes = b"") -> None:
-        """End the dialog; `reason` is a ready Reason line or nothing."""
-        if self.dialog is not None:
+        """End the dialog unless it is over; `reason` is a ready Reason line or nothing."""
+        if self.dialog is not None and not self.over:
             self.over = True
             self.core.layer.request(self.in_dialog(BYE, reason), self.hop, None, now)
 
@@ -195,12 +200,40 @@ class Leg(Timed):
     def unlink(self) -> None:
         """Nothing more is to be told: let go of the call."""
         self.owner = None
-        self._disarm()
-        if self.ping_clock is not None:
-            self.ping_clock.cancel()
+        self.rest()
         if self.accepted is not None:
             self.accepted.acked()
             self.accepted = None
+
+    def take_over(self, other: Leg, now: float) -> None:
+        """The dialog of another leg is this one's from now on, with all that belongs to it.
+
+        The other one keeps what its INVITE still needs (repeated answers), and its name. No
+        answer of ours may be waiting for its ACK there.
+        """
+        dialog = other.dialog
+        assert dialog is not None  # noqa: S101 (it was asked within it)
+        self.dialog, self.negotiation, self.accepted = dialog, other.negotiation, None
+        self.end, self.hop, self.nat = other.end, other.hop, other.nat
+        self.token, self.branches, self.proof = other.token, other.branches, other.proof
+        self.peer, self.timer = other.peer, other.timer
+        self.core.dialogs[dialog.local_tag] = self
+        other.dialog = other.timer = None
+        other.over = True
+        other.rest()
+        self.arm_timer(now)
+        self.arm_ping(now)
+
+    def forget(self, tag: bytes) -> None:
+        """A tag of ours names no dialog any more, unless another leg has taken that over."""
+        if self.core.dialogs.get(tag) is self:
+            del self.core.dialogs[tag]
+
+    def rest(self) -> None:
+        """No timer of the leg's runs any more."""
+        self._disarm()
+        if self.ping_clock is not None:
+            self.ping_clock.cancel()
 
     def describe(self) -> dict[str, object]:
         """The leg as an operator sees it."""

@@ -269,7 +269,7 @@ class Midcall(Road):
         return self._the_call().failure_for(leg, other, response)
 
     def gone(self, leg: Leg, ending: Ending, now: float) -> None:
-        if self._call is not None:
+        if self._call is not None and not leg.over:  # else that is known
             self._call.end(ending, now)
 
     # Our own requests

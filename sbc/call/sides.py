@@ -5,7 +5,7 @@ The base of `call.py`'s machine: nothing here changes the state.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from policies.responses import map_status
 from policies.settings import ReasonUse
@@ -28,10 +28,20 @@ __all__ = ["Sides"]
 _REASON: Final = frozenset((b"reason",))
 
 
+class Move(Protocol):
+    """A transfer, as the calls see it whose parties it joins."""
+
+    def left(self, leg: Leg, now: float) -> bool:
+        """The peer of this leg has hung up; whether the call is to be held all the same."""
+
+    def call_ended(self, now: float) -> None:
+        """The call is over."""
+
+
 class Sides:
     """What a call consists of."""
 
-    __slots__ = ("a", "b", "core", "exchange", "hunt", "id", "ids", "record", "state")
+    __slots__ = ("a", "b", "core", "exchange", "hunt", "id", "ids", "move", "record", "state")
 
     core: Core
     id: str
@@ -45,6 +55,8 @@ class Sides:
     record: Record
     ids: SessionIds | None
     """What both ends call themselves (RFC 7989), where one of them does."""
+    move: Move | None
+    """The transfer that one side is to be taken along by, while there is one."""
 
     @property
     def slot(self) -> int | None:

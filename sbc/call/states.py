@@ -66,6 +66,8 @@ class Input(IntEnum):
     """Where the next target is must be looked up first."""
     LOCATED = 12
     """It has been, or cannot be."""
+    JOINED = 13
+    """A transfer has brought two together who talked to others before."""
 
 
 class Effect(IntEnum):
@@ -87,6 +89,8 @@ class Effect(IntEnum):
     BYE_TO_B = 7
     """Also where the target's 2xx crossed our CANCEL (RFC 3261 §9.1)."""
     BYE_TO_BOTH = 8
+    JOIN = 9
+    """Nothing is left to be said: the call counts as answered."""
 
 
 @dataclass(slots=True)
@@ -110,6 +114,7 @@ TABLE: Final[Mapping[tuple[State, Input], tuple[Effect, State]]] = {
     (_S.CALLING, _I.REFUSED): (_E.REFUSE, _S.ENDED),
     (_S.CALLING, _I.CANCEL): (_E.ABANDON, _S.CANCELLING),
     (_S.CALLING, _I.END): (_E.ABANDON, _S.CANCELLING),
+    (_S.CALLING, _I.JOINED): (_E.JOIN, _S.UP),
     (_S.CALLING, _I.ASKED): (_E.NOTHING, _S.LOCATING),
     (_S.LOCATING, _I.LOCATED): (_E.TRY_NEXT, _S.CALLING),
     (_S.LOCATING, _I.CANCEL): (_E.REFUSE, _S.ENDED),

@@ -198,6 +198,6 @@ class Ping:
 def back_off_s(leg: Leg) -> float:
     """How long a request that met 491 waits (RFC 3261 §14.1), by chance, in steps of 10 ms."""
     chance = zlib.crc32(leg.token + leg.branches.to_bytes(4, "big"))
-    if leg.side == "b":  # the Call-ID is ours
+    if leg.dialog is not None and leg.dialog.call_id == leg.token:  # the Call-ID is ours
         return 2.1 + chance % 191 / 100
     return chance % 201 / 100
