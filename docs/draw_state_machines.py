@@ -16,6 +16,7 @@ from typing import Any
 
 from relay import latch
 from relay.latch import Belief, Latch, Outcome, Proof, Rules
+from sbc.call import pair_states as pair
 from sbc.call import passage_states as passage
 from sbc.call import reliable, session_timer
 from sbc.call import states as call
@@ -60,6 +61,19 @@ _CALL_WORDS = {
     "end": "the border ends it",
 }
 """A call's inputs and effects."""
+_PAIR_WORDS = {
+    "accepted": "2xx to SUBSCRIBE",
+    "left": "2xx to SUBSCRIBE, Expires: 0",
+    "notify": "NOTIFY",
+    "last": "NOTIFY, terminated",
+    "gone": "481 or silence",
+    "expired": "the time is over",
+    "watch": "wait as long as agreed",
+    "linger": "wait 64 T1",
+    "close": "forget both dialogs",
+    "tell": "NOTIFY terminated to the subscriber",
+}
+"""A subscription's inputs and effects."""
 _MENDING_WORDS = {
     "send": "a response to send",
     "acked": "PRACK, nothing waits",
@@ -114,6 +128,8 @@ def machines() -> Iterator[Machine]:
     yield Machine("Request within a call", where, passage, tuple(_call_arrows(passage.TABLE)))
     where = "sbc/call/transfer_states.py"
     yield Machine("Transfer", where, transfer, tuple(_call_arrows(transfer.TABLE)))
+    arrows = tuple(_pair_arrows(pair.TABLE))
+    yield Machine("Subscription", "sbc/call/pair_states.py", pair, arrows)
     for title, module in (
         ("INVITE server transaction", invite_server),
         ("INVITE client transaction", invite_client),
@@ -145,6 +161,12 @@ def _call_arrows(table: Mapping[Any, Any]) -> Iterator[Arrow]:
         nothing = _text(effect) == "nothing"
         done = "" if nothing else _CALL_WORDS.get(_text(effect), _text(effect))
         yield Arrow(state.name, _CALL_WORDS.get(_text(event), _text(event)), done, after.name)
+
+
+def _pair_arrows(table: Mapping[Any, Any]) -> Iterator[Arrow]:
+    for (state, event), (effect, after) in table.items():
+        done = "" if _text(effect) == "nothing" else _PAIR_WORDS[_text(effect)]
+        yield Arrow(state.name, _PAIR_WORDS[_text(event)], done, after.name)
 
 
 def _transaction_arrows(table: Mapping[Any, Any]) -> Iterator[Arrow]:

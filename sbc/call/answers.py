@@ -10,12 +10,12 @@ from policies.settings import TrunkSettings
 from sbc.call.capabilities import head_for, options_head, unsupported
 from sbc.call.cdr import Cause
 from sbc.sip.message import Request
-from sbc.sip.status import BYE, INFO, METHODS, OPTIONS, PRACK, UPDATE
+from sbc.sip.status import BYE, INFO, METHODS, NOTIFY, OPTIONS, PRACK, UPDATE
 from sbc.sip.uri import OtherUri
 
 __all__ = ["Refusal", "by_policy", "outside_dialog"]
 
-_OF_A_DIALOG: Final = frozenset((BYE, PRACK, UPDATE, INFO))
+_OF_A_DIALOG: Final = frozenset((BYE, PRACK, UPDATE, INFO, NOTIFY))
 """What means nothing outside a dialog."""
 
 

@@ -4,8 +4,8 @@ Sans-I/O. `receive` takes one message, `tick` the time, `relay_*` what workers s
 sent leaves by `transmit` and `relay` at once, records and milestones wait for the next flush.
 The relay's part is in `relays.py`, the DNS's in `names.py`, the operators' in `operations.py`,
 faults in `boundary.py`.
-Requests are sorted here: to a transaction, to a dialog, to a new call, or to one of the short
-answers of `answers.py`.
+Requests are sorted here: to a transaction, to a dialog, to a new call, or to what is outside of
+calls (`outside.py`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from sbc.sip.digest import AUTHENTICATE
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import BadRequest, parse
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import ACK, CANCEL, INVITE
+from sbc.sip.status import ACK, CANCEL, INVITE, MESSAGE, PUBLISH, SUBSCRIBE
 from sbc.sip.stream import FramingError
 from sbc.transaction.hop import TLS, Hop
 from sbc.transaction.layer import (
@@ -64,6 +64,8 @@ from sbc.transaction.timers import TimerValues, User
 
 __all__ = ["Border"]
 
+_SHED: Final = frozenset((INVITE, MESSAGE, PUBLISH, SUBSCRIBE))
+"""What begins something, so that overload refuses it first."""
 _KEEP_ALIVE: Final = b"\r\n\x00 "
 
 
@@ -184,7 +186,7 @@ class Border(RelayEvents, NameEvents, Operations):
         if trunk is None:
             self._stranger(request, hop)
             return
-        first = request.method == INVITE and not request.to_tag
+        first = request.method in _SHED and not request.to_tag
         if (
             (first and self.overloaded)
             or (len(core.layer) >= self.most_transactions and self._is_new(request))
@@ -237,7 +239,6 @@ class Border(RelayEvents, NameEvents, Operations):
         now: float,
     ) -> None:
         """A request of `trunk` that is nobody's retransmission; `user` has proved to send it."""
-        core = self.core
         if isinstance(received, Cancel):
             self._cancel(request, txn, received.of, now)
         elif request.to_tag:
@@ -246,8 +247,7 @@ class Border(RelayEvents, NameEvents, Operations):
             self._invite(request, txn, trunk, user, now)
         else:
             reply = _reply_to(request, txn)
-            status, head = answers.outside_dialog(request, trunk, self.draining)
-            core.layer.respond(txn, status, reply.build(status, head=head), now)
+            self.outside.receive(request, reply, txn, trunk, self.draining, user, now)
 
     def _invite(
         self, request: Request, txn: ServerTransaction, trunk: TrunkSettings, user: str, now: float

@@ -31,7 +31,7 @@ from sbc.resolve.records import Place
 from sbc.sip.message import Message, Response
 from sbc.transaction.hop import UDP, Hop
 
-__all__ = ["Hunt", "Searcher", "explained"]
+__all__ = ["Hunt", "Searcher", "asked_pause_s", "explained", "rank_of"]
 
 
 _MOST_REDIRECTIONS: Final = 5
@@ -173,7 +173,7 @@ class Hunt:
             response: its answer; None: it was silent or out of reach, and is tried last for a
                 while. So is one that asks for that (RFC 3261 §21.5.4: a 503 with Retry-After).
         """
-        pause_s = _asked_pause_s(response) if response is not None else 0
+        pause_s = asked_pause_s(response) if response is not None else 0
         if self._place is not None:
             if response is None or pause_s:
                 self._core.where.failed(self._place, now, pause_s)
@@ -206,7 +206,7 @@ class Hunt:
         lines = shown(response, self._a.end.host) if response is not None and passed else b""
         of = trunk if response is not None else None  # silence is our word, not the trunk's
         told = status if lines else map_status(status, of, self._a.trunk)
-        rank = _rank(told, silent=response is None)
+        rank = rank_of(told, silent=response is None)
         if rank < self._best:
             return
         self._best, self.refusal, self.head = rank, told, lines
@@ -215,7 +215,7 @@ class Hunt:
 
     def _consider_ours(self, status: int) -> None:
         """A target that could not even be asked."""
-        rank = _rank(status, silent=True)
+        rank = rank_of(status, silent=True)
         if rank >= self._best:
             self._best, self.refusal, self.head = rank, status, b""
 
@@ -320,7 +320,7 @@ class Hunt:
         return leg
 
 
-def _asked_pause_s(response: Response) -> int:
+def asked_pause_s(response: Response) -> int:
     """How long a target wants to be spared; 0 where it does not say, or not so that we can read."""
     if response.status != 503:
         return 0
@@ -330,7 +330,7 @@ def _asked_pause_s(response: Response) -> int:
         return 0
 
 
-def _rank(status: int, *, silent: bool) -> int:
+def rank_of(status: int, *, silent: bool) -> int:
     """Which of two failures the caller gets: the higher, of equals the later.
 
     6xx before all; then the lowest class, a real answer before a target's silence.

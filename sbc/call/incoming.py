@@ -1,6 +1,8 @@
-"""What a new INVITE tells policy, and what disqualifies it before policy is asked."""
+"""What a new request tells policy, and what disqualifies it before policy is asked."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from policies.facts import CallFacts
 from policies.settings import TrunkSettings
@@ -12,10 +14,15 @@ from sbc.dialog.route_set import route
 from sbc.errors import ParseError
 from sbc.ids import Mint
 from sbc.sip.message import Request
+from sbc.sip.status import INVITE, SUBSCRIBE
 from sbc.sip.uri import OtherUri, SipUri, Uri, number_of, unescape
 from sbc.transaction.hop import Hop
 
 __all__ = ["facts_of", "loop_mark", "refusal_of", "timer_refusal"]
+
+
+_OPENING: Final = frozenset((INVITE, SUBSCRIBE))
+"""What makes a dialog, so that the peer must say where it is."""
 
 
 def facts_of(request: Request, hop: Hop) -> CallFacts:
@@ -57,7 +64,10 @@ def loop_mark(trunk: TrunkSettings, target: Uri, mint: Mint) -> bytes:
 
 
 def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | None:
-    """Why this INVITE cannot become a call, None if it can (RFC 3261 §8.2, §16.3)."""
+    """Why this INVITE cannot become a call, None if it can (RFC 3261 §8.2, §16.3).
+
+    The same for other requests that are to go across, with or without a dialog.
+    """
     try:
         hops, contact = request.max_forwards, request.contact
         missing = unsupported(request, trunk)
@@ -72,8 +82,9 @@ def refusal_of(request: Request, trunk: TrunkSettings, mint: Mint) -> Refusal | 
         return Refusal(416, Cause.BAD_REQUEST, f"request-URI of scheme {scheme}")
     if missing:
         return Refusal(420, Cause.BAD_REQUEST, "an extension is required", missing)
-    if contact is None or contact.uri == b"*":
-        return Refusal(400, Cause.BAD_REQUEST, "expected a Contact in an INVITE")
+    if request.method in _OPENING and (contact is None or contact.uri == b"*"):
+        method = request.method.decode("latin-1")
+        return Refusal(400, Cause.BAD_REQUEST, f"expected a Contact in a request {method}")
     if hops == 0:
         return Refusal(483, Cause.LOOP, "Max-Forwards is 0")
     if looped:

@@ -8,6 +8,7 @@ from functools import partial
 from sbc.call.boundary import Boundary
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
+from sbc.call.outside import Outside
 from sbc.call.states import Ending
 
 __all__ = ["Operations"]
@@ -18,6 +19,7 @@ class Operations(Boundary):
 
     def __init__(self, core: Core) -> None:
         super().__init__(core)
+        self.outside = Outside(core)
         self.overloaded = False
         """Set by whoever sees the queues: new calls get 503 before anything is done for them."""
         self.draining = False
@@ -65,6 +67,8 @@ class Operations(Boundary):
             "calls": len(self.calls),
             "dialogs": len(core.dialogs),
             "transactions": len(core.layer),
+            "errands": self.outside.waiting,
+            "subscriptions": self.outside.subscriptions,
             "plans": len(core.plans),
             "ports_in_hand": core.leases.in_hand(),
             "workers": core.leases.slots,

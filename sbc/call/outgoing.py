@@ -20,7 +20,15 @@ from sbc.sip.uri import SipUri, TelUri, Uri
 from sbc.transaction.hop import TCP, UDP, Hop
 from sbc.transaction.request import ClientRequest
 
-__all__ = ["AUTO_LIMIT_BYTES", "build_invite", "crossing_names", "ways_to"]
+__all__ = [
+    "AUTO_LIMIT_BYTES",
+    "DEFAULT_HOPS",
+    "build_invite",
+    "crossing_names",
+    "in_uri",
+    "request_uri",
+    "ways_to",
+]
 
 AUTO_LIMIT_BYTES: Final = 1300
 """Larger requests go by TCP where the trunk is `auto` (RFC 3261 §18.1.1)."""
@@ -28,7 +36,7 @@ AUTO_LIMIT_BYTES: Final = 1300
 _MAX_KEPT: Final = 1024
 _INVITE_HEADS: Final[dict[int, tuple[TrunkSettings, bytes, bytes]]] = {}
 """By the trunk's identity, for hashing one costs more than the lines: of every INVITE."""
-_DEFAULT_HOPS: Final = 70  # RFC 3261 §16.6 step 3
+DEFAULT_HOPS: Final = 70  # RFC 3261 §16.6 step 3
 _ALWAYS: Final = frozenset(
     (
         b"reason",
@@ -92,11 +100,11 @@ def build_invite(
             caller could not answer it before the 2xx.
     """
     peer = leg.target.peer
-    host = _in_uri(peer.host)
+    host = in_uri(peer.host)
     there = host + b":%d" % peer.port if peer.port else host
     number = leg.target.number
     if number is None:
-        uri = _request_uri(invite.target, there)
+        uri = request_uri(invite.target, there)
     else:  # a redirection's, which may have no user at all
         user = user_part(number)
         uri = b"sip:%b@%b" % (user, there) if user else b"sip:" + there
@@ -104,11 +112,7 @@ def build_invite(
     hops = invite.max_forwards
     caller = party(_value(invite, b"from"), leg.end.host, leg.tag, hide)
     callee = party(_value(invite, b"to"), host, hide=hide)
-    head = (
-        leg.end.contact(leg.token)
-        + _invite_head(leg.trunk, reliable)
-        + along
-    )
+    head = leg.end.contact(leg.token) + _invite_head(leg.trunk, reliable) + along
     return ClientRequest(
         INVITE,
         uri,
@@ -119,7 +123,7 @@ def build_invite(
         b"To: %b\r\n" % callee,
         b"Call-ID: %b\r\n" % leg.token,
         1,
-        b"Max-Forwards: %d\r\n" % (_DEFAULT_HOPS if hops is None else hops - 1),
+        b"Max-Forwards: %d\r\n" % (DEFAULT_HOPS if hops is None else hops - 1),
         head + CONTENT_TYPE_SDP if body else head,
         body,
         leg.prove(INVITE, uri, body),
@@ -139,7 +143,8 @@ def _invite_head(trunk: TrunkSettings, reliable: bool) -> bytes:
 
 
 @lru_cache(maxsize=1024)  # of the peers that are configured
-def _in_uri(host: str) -> bytes:
+def in_uri(host: str) -> bytes:
+    """As in a URI: an IPv6 address has its brackets."""
     return (f"[{host}]" if ":" in host else host).encode()
 
 
@@ -147,7 +152,7 @@ def _value(message: Message, name: bytes) -> bytes:
     return message.first(name) or b""
 
 
-def _request_uri(target: Uri, host: bytes) -> bytes:
+def request_uri(target: Uri, host: bytes) -> bytes:
     """The number that was called, at the target, with its port unless it is a name without."""
     match target:
         case TelUri():
