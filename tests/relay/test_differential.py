@@ -263,6 +263,7 @@ def simple(*sequences: int, size: int = 160) -> list[Datagram]:
 @example(Wish(suite_out="AES_CM_128_HMAC_SHA1_80"), simple(1, size=65_480))
 @example(Wish(convert={0: 1}, payloads={0: 8}), simple(1, 2))
 @example(Wish(numbering=(7, 65000, 2**32 - 1)), simple(1, 2, 40000, 3))
+@example(Wish(numbering=(7, 0, 0)), simple(100, 0, 1, 99, 3100, 3099))
 @example(Wish(rate_octets=300), simple(*range(20)))
 @given(wish=WISHES, datagrams=DATAGRAMS)
 def test_both_do_the_same(paths, wish, datagrams):
