@@ -32,6 +32,8 @@ OURS, THEIRS, STRANGERS = "127.0.5.3", "127.0.6.4", "127.0.6.5"
 SSRCS = (0x1234, 0x1235)
 KINDS = (0, 8, 9, 72, 101, 111)
 KEYS = [bytes([number]) * 46 for number in range(3)]
+SLOW = 91
+"""Bytes a second: three packets of 60 at once, and another one only after 0.6 s."""
 FIGURES = ("packets", "octets", "lost", "expected", "ssrc", "highest", "payload_types")
 
 
@@ -212,7 +214,7 @@ WISHES = st.builds(
     ),
     reachable=st.sampled_from([True, True, True, False]),
     unit_octets=st.sampled_from([60, 172]),
-    rate_octets=st.sampled_from([1_000_000, 1_000_000, 300]),
+    rate_octets=st.sampled_from([1_000_000, 1_000_000, SLOW]),
 )
 
 
@@ -264,7 +266,9 @@ def simple(*sequences: int, size: int = 160) -> list[Datagram]:
 @example(Wish(convert={0: 1}, payloads={0: 8}), simple(1, 2))
 @example(Wish(numbering=(7, 65000, 2**32 - 1)), simple(1, 2, 40000, 3))
 @example(Wish(numbering=(7, 0, 0)), simple(100, 0, 1, 99, 3100, 3099))
-@example(Wish(rate_octets=300), simple(*range(20)))
+@example(Wish(rate_octets=SLOW, unit_octets=60), simple(*range(20), size=40))
+@example(Wish(rate_octets=SLOW, unit_octets=60), [Datagram(bytes(20))] * 20)
+@example(Wish(rate_octets=SLOW, types={0: Verdict.PUNT}, unit_octets=60), simple(*range(20)))
 @given(wish=WISHES, datagrams=DATAGRAMS)
 def test_both_do_the_same(paths, wish, datagrams):
     python, native = play(paths, wish, datagrams)

@@ -159,6 +159,8 @@ pub(crate) struct Port {
     pub(crate) aim: Option<Aim>,
     policer: Policer,
     credit: f64,
+    /// Of what the flow's own source has for the slow path.
+    punts: Option<Policer>,
     drops: Arc<Drops>,
     /// The byte that packets bear which leave here.
     pub(crate) tos: u8,
@@ -186,6 +188,7 @@ impl Port {
             aim: None,
             policer: Policer::new(0.0, 0.0, 0.0),
             credit: 0.0,
+            punts: None,
             drops,
             tos: 0,
             muted: false,
@@ -234,9 +237,24 @@ impl Port {
             (Side::Tx, None) => return Received::Done,
         };
         match self.pass(buffer, size, source, now) {
-            Outcome::Punt => Received::Punt(size, source),
+            Outcome::Punt if self.may_punt(size, source, now) => Received::Punt(size, source),
+            Outcome::Punt => {
+                self.drops.count(POLICED);
+                Received::Done
+            }
             _ => Received::Done,
         }
+    }
+
+    /// Whether the slow path is to have a packet. Of the flow's own source no more of that than of
+    /// media: whoever forges it shall not keep the slow path busy. Strangers are policed there.
+    fn may_punt(&mut self, size: usize, source: Address, now: f64) -> bool {
+        let Some(flow) = self.flow.as_ref().filter(|_| self.source == Some(source)) else {
+            return true;
+        };
+        let rate = flow.rate_octets;
+        let punts = self.punts.get_or_insert_with(|| Policer::new(rate, BURST_S * rate, now));
+        punts.take(flow.unit_octets.max(size as f64), now)
     }
 
     /// What becomes of the packet in `buffer[..len]`; the rest of the buffer is room for a trailer.
