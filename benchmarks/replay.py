@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from benchmarks import report
 from relay.control.codec import Decoder, Request, Response, encode
-from relay.control.messages import CallStats, DirectionStats, Method, Plan, StreamStats
+from relay.control.messages import CallStats, DirectionStats, Inject, Method, Plan, StreamStats
 from sbc.call.border import Border
 from sbc.call.leases import LocalPort
 from sbc.config.load import load
@@ -104,6 +104,9 @@ class _Relay:
 
     def remove(self, slot: int, key: str) -> None:
         self._ask(Method.REMOVE, key, key)
+
+    def inject(self, slot: int, wish: Inject) -> None:
+        """Nobody dials here."""
 
     def give_back(self, slot: int, ports: list[LocalPort]) -> None:
         self._ask(Method.GIVE_BACK, list(ports))

@@ -226,6 +226,7 @@ EXAMPLES: Final = {
     "log.level": "debug",
     "log.json": "true",
 }
+    "log.digits": "true",
 """Key → a value for it, as it would be written."""
 
 

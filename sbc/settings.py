@@ -38,6 +38,8 @@ class LogSettings:
 
     level: str = "info"
     json: bool = False
+    digits: bool = False
+    """Dialled digits (DTMF) stand in the log as they are; else each is an x."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

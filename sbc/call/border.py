@@ -113,6 +113,7 @@ class Border(RelayEvents, NameEvents, Operations):
             dscp={one.realm: one.dscp for one in media},
             random=random,
             wall_offset_s=wall_offset_s,
+            show_digits=settings.log.digits,
             challenges=Challenges(key, random, settings.policies.users),
             credentials=Credentials(random),
             where=Where(settings.policies.trunks, listeners, random, policies.follow),

@@ -18,6 +18,7 @@ from sbc.call.answers import Refusal
 from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
+from sbc.call.dtmf import Dialled
 from sbc.call.early import Early
 from sbc.call.exchange import Exchange
 from sbc.call.hunt import Hunt, explained
@@ -194,6 +195,14 @@ class Call(Kept):
     def not_pracked(self, now: float) -> None:
         """A reliable 18x of ours was never acknowledged (RFC 3262 §3)."""
         self.end(Ending(Cause.NO_ACK, "border", "no PRACK from side a", 504), now)
+
+    def media_digit(self, side: str, digit: str, duration_ms: int, now: float) -> None:
+        """One side has sent a digit as a telephone-event, which does not pass."""
+        leg = self.a if side == "a" else self.b
+        if leg is not None and self.state in (State.ANSWERED, State.UP):
+            self._within().digit(leg, Dialled(digit, duration_ms), now)
+        else:  # nothing can be said to the other side yet, or any more
+            self.core.counters["digits_dropped"] += 1
 
     def leg_due(self, leg: Leg, timer: IntEnum, now: float) -> None:
         """A session timer, or the time to ask a peer whether it is there."""

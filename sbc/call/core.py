@@ -13,7 +13,7 @@ from typing import Protocol
 
 from policies.engine import Policies
 from policies.settings import TrunkSettings
-from relay.control.messages import CallStats, Plan
+from relay.control.messages import CallStats, Inject, Plan
 from sbc.call.cdr import Cdr
 from sbc.call.challenge import Challenges
 from sbc.call.credentials import Credentials
@@ -42,6 +42,9 @@ class RelayOutlet(Protocol):
 
     def remove(self, slot: int, key: str) -> None:
         """Forget this plan and tell what came of it."""
+
+    def inject(self, slot: int, wish: Inject) -> None:
+        """Let a peer hear digits."""
 
     def give_back(self, slot: int, ports: list[LocalPort]) -> None:
         """Leased ports that no plan has taken; those that one has are the worker's already."""
@@ -78,6 +81,9 @@ class Anchored(Protocol):
 
     def media_silent(self, side: str, now: float) -> None:
         """One side's media have timed out."""
+
+    def media_digit(self, side: str, digit: str, duration_ms: int, now: float) -> None:
+        """One side has sent a digit as a telephone-event, which does not pass."""
 
 
 class Transferring(Protocol):
@@ -128,6 +134,8 @@ class Core:
     """Plan key → the call, until the relay has told its last figures."""
     ended: list[str] = field(default_factory=list)
     """Calls that are over and recorded: for the border to forget."""
+    show_digits: bool = False
+    """Whether dialled digits may stand in the log."""
     verbose: bool = True
     """Whether milestones below a warning are wanted at all."""
     milestones: list[Milestone] = field(default_factory=list)

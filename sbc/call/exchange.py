@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policies.settings import TrunkSettings
+from relay.control.messages import Inject
 from sbc.call.a_leg import ALeg
 from sbc.call.b_leg import BLeg
 from sbc.call.core import Anchored, Core
@@ -471,6 +472,22 @@ class Exchange:
         self._facts = []
 
     # Terms
+
+    def has_events(self, side: str) -> bool:
+        """Whether this side's digits are telephone-events, and those of the other are not."""
+        return self._terms is not None and self._terms.events_of(side) is not None
+
+    def inject(self, side: str, number: int, digits: str, duration_ms: int) -> None:
+        """Let the peer of a side that `has_events` hear digits.
+
+        Args:
+            number: grows with each request of the call.
+        """
+        stream = self._terms.events_of(side) if self._terms is not None else None
+        media = self._media
+        if media is not None and stream is not None:
+            wish = Inject(media.key, stream, side, number, digits, duration_ms)
+            self._core.relay.inject(media.lease.slot, wish)
 
     def ciphers(self, side: str) -> list[str]:
         """The crypto suite of each stream of a leg; [] where both legs are clear throughout."""

@@ -6,7 +6,8 @@
 | any other re-INVITE or UPDATE | goes across (`passage.Change`); 491 or 500 while one does |
 | the same to a peer that is shielded from both | 488 |
 | OPTIONS | answered here: what this border can do (RFC 3261 §11) |
-| INFO, and what the trunk's `methods:` names | goes across (`passage.Passage`) |
+| INFO with a digit for a side that has digits another way | answered here (`sbc.call.dtmf`) |
+| any other INFO, and what the trunk's `methods:` names | goes across (`passage.Passage`) |
 | PRACK | 481: there is nothing to acknowledge once the call is up |
 | another method that is known | 405; one that is not: 501 |
 
@@ -23,6 +24,7 @@ from sbc.call.capabilities import head_for, may_send, options_head, unsupported
 from sbc.call.cdr import Cause
 from sbc.call.change import Change
 from sbc.call.core import Core
+from sbc.call.dtmf import CallDigits, Dialled
 from sbc.call.exchange import Exchange
 from sbc.call.headers import crossing
 from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg, again_head
@@ -44,7 +46,7 @@ from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INVITE, METHODS, OPTIONS, PRACK, UPDATE
+from sbc.sip.status import INFO, INVITE, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Connected", "Midcall", "offer_in"]
@@ -60,6 +62,7 @@ class Connected(Protocol):
 
     core: Core
     exchange: Exchange
+    id: str
 
     def other(self, leg: Leg) -> Leg:
         """The leg on the other side of this one."""
@@ -81,12 +84,13 @@ class Midcall(Road):
         call: whose it is.
     """
 
-    __slots__ = ("_call", "core", "exchange", "open", "refreshes")
+    __slots__ = ("_call", "_digits", "core", "exchange", "open", "refreshes")
 
     def __init__(self, call: Connected) -> None:
         self._call: Connected | None = call
         self.core = call.core
         self.exchange = call.exchange
+        self._digits: CallDigits | None = None
         self.open: list[Passage] = []
         self.refreshes: list[Refresh] = []
         """Ours, at most one on a leg."""
@@ -111,6 +115,8 @@ class Midcall(Road):
             leg.respond(txn, reply, 200, options_head(leg.trunk), now)
         elif method == PRACK:
             leg.respond(txn, reply, 481, b"", now)
+        elif method == INFO and self._call_digits().received(leg, request, reply, txn, now):
+            pass
         elif method.decode("latin-1") in leg.trunk.pass_methods:
             self._carry(leg, request, reply, txn, now)
         else:
@@ -139,7 +145,19 @@ class Midcall(Road):
         for refresh in self.refreshes:
             refresh.abandon()
         self.refreshes.clear()
+        if self._digits is not None:
+            self._digits.close()
+            self._digits = None
         self._call = None
+
+    def digit(self, leg: Leg, dialled: Dialled, now: float) -> None:
+        """The relay tells of a digit of a leg's peer, which goes across by INFO."""
+        self._call_digits().heard(leg, dialled, now)
+
+    def _call_digits(self) -> CallDigits:
+        if self._digits is None:
+            self._digits = CallDigits(self._the_call())
+        return self._digits
 
     def offering(self, leg: Leg) -> int:
         """The status that an offer of `leg`'s peer gets now: 0, 491, or 500 (RFC 3261 §14.2)."""

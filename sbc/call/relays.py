@@ -52,6 +52,17 @@ class RelayEvents(Boundary):
         if call is not None:
             self._guarded(call, partial(call.media_refused, reason, now), now)
 
+    def relay_digit(self, key: str, side: str, digit: str, duration_ms: int, now: float) -> None:
+        """One side has sent a digit as a telephone-event, which does not pass."""
+        call = self.core.plans.get(key)
+        if call is not None:
+            self._guarded(call, partial(call.media_digit, side, digit, duration_ms, now), now)
+
+    def relay_srtp_failed(self, key: str, side: str) -> None:
+        """For some time nothing of one side's stream was authentic: wrong keys, or an attack."""
+        self.core.counters["srtp_failed"] += 1
+        self.core.say(30, "media.srtp_failed", key.partition(".")[0], side=side)
+
     def relay_silent(self, key: str, side: str, now: float) -> None:
         """Media of one side have timed out."""
         call = self.core.plans.get(key)

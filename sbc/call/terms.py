@@ -231,6 +231,13 @@ class Terms:
             if side in stream.events:
                 end.dtmf_pt, end.dtmf = stream.events[side], _REPORT
 
+    def events_of(self, side: str) -> int | None:
+        """The stream in which this side's digits are events that do not pass; None: none."""
+        for index, stream in self._streams.items():
+            if side in stream.events:
+                return index
+        return None
+
     def ciphers(self, side: str) -> list[str]:
         """The crypto suite of each stream of a leg, `none` where it is clear: for the record."""
         keys = [stream.keys[side].ours for _, stream in sorted(self._streams.items())]

@@ -81,7 +81,7 @@ def build(border: Border, source: Source, host: Host) -> Settings:
         relay=_relay(border, run_dir, host),
         cdr=CdrSettings(path=cdr_path, sync_s=border.cdr.sync),
         dns=_dns(border.dns),
-        log=LogSettings(level=border.log.level, json=border.log.as_json),
+        log=LogSettings(level=border.log.level, json=border.log.as_json, digits=border.log.digits),
         unread_secrets=tuple(unread_secrets(border, folder)),
     )
 

@@ -371,6 +371,8 @@ class Log(_Section):
 
 class Border(_Section):
     """The whole file."""
+    digits: Switch = False
+    """Show dialled digits (DTMF) in the log; else each is an x, for they may be a PIN."""
 
     run_dir: Text | None = None
     """Sockets and locks. Default: /run/sbc, or a folder of the user's."""

@@ -20,14 +20,17 @@ from relay.control.codec import Decoder, FrameError, Notification, Request, Resp
 from relay.control.messages import (
     CallStats,
     ControlError,
+    DigitEvent,
     ErrorCode,
     Event,
     Hello,
+    Inject,
     Lease,
     MediaTimeoutEvent,
     Method,
     Plan,
     PortsEvent,
+    SrtpFailedEvent,
     Welcome,
     addresses_from_body,
 )
@@ -72,6 +75,10 @@ class RelayClient:
     def remove(self, slot: int, key: str) -> None:
         """Forget this plan and tell what came of it."""
         self._workers[slot].ask(Method.REMOVE, key, key)
+
+    def inject(self, slot: int, wish: Inject) -> None:
+        """Let a peer hear digits."""
+        self._workers[slot].ask(Method.INJECT, wish.to_body())
 
     def give_back(self, slot: int, ports: list[LocalPort]) -> None:
         """Leased ports that no plan has taken."""
@@ -300,6 +307,12 @@ def _notified(slot: int, notification: Notification, border: Border, now: float)
     if notification.event == Event.MEDIA_TIMEOUT:
         event = MediaTimeoutEvent.from_body(notification.body)
         border.relay_silent(event.call, event.end, now)
+    elif notification.event == Event.DTMF:
+        digit = DigitEvent.from_body(notification.body)
+        border.relay_digit(digit.call, digit.end, digit.digit, digit.duration_ms, now)
+    elif notification.event == Event.SRTP_FAILED:
+        failed = SrtpFailedEvent.from_body(notification.body)
+        border.relay_srtp_failed(failed.call, failed.end)
     elif notification.event == Event.PORTS:
         ports = PortsEvent.from_body(notification.body)
         if not ports.exhausted:

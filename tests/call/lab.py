@@ -15,7 +15,7 @@ from policies.settings import (
     RouteSettings,
     TrunkSettings,
 )
-from relay.control.messages import CallStats, DirectionStats, Plan, StreamStats
+from relay.control.messages import CallStats, DirectionStats, Inject, Plan, StreamStats
 from relay.settings import MediaSettings, RelaySettings
 from sbc.call.border import Border
 from sbc.settings import CdrSettings, Settings
@@ -98,6 +98,7 @@ class Lab:
         self.plans: list[tuple[int, Plan]] = []
         self.removed: list[tuple[int, str]] = []
         self.given_back: list[tuple[str, int]] = []
+        self.injected: list[tuple[int, Inject]] = []
         self._random = random.Random(7)  # noqa: S311
         self._ports = 10000
         self._branch = 0
@@ -120,6 +121,9 @@ class Lab:
 
     def remove(self, slot: int, key: str) -> None:
         self.removed.append((slot, key))
+
+    def inject(self, slot: int, wish: Inject) -> None:
+        self.injected.append((slot, Inject.from_body(wish.to_body())))
 
     def give_back(self, slot: int, ports: list[tuple[str, int]]) -> None:
         self.given_back += ports
