@@ -184,6 +184,16 @@ def test_a_reinvite_of_the_secure_side_without_a_key_is_refused_and_changes_noth
     assert len(border.plans) == plans
 
 
+def test_a_stream_that_nobody_can_decrypt_is_an_alarm_in_the_log() -> None:
+    border, _, _ = secure_outside()
+    border.border.core.milestones.clear()
+    border.border.relay_srtp_failed(border.plans[-1][1].call, "b")
+    ((level, event, call, fields),) = border.border.core.milestones
+    assert (level, event, fields) == (30, "media.srtp_failed", {"side": "b"})
+    assert call in border.border.calls
+    assert border.border.core.counters["srtp_failed"] == 1
+
+
 def test_nothing_stays_of_a_secure_call() -> None:
     border, success, _ = secure_outside()
     border.give(border.in_dialog(b"BYE", success, 2))

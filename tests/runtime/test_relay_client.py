@@ -18,6 +18,7 @@ from relay.control.messages import (
     MediaTimeoutEvent,
     Method,
     PortsEvent,
+    SrtpFailedEvent,
     Welcome,
 )
 from sbc.call.border import Border
@@ -94,7 +95,7 @@ class Rig:
             wall_offset_s=0.0,
         )
         self.heard: list[tuple[object, ...]] = []
-        for name in ("removed", "refused", "silent", "replenished", "draining"):
+        for name in ("removed", "refused", "silent", "srtp_failed", "replenished", "draining"):
             name = f"relay_{name}"
             setattr(self.border, name, lambda *args, name=name: self.heard.append((name, *args)))
 
@@ -162,6 +163,13 @@ async def test_a_media_timeout_reaches_the_border(rig: Rig) -> None:
     await rig.worker.say(encode(Notification(Event.MEDIA_TIMEOUT, body)))
     await rig.until(lambda: rig.heard)
     assert rig.heard[0][:3] == ("relay_silent", "call-1", "b")
+
+
+async def test_a_stream_that_nobody_can_decrypt_reaches_the_border(rig: Rig) -> None:
+    body = SrtpFailedEvent("call-1", 0, "a").to_body()
+    await rig.worker.say(encode(Notification(Event.SRTP_FAILED, body)))
+    await rig.until(lambda: rig.heard)
+    assert rig.heard == [("relay_srtp_failed", "call-1", "a")]
 
 
 async def test_a_worker_that_drains_is_heard(rig: Rig) -> None:
