@@ -29,7 +29,7 @@ from sbc.call.incoming import loop_mark
 from sbc.call.local import LocalEnd
 from sbc.call.outgoing import AUTO_LIMIT_BYTES, DEFAULT_HOPS, in_uri, request_uri, ways_to
 from sbc.call.redirect import shown
-from sbc.errors import ProtocolError, RemoteProtocolError
+from sbc.errors import ParseError, RemoteProtocolError
 from sbc.ids import BRANCH_COOKIE, Token
 from sbc.resolve.records import Place
 from sbc.sip.message import Request, Response
@@ -228,7 +228,7 @@ class Errand:
             large = len(ways) > 1 and self._is_large(target, ways[0][0])
             self._fallback = ways[0] if large else None
             self._send(target, ways[1] if large else ways[0], now)
-        except ProtocolError as error:  # of the request itself: nobody is asked
+        except (ParseError, RemoteProtocolError) as error:  # of the request itself: nobody is asked
             head = parcel.ACCEPTED if error.status == 415 else b""
             self._answer(error.status, head, now)
         return True

@@ -21,7 +21,7 @@ from sbc.call.core import Core
 from sbc.call.errand import LISTENS, Clock
 from sbc.call.link import Link
 from sbc.call.pair_states import TABLE, Effect, Input, State
-from sbc.errors import ParseError, ProtocolError, RemoteProtocolError
+from sbc.errors import ParseError, RemoteProtocolError
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import METHODS, NOTIFY, OPTIONS, SUBSCRIBE
@@ -73,7 +73,7 @@ class Side(Link):
             if self.pair is None:
                 raise RemoteProtocolError("no such subscription", status=481)
             self.pair.asked(self, request, reply, txn, now)
-        except ProtocolError as error:
+        except (ParseError, RemoteProtocolError) as error:
             head = parcel.ACCEPTED if error.status == 415 else b""
             self.respond(txn, reply, error.status, head, now)
 
@@ -141,7 +141,7 @@ class Pair:
         """A request of either peer, in its order.
 
         Raises:
-            ProtocolError: what it is refused with.
+            ParseError, RemoteProtocolError: what it is refused with.
         """
         method = request.method
         missing = unsupported(request, side.trunk)

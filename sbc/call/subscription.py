@@ -19,7 +19,7 @@ from sbc.call.local import LocalEnd
 from sbc.call.pair import DEFAULT_S, LONGEST_S, Pair, Side, granted_s
 from sbc.call.pair_states import Input, State
 from sbc.dialog.dialog import Dialog
-from sbc.errors import ProtocolError, RemoteProtocolError
+from sbc.errors import ParseError, RemoteProtocolError
 from sbc.ids import Token
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
@@ -95,7 +95,7 @@ class Subscribing(Errand):
         near.redirect()
         far = Side(core, notifiers.trunk, notifiers.end, notifiers.hop, notifiers.token)
         far.dialog = dialog
-        far.branches = 1  # of the SUBSCRIBE
+        near.branches = far.branches = number << 20  # of one token, but never twice
         far.redirect()
         pair = Pair(notifiers, near, far, (self._event, self._sent_event), self.expires_s)
         core.dialogs[tag] = near
@@ -139,7 +139,7 @@ class Subscribing(Errand):
             return
         try:
             pair = notifiers.confirmed(response, now)
-        except ProtocolError:
+        except (ParseError, RemoteProtocolError):
             self.core.counters["unreadable_2xx"] += 1
             self._failed(502, None, now)
             return
@@ -239,7 +239,7 @@ class Notifiers:
         if pair is None:
             try:
                 pair = self._new(self._notified(request), now)
-            except ProtocolError as error:
+            except (ParseError, RemoteProtocolError) as error:
                 data = reply.build(error.status)
                 self.core.layer.respond(txn, error.status, data, now)
                 return

@@ -305,6 +305,7 @@ class Lab:
         left = {key: status[key] for key in ("calls", "dialogs", "transactions", "plans")}
         assert left == {"calls": 0, "dialogs": 0, "transactions": 0, "plans": 0}
         assert set(self.border.core.policies.calls().values()) == {0}
+        assert (status["errands"], status["subscriptions"]) == (0, {})
         assert len(self.border.core.layer.timers) == 0
         assert len(self.border.core.layer.wheel) == 0
 
