@@ -12,7 +12,7 @@ from typing import Final
 
 from policies.settings import Shield, TrunkSettings, Use
 from sbc.sip.message import Message, Request
-from sbc.sip.status import INVITE, PRACK, REFER, UPDATE
+from sbc.sip.status import INVITE, NOTIFY, PRACK, REFER, SUBSCRIBE, UPDATE
 
 __all__ = ["RELIABLE", "TIMER", "Peer", "head_for", "may_send", "options_head", "unsupported"]
 
@@ -22,7 +22,7 @@ TIMER: Final = b"timer"
 """RFC 4028."""
 
 _METHODS: Final = b"INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO".split()
-"""What this border takes in a dialog, on every leg that is not shielded from it."""
+"""What this border takes of every peer that is not shielded from it; and what its trunk passes."""
 _OPTIONS: Final = (RELIABLE, TIMER)
 """Extensions that this border has."""
 _OURS: Final = frozenset(_OPTIONS)
@@ -87,18 +87,20 @@ def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
     kept = _HEADS.get(id(trunk))
     if kept is None or kept[0] is not trunk:
         reliable, timers = _have(trunk)
-        first = _lines(trunk.shield, reliable, timers)
+        also = trunk.pass_methods + trunk.outside_methods
+        first = _lines(trunk.shield, reliable, timers, also)
         if reliable and trunk.reliable is Use.ALWAYS:
             first += b"Require: 100rel\r\n"
         if len(_HEADS) >= _MAX_KEPT:
             _HEADS.clear()
-        kept = _HEADS[id(trunk)] = trunk, _lines(trunk.shield, False, timers), first
+        kept = _HEADS[id(trunk)] = trunk, _lines(trunk.shield, False, timers, also), first
     return kept[2] if initial else kept[1]
 
 
 def options_head(trunk: TrunkSettings) -> bytes:
     """Allow, Accept and Supported of our answer to OPTIONS (RFC 3261 §11.2): all that we have."""
-    allow, _, supported = _lines(trunk.shield, *_have(trunk)).partition(b"\r\n")
+    also = trunk.pass_methods + trunk.outside_methods
+    allow, _, supported = _lines(trunk.shield, *_have(trunk), also).partition(b"\r\n")
     return b"%b\r\nAccept: application/sdp\r\n%b" % (allow, supported)
 
 
@@ -144,9 +146,12 @@ def _have(trunk: TrunkSettings) -> tuple[bool, bool]:
 
 
 @lru_cache(maxsize=256)  # of the combinations that are configured
-def _lines(shield: frozenset[Shield], reliable: bool, timers: bool) -> bytes:
+def _lines(shield: frozenset[Shield], reliable: bool, timers: bool, also: tuple[str, ...]) -> bytes:
     hidden = {method for method, one in _SHIELDS.items() if one in shield} - {INVITE}
-    methods = [name for name in _METHODS if name not in hidden]
+    passed = [name.encode() for name in also]
+    if SUBSCRIBE in passed:
+        passed.append(NOTIFY)  # of those that it makes
+    methods = [name for name in dict.fromkeys((*_METHODS, *passed)) if name not in hidden]
     have = {RELIABLE: reliable, TIMER: timers}
     options = [name for name in _OPTIONS if have.get(name, True)]
     return b"Allow: %b\r\nSupported: %b\r\n" % (b", ".join(methods), b", ".join(options))

@@ -17,17 +17,16 @@ An offer is open on both legs from the request to the answer, so there is never 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Protocol
 
-from sbc.call.bodies import hide_body
 from sbc.call.capabilities import head_for, may_send, options_head, unsupported
 from sbc.call.cdr import Cause
 from sbc.call.change import Change
 from sbc.call.core import Core
 from sbc.call.dtmf import CallDigits, Dialled
 from sbc.call.exchange import Exchange
-from sbc.call.headers import crossing
 from sbc.call.leg import CONTENT_TYPE_SDP, SDP, Leg, again_head
+from sbc.call.parcel import ACCEPTED, contents
 from sbc.call.passage import Passage, Road
 from sbc.call.passage_states import Input
 from sbc.call.session_timer import Wait
@@ -50,11 +49,6 @@ from sbc.sip.status import INFO, INVITE, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Connected", "Midcall", "offer_in"]
-
-_ACCEPT: Final = b"Accept: application/dtmf-relay, application/dtmf, text/plain\r\n"
-"""Bodies that always cross; others do if nothing of their side is left in them (`bodies.py`)."""
-_ALONG: Final = frozenset((b"content-type", b"content-disposition", b"info-package"))
-"""What belongs to the body of a request that goes across."""
 
 
 class Connected(Protocol):
@@ -244,17 +238,13 @@ class Midcall(Road):
         if not may_send(other.trunk, other.peer, request.method):
             leg.respond(txn, reply, 405, head_for(leg.trunk, initial=False), now)
             return
-        core = self.core
-        body = hide_body(
-            request.content_type, request.body, core.hide, other.end.host, core.mint.mark
-        )
-        if body is None:
-            leg.respond(txn, reply, 415, _ACCEPT, now)
+        content = contents(self.core, request, other.end.host)
+        if content is None:
+            leg.respond(txn, reply, 415, ACCEPTED, now)
             return
+        content_head, body = content
         passage = Passage(self, leg, other, request, reply, txn)
-        head = self.crossing(request, other)
-        if body:
-            head += crossing(request, names=_ALONG, hide=core.hide, host=other.end.host)
+        head = self.crossing(request, other) + content_head
         self.open.append(passage)
         txn.user = passage
         passage.ask(request.method, head, body, now)
