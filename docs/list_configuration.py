@@ -146,6 +146,10 @@ EXAMPLES: Final = {
     "trunks.NAME.srtp_suites": "[AEAD_AES_256_GCM, AES_CM_128_HMAC_SHA1_80]",
     "trunks.NAME.rtcp_mux": "offer",
     "trunks.NAME.dtmf": "info",
+    "trunks.NAME.continuity": "true",
+    "trunks.NAME.strict_payloads": "true",
+    "trunks.NAME.rtcp_bye": "false",
+    "trunks.NAME.rtcp_app": "true",
     "trunks.NAME.codecs.allow": "[PCMA, G722]",
     "trunks.NAME.codecs.strip": "[opus, G729]",
     "trunks.NAME.codecs.order": "[G722, PCMA]",
@@ -190,6 +194,7 @@ EXAMPLES: Final = {
     "trunks.NAME.offer": "early",
     "trunks.NAME.single_tag": "true",
     "trunks.NAME.redirect": "follow",
+    "trunks.NAME.refer": "pass",
     "trunks.NAME.failover": '[408, "5xx"]',
     "trunks.NAME.methods.pass": "[INFO, MESSAGE]",
     "trunks.NAME.methods.outside": "[MESSAGE, OPTIONS]",
@@ -225,8 +230,8 @@ EXAMPLES: Final = {
     "connections.certificate_check": "10s",
     "log.level": "debug",
     "log.json": "true",
-}
     "log.digits": "true",
+}
 """Key → a value for it, as it would be written."""
 
 

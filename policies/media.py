@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-__all__ = ["SUITES", "CodecSettings", "Dtmf", "RtcpMux", "Srtp", "TrunkMedia"]
+__all__ = ["PLAIN", "SUITES", "CodecSettings", "Dtmf", "RtcpMux", "Srtp", "TrunkMedia"]
 
 SUITES: Final = (
     "AEAD_AES_256_GCM",
@@ -85,3 +85,15 @@ class TrunkMedia:
     codecs: CodecSettings = CodecSettings()
     rtcp_mux: RtcpMux = RtcpMux.ACCEPT
     dtmf: Dtmf = Dtmf.AUTO
+    continuity: bool = False
+    """Its peers get one SSRC, and numbers and timestamps without a step, whatever is behind us."""
+    strict: bool = False
+    """What its peers send under payload types that were not negotiated is dropped."""
+    rtcp_bye: bool = True
+    """RTCP BYE of its peers crosses."""
+    rtcp_app: bool = False
+    """RTCP APP of its peers crosses."""
+
+
+PLAIN: Final = TrunkMedia()
+"""Of a trunk that says nothing about its media."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
-from policies.media import TrunkMedia
+from policies.media import PLAIN, TrunkMedia
 from policies.users import AuthSettings, CredentialSettings, UserSettings
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "PolicySettings",
     "ReasonUse",
     "Redirect",
+    "Refer",
     "Refresher",
     "Resolve",
     "RouteSettings",
@@ -126,6 +127,17 @@ class Redirect(Enum):
     """The caller gets it, with our address in place of each host."""
 
 
+class Refer(Enum):
+    """What becomes of a REFER that a trunk's peer sends within a call."""
+
+    EXECUTE = "execute"
+    """The border makes the transfer itself."""
+    PASS = "pass"  # noqa: S105 (no password)
+    """It goes on to the other side, where that takes it; else the border makes the transfer."""
+    REFUSE = "refuse"
+    """603 Decline."""
+
+
 class Stranger(Enum):
     """What a request from nobody we know gets."""
 
@@ -228,9 +240,10 @@ class TrunkSettings:
     single_tag: bool = False
     """Whether its callers are shown one early dialog for all forks that use the same codec."""
     redirect: Redirect = Redirect.REFUSE
+    refer: Refer = Refer.EXECUTE
     failover: frozenset[int] = frozenset((408, 502, 503, 504))
     """Answers after which the next target is tried: statuses, or 4 to 6 for a class."""
-    media: TrunkMedia = TrunkMedia()
+    media: TrunkMedia = PLAIN
     session_timer: SessionTimerSettings = SessionTimerSettings()
     reliable: Use = Use.AUTO
     """100rel (RFC 3262)."""

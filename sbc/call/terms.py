@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from policies.media import CodecSettings, RtcpMux, Srtp
+from policies.media import PLAIN, CodecSettings, RtcpMux, Srtp
 from policies.settings import TrunkSettings
 from relay.control.plans import End
 from relay.control.plans import Srtp as RelayKey
@@ -52,9 +52,6 @@ _REPORT: Final = 1
 """`End.dtmf`: report and swallow."""
 _MUX: Final = b"\r\na=rtcp-mux"
 _NOT_ACCEPTABLE: Final = 488
-_MAX_KEPT: Final = 1024
-_CONCERNED: Final[dict[int, tuple[TrunkSettings, bool]]] = {}
-"""By the trunk's identity: asked twice for every call."""
 _BAD_ANSWER: Final = 502
 
 
@@ -89,19 +86,7 @@ class _Stream:
 
 def concern(trunk: TrunkSettings) -> bool:
     """Whether a trunk's calls need terms, whatever its peers say."""
-    kept = _CONCERNED.get(id(trunk))
-    if kept is None or kept[0] is not trunk:
-        media = trunk.media
-        does = (
-            media.srtp is not Srtp.OFF
-            or media.codecs != _NO_CODEC_RULES
-            or media.rtcp_mux is RtcpMux.OFFER
-            or media.dtmf.by_info
-        )
-        if len(_CONCERNED) >= _MAX_KEPT:
-            _CONCERNED.clear()
-        kept = _CONCERNED[id(trunk)] = trunk, does
-    return kept[1]
+    return trunk.media is not PLAIN and trunk.media != PLAIN
 
 
 def concerns(session: Session) -> bool:
@@ -215,6 +200,9 @@ class Terms:
         keys = stream.keys[side]
         end.srtp_in, end.srtp_out = _relay_key(keys.theirs), _relay_key(keys.ours)
         end.rtcp_mux = stream.mux[side]
+        media = self._trunks[side].media
+        end.continuity, end.strict = media.continuity, media.strict
+        end.rtcp_bye, end.rtcp_app = media.rtcp_bye, media.rtcp_app
         if stream.crossings is not None:
             from_offerer = side == stream.offerer
             end.payloads = payload_map(stream.taken, from_offerer=from_offerer)
@@ -388,9 +376,6 @@ class Terms:
         numbers = [(one.offerer, one) for one in stream.taken]
         types, rest = formats_text(media.form, numbers, self._codecs(offerer).ptime_ms)
         return Dress(payload_types=types, rest=rest, further=further)
-
-
-_NO_CODEC_RULES: Final = CodecSettings()
 
 
 def _carried(session: Session, facts: Sequence[MediaFacts], trunk: TrunkSettings) -> list[int]:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from policies.media import TrunkMedia
+from policies.media import PLAIN, TrunkMedia
 from policies.settings import (
     AccessSettings,
     Identify,
@@ -183,6 +183,7 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         early_offer=trunk.offer == "early",
         single_tag=trunk.single_tag,
         redirect=trunk.redirect,
+        refer=trunk.refer,
         failover=frozenset(int(one.removesuffix("xx")) for one in trunk.failover),
         session_timer=SessionTimerSettings(
             expires_s=trunk.session_timer.expires,
@@ -195,13 +196,7 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         responses=_statuses(trunk.responses),
         refusals=_statuses(trunk.refusals),
         reason=trunk.reason,
-        media=TrunkMedia(
-            srtp=trunk.srtp,
-            suites=tuple(trunk.srtp_suites),
-            codecs=codec_settings(trunk.codecs),
-            rtcp_mux=trunk.rtcp_mux,
-            dtmf=trunk.dtmf,
-        ),
+        media=_media_of(trunk),
         auth=auth_settings(name, trunk.auth, border.users),
         credentials=credential_settings(trunk.credentials, folder),
         line=line,
@@ -227,6 +222,21 @@ def _dns(dns: Dns) -> DnsSettings:
 def _statuses(table: dict[str, int]) -> tuple[tuple[int, int], ...]:
     """`4xx` as 4, for the class."""
     return tuple((int(key.removesuffix("xx")), status) for key, status in table.items())
+
+
+def _media_of(trunk: Trunk) -> TrunkMedia:
+    media = TrunkMedia(
+        srtp=trunk.srtp,
+        suites=tuple(trunk.srtp_suites),
+        codecs=codec_settings(trunk.codecs),
+        rtcp_mux=trunk.rtcp_mux,
+        dtmf=trunk.dtmf,
+        continuity=trunk.continuity,
+        strict=trunk.strict_payloads,
+        rtcp_bye=trunk.rtcp_bye,
+        rtcp_app=trunk.rtcp_app,
+    )
+    return PLAIN if media == PLAIN else media  # by which calls know that there is nothing to do
 
 
 def _relay(border: Border, run_dir: str, host: Host) -> RelaySettings:

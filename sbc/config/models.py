@@ -12,13 +12,14 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from policies.media import Dtmf, RtcpMux, Srtp, TrunkMedia
+from policies.media import PLAIN, Dtmf, RtcpMux, Srtp
 from policies.settings import (
     Identify,
     Latch,
     Nat,
     ReasonUse,
     Redirect,
+    Refer,
     Resolve,
     Shield,
     Stranger,
@@ -265,6 +266,9 @@ class Trunk(_Section):
     redirect: Annotated[Redirect, choice(Redirect, "follow, pass or refuse")] = Redirect.REFUSE
     """What its 3xx do: the addresses are tried within its realm, the caller gets them with ours in
     their place, or the call fails with 480."""
+    refer: Annotated[Refer, choice(Refer, "execute, pass or refuse")] = Refer.EXECUTE
+    """What becomes of a transfer that it asks for (REFER): the border makes it, the other side
+    gets the REFER where it takes that, or 603."""
     failover: Annotated[list[Annotated[StatusKey, BeforeValidator(_digits)]], OneOrMany] = [
         "408",
         "502",
@@ -290,12 +294,21 @@ class Trunk(_Section):
     """The Reason that its peers get: the other side's as it is, one Q.850 cause, or none."""
     srtp: Annotated[Srtp, choice(Srtp, "off, preferred or required")] = Srtp.OFF
     """Whether its media is encrypted (SDES). Preferred: offered beside the clear (RFC 8643)."""
-    srtp_suites: Annotated[list[SuiteName], OneOrMany] = list(TrunkMedia().suites)
+    srtp_suites: Annotated[list[SuiteName], OneOrMany] = list(PLAIN.suites)
     """Crypto suites that may be used, best first."""
     rtcp_mux: Annotated[RtcpMux, choice(RtcpMux, "off, accept or offer")] = RtcpMux.ACCEPT
     """Whether RTCP may share the RTP port, or is offered to."""
     dtmf: Annotated[Dtmf, choice(Dtmf, "auto, rfc4733, info or info-digit")] = Dtmf.AUTO
     """How its digits come and go; between trunks that differ they are converted."""
+    continuity: Switch = False
+    """Whether its peers get one SSRC with numbers and timestamps that go on, whatever changes of
+    source there are on the other side: for peers that lose a stream by them."""
+    strict_payloads: Switch = False
+    """Whether media of payload types that were not negotiated is dropped."""
+    rtcp_bye: Switch = True
+    """Whether RTCP BYE of its peers crosses."""
+    rtcp_app: Switch = False
+    """Whether RTCP APP of its peers crosses: data of any kind."""
     codecs: Codecs = Codecs()
     auth: Auth = Auth()
     credentials: Credentials | None = None
@@ -367,12 +380,12 @@ class Log(_Section):
     """The least that is worth a line."""
     as_json: Annotated[Switch, Field(alias="json")] = False
     """One JSON object a line, for programs."""
+    digits: Switch = False
+    """Show dialled digits (DTMF) in the log; else each is an x, for they may be a PIN."""
 
 
 class Border(_Section):
     """The whole file."""
-    digits: Switch = False
-    """Show dialled digits (DTMF) in the log; else each is an x, for they may be a PIN."""
 
     run_dir: Text | None = None
     """Sockets and locks. Default: /run/sbc, or a folder of the user's."""

@@ -286,3 +286,12 @@ def test_digits_both_by_info_need_no_events() -> None:
     assert b"telephone-event" not in call.offer(sdp(b"audio 4000 RTP/AVP 0 101", EVENTS))
     call.answer(sdp(b"audio 6000 RTP/AVP 0"))
     assert call.end("a").dtmf == call.end("b").dtmf == 0
+
+
+def test_rules_of_each_trunk_reach_the_plan_for_its_own_side() -> None:
+    call = Exchange(trunk("a", continuity=True, rtcp_bye=False), trunk("b", strict=True))
+    call.offer(CLEAR)
+    call.answer(sdp(b"audio 6000 RTP/AVP 0"))
+    a, b = call.end("a"), call.end("b")
+    assert (a.continuity, a.strict, a.rtcp_bye, a.rtcp_app) == (True, False, False, False)
+    assert (b.continuity, b.strict, b.rtcp_bye, b.rtcp_app) == (False, True, True, False)
