@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from relay.losses import Losses, Tally
+
 __all__ = ["MAX_DROPOUT", "MAX_MISORDER", "Reception"]
 
 MAX_DROPOUT: Final = 3000
@@ -24,6 +26,7 @@ _PACKETS_AT: Final = 56
 _ONE_PACKET: Final = 1 << _PACKETS_AT
 """Packets and bytes are counted in one number, packets in its upper part: what thousands of flows
 touch for each packet is what misses the cache, so it is kept small."""
+_NO_LOSSES: Final = (0, 0, 0, 0, 0)
 _SHORTEST_GAP_S: Final = 0.04
 """Silences up to this are the packetisation, not gaps."""
 _RESTART_S: Final = 5.0
@@ -53,6 +56,7 @@ class Reception:
         "_before",
         "_clock",
         "_clock_rates",
+        "_losses",
         "_lost_before",
         "_paused",
         "_second_byte",
@@ -84,6 +88,7 @@ class Reception:
         self._base = 0
         self._before = 0  # packets that are not of this epoch
         self._lost_before = 0
+        self._losses: Losses | None = None  # until there are any
         self._bad_sequence = -1
         self._second_byte = -1
         self._timestamp = -1
@@ -157,6 +162,11 @@ class Reception:
         return self.lost + self.packets
 
     @property
+    def tally(self) -> Tally:
+        """How the losses lie; what came late after all is in it."""
+        return _NO_LOSSES if self._losses is None else self._losses.tally
+
+    @property
     def jitter_ms(self) -> float:
         """Interarrival jitter in milliseconds."""
         return self.jitter_ticks * 1000.0 / self._clock
@@ -212,10 +222,15 @@ class Reception:
         self._base = self.highest = sequence
         self._before = self.packets - 1
         self._bad_sequence = -1
+        if self._losses is not None:
+            self._losses.cut()
 
     def _jump(self, sequence: int, step: int) -> None:
         """Anything but the next number (A.1)."""
         if 0 < step < MAX_DROPOUT:
+            if self._losses is None:
+                self._losses = Losses()
+            self._losses.hole(self.highest, step - 1)
             self.highest += step
         elif 0 < step <= 0x10000 - MAX_MISORDER:
             if sequence == self._bad_sequence:

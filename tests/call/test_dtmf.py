@@ -73,10 +73,10 @@ def test_a_digit_that_nobody_answers_holds_up_the_next_one_until_it_has_timed_ou
     lab = lab_with(carrier=Dtmf.INFO)
     _, b = call(lab)
     press(lab, "a", "12")
-    lab.wait(31.6, 0.5)
+    lab.wait(31.0, 0.5)
     assert {one.body[:8] for one in lab.take(b.address[0])} == {b"Signal=1"}
     lab.wait(3.0, 0.5)
-    assert {one.body[:8] for one in lab.take(b.address[0])} == {b"Signal=2"}
+    assert lab.take(b.address[0])[-1].body[:8] == b"Signal=2"
 
 
 def test_a_peer_that_answers_nothing_is_not_owed_digits_without_end():

@@ -68,6 +68,7 @@ def _state(reception: Reception) -> dict[str, Any]:
         "transit": reception._transit,
         "clock": reception._clock,
         "paused": reception._paused,
+        "tally": reception.tally,
     }
 
 

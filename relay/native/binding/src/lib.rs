@@ -195,7 +195,7 @@ impl Drop for Engine {
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
 /// As `relay/extension.py` expects it: grows with each change of what is offered here.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {

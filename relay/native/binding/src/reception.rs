@@ -65,6 +65,11 @@ impl Reception {
     }
 
     #[getter]
+    fn tally(&self) -> (i64, i64, i64, i64, i64) {
+        self.counted.lock().tally().into()
+    }
+
+    #[getter]
     fn jitter_ticks(&self) -> f64 {
         self.counted.lock().jitter_ticks
     }

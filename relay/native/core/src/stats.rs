@@ -19,6 +19,60 @@ const SHORTEST_GAP_S: f64 = 0.04;
 /// A step between two packets' clocks beyond this is a new clock, not jitter.
 const RESTART_S: f64 = 5.0;
 
+/// So many packets in a row that came end a burst (RFC 3611 §4.7.2).
+const GMIN: i64 = 16;
+
+/// How the losses of one direction lie: the twin of `Losses` in `relay/losses.py`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Losses {
+    lost: i64,
+    holes: i64,
+    bursts: i64,
+    burst_lost: i64,
+    burst_span: i64,
+    /// Extended number of the last packet that was lost.
+    last: i64,
+    /// Of what may become a burst; 0: there is nothing that could.
+    run_lost: i64,
+    run_span: i64,
+}
+
+impl Losses {
+    /// After this extended number, so many packets in a row are missing.
+    fn hole(&mut self, highest: i64, count: i64) {
+        let received = highest - self.last;
+        self.lost += count;
+        self.holes += 1;
+        if self.run_lost != 0 && received < GMIN {
+            self.run_lost += count;
+            self.run_span += received + count;
+        } else {
+            self.cut();
+            self.run_lost = count;
+            self.run_span = count;
+        }
+        self.last = highest + count;
+    }
+
+    /// What comes next has nothing to do with what was lost before.
+    fn cut(&mut self) {
+        if self.run_lost > 1 {
+            self.bursts += 1;
+            self.burst_lost += self.run_lost;
+            self.burst_span += self.run_span;
+        }
+        self.run_lost = 0;
+        self.run_span = 0;
+    }
+
+    /// As if it ended here: packets lost, holes, bursts, packets lost in bursts and spanned by them.
+    fn tally(&self) -> [i64; 5] {
+        let mut ended = self.clone();
+        ended.cut();
+        [ended.lost, ended.holes, ended.bursts, ended.burst_lost, ended.burst_span]
+    }
+}
+
 /// The clock of a static payload type (RFC 3551 §6).
 fn static_clock(payload_type: u8) -> u32 {
     match payload_type {
@@ -74,6 +128,8 @@ pub struct Reception {
     pub types: u128,
     /// `last` as it was at a pause.
     pub paused: f64,
+    /// `None` until there are any: most directions have none.
+    pub losses: Option<Box<Losses>>,
 }
 
 impl Reception {
@@ -99,6 +155,7 @@ impl Reception {
             clock: DEFAULT_CLOCK,
             types: 0,
             paused: 0.0,
+            losses: None,
         }
     }
 
@@ -169,6 +226,12 @@ impl Reception {
         self.lost() + self.packets as i64
     }
 
+    /// How the losses lie: packets, holes, bursts, packets lost in bursts and spanned by them. What
+    /// came late after all is in it.
+    pub fn tally(&self) -> [i64; 5] {
+        self.losses.as_ref().map_or([0; 5], |losses| losses.tally())
+    }
+
     /// Interarrival jitter in milliseconds.
     pub fn jitter_ms(&self) -> f64 {
         self.jitter_ticks * 1000.0 / f64::from(self.clock)
@@ -223,11 +286,15 @@ impl Reception {
         self.highest = self.base;
         self.before = self.packets as i64 - 1;
         self.bad_sequence = -1;
+        if let Some(losses) = &mut self.losses {
+            losses.cut();
+        }
     }
 
     /// Anything but the next number (A.1).
     fn jump(&mut self, sequence: u16, step: i64) {
         if 0 < step && step < MAX_DROPOUT {
+            self.losses.get_or_insert_default().hole(self.highest, step - 1);
             self.highest += step;
         } else if 0 < step && step <= 0x10000 - MAX_MISORDER {
             if i32::from(sequence) == self.bad_sequence {

@@ -86,6 +86,7 @@ fn state(reception: &Reception) -> Value {
         "transit": reception.transit,
         "clock": reception.clock,
         "paused": reception.paused,
+        "tally": reception.tally(),
     })
 }
 
