@@ -35,7 +35,7 @@ _SCHEMA: Final = re.compile(rb"""\s[\w.-]+:schemaLocation\s*=\s*(?:"[^"]*"|'[^']
 _DIALOG_NAME: Final = re.compile(
     rb"""(\s(?:call-id|local-tag|remote-tag)\s*=\s*)(?:"([^"]*)"|'([^']*)')"""
 )
-_CPIM_HEADER: Final = re.compile(rb"(From|To|cc|DateTime|NS|Subject|[\w.]+): ([^\r\n]*)")
+_CPIM_HEADER: Final = re.compile(rb"([\w!#$%&'*+^`|~.-]+): ([^\r\n]*)")  # RFC 3862 §3.2
 _CPIM_KEPT: Final = frozenset((b"From", b"To", b"cc", b"DateTime", b"NS", b"Subject"))
 _BLANK: Final = re.compile(rb"\r?\n\r?\n")
 
