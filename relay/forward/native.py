@@ -16,15 +16,17 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
 from relay.forward.base import Address, DropReason, Flow, Key, Punt, SrtpSession
 from relay.loop import Loop
 from relay.policer import Policer
 from relay.stats import Reception
 
-if TYPE_CHECKING:  # it may not have been built
+try:
     from relay import _native
+except ImportError:  # it was not built or does not load; `relay.extension` tells
+    _native = None  # type: ignore[assignment]
 
 __all__ = ["NativeEnded", "NativeForwarder"]
 
@@ -65,9 +67,8 @@ class NativeForwarder:
     name = "native"
 
     def __init__(self, loop: Loop) -> None:
-        from relay import _native
-
-        self._native = _native
+        if _native is None:
+            raise ImportError("the compiled extension relay._native is not here")
         # Signals are for Python's own thread, which they must wake.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -98,11 +99,11 @@ class NativeForwarder:
     def reception(self, clock_rates: Mapping[int, int]) -> Reception:
         """Where the packets of a direction are counted, here and by the slow path."""
         # The same by its methods and properties, not by its ancestry.
-        return cast(Reception, self._native.Reception(clock_rates))
+        return cast(Reception, _native.Reception(clock_rates))
 
     def session(self, suite: str, key: bytes, mki: bytes, roc: int) -> SrtpSession:
         """An SRTP session for flows and for the slow path, which use it in turn."""
-        return self._native.Srtp(suite, key, mki, roc)
+        return _native.Srtp(suite, key, mki, roc)
 
     def mark(self, key: Key, tos: int) -> None:
         """Set the byte that packets from this open port bear, until `close`."""
