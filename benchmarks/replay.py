@@ -30,7 +30,7 @@ from sbc.call.border import Border
 from sbc.call.leases import LocalPort
 from sbc.config.load import load
 from sbc.runtime.journal import Journal
-from sbc.transaction.hop import UDP, Hop
+from sbc.transaction.hop import UDP, Hop, Sources
 
 CONFIG: Final = """\
 run_dir: {folder}/run
@@ -157,6 +157,7 @@ class _Replay:
         self._serial = 0
         self._inside = Hop("inside", 0, UDP, "127.0.1.10", 5060)
         self._outside = Hop("outside", 1, UDP, "127.0.2.10", 5060)
+        self._sources = Sources("inside", 0), Sources("outside", 1)
         self._hold_s = 5.0
         self._next_port = 10_000
         self._called_port = 10_000
@@ -187,9 +188,9 @@ class _Replay:
             now += TICK_S
 
     def _receive(self, data: bytes, source: Hop, now: float) -> None:
-        """As the server does it: each datagram has a hop of its own."""
-        hop = Hop(source.realm, source.listener, UDP, source.host, source.port)
-        self.border.receive(data, hop, now)
+        """As the server does it: the address that a socket tells is made a hop."""
+        sources = self._sources[source.listener]
+        self.border.receive(data, sources[str(source.host), source.port], now)
 
     def _flush(self) -> None:
         """As the server does it, but for the writing."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 from relay.control.fields import reading
@@ -139,7 +140,7 @@ class End:
     """RTCP APP of this peer crosses: data of any kind, so only between networks that want it."""
 
     def to_body(self) -> list[object]:
-        return [
+        body: list[object] = [
             self.realm,
             self.address,
             self.port,
@@ -160,13 +161,11 @@ class End:
             self.payloads,
             self.convert,
             self.dscp,
-            self.continuity,
-            self.dtmf_pt,
-            self.dtmf,
-            self.strict,
-            self.rtcp_bye,
-            self.rtcp_app,
         ]
+        last = _LAST(self)
+        if last != _USUAL:  # else left out: a field that is not there has its default
+            body += last
+        return body
 
     @classmethod
     def from_body(cls, body: object) -> End:
@@ -200,6 +199,11 @@ class End:
                 fields.flag(True),
                 fields.flag(False),
             )
+
+
+_LAST: Final = attrgetter(*End.__match_args__[20:])
+"""What follows `dscp`: what an ordinary call has no need of."""
+_USUAL: Final = _LAST(End("", "", 0))
 
 
 @dataclass(slots=True)

@@ -32,7 +32,6 @@ _SHIELDS: Final = {
     INVITE: Shield.REINVITE,
     REFER: Shield.REFER,
 }
-_TELLING: Final = frozenset((b"allow", b"supported", b"require"))
 _MAX_KEPT: Final = 1024
 _HEADS: Final[dict[int, tuple[TrunkSettings, bytes, bytes]]] = {}
 """Our lines by the trunk's identity, for hashing a trunk costs more than making them."""
@@ -56,8 +55,6 @@ class Peer:
         A line that is not there changes nothing; an empty Supported takes everything back (RFC
         3261 §20.37). What a peer requires of us it has, too.
         """
-        if not message.names_among(_TELLING):
-            return
         allowed = message.first(b"allow")
         if allowed is not None:
             self._allowed = _members(message, b"allow", allowed, False)

@@ -5,6 +5,7 @@ The base of `call.py`'s machine: nothing here changes the state.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Protocol
 
 from policies.responses import map_status
@@ -26,6 +27,11 @@ from sbc.sip.message import Message, Request, Response
 __all__ = ["Sides"]
 
 _REASON: Final = frozenset((b"reason",))
+
+
+@lru_cache(maxsize=1024)  # one set for all calls between two trunks, as `crossing_names`
+def _without_reason(names: frozenset[bytes]) -> frozenset[bytes]:
+    return names - _REASON
 
 
 class Move(Protocol):
@@ -90,7 +96,7 @@ class Sides:
         """What of the other side's message goes along to the peer of `leg`."""
         names, head = self.hunt.names, b""
         if leg.trunk.reason is not ReasonUse.PASS:
-            names = names - _REASON
+            names = _without_reason(names)
         if self.ids is not None or message.first(b"session-id") is not None:
             head += self._session_ids(message, leg)
         return head + crossing(message, names=names, hide=self.core.hide, host=leg.end.host)

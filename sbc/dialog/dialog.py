@@ -190,7 +190,10 @@ class Dialog:
         Raises:
             ParseError: the route set cannot be read.
         """
-        routing = self._routed()
+        uri, route_lines = self.remote_target, b""
+        if self.route_set:
+            routing = self._routed()
+            uri, route_lines = routing.uri, routing.route_lines
         if method == ACK:
             cseq = self.invite_cseq  # §13.2.2.4
         else:
@@ -198,8 +201,8 @@ class Dialog:
             if method == INVITE:
                 self.invite_cseq = cseq
         return RequestParts(
-            routing.uri,
-            routing.route_lines,
+            uri,
+            route_lines,
             b"From: %b\r\n" % self.local_party,
             b"To: %b\r\n" % self.remote_party,
             b"Call-ID: %b\r\n" % self.call_id,
@@ -212,7 +215,7 @@ class Dialog:
         Raises:
             ParseError: the route set cannot be read.
         """
-        return self._routed().next_hop
+        return self._routed().next_hop if self.route_set else self.remote_target
 
     def to_state(self) -> dict[str, Any]:
         """Plain values (bytes, int, bool, None, list of bytes) that `from_state` takes."""

@@ -30,7 +30,7 @@ from sbc.runtime.resolver import Resolver
 from sbc.runtime.stopwatch import Stopwatch
 from sbc.settings import Settings
 from sbc.sip.stream import FramingError
-from sbc.transaction.hop import TLS, UDP, Hop
+from sbc.transaction.hop import TLS, UDP, Hop, Sources
 from sbc.transport.stream import StreamTransport
 from sbc.transport.udp import UdpListener, UnreachablePeer
 
@@ -260,13 +260,14 @@ class Server:
     async def _receive(self, index: int, listener: UdpListener) -> None:
         """Drain one socket for ever."""
         border, realm = self.border, listener.settings.realm
+        sources = Sources(realm, index)
         while True:
             await trio.lowlevel.wait_readable(listener.sock)
             self.stopwatch.start()
             now = self.clock()
             batch = listener.drain(_DRAIN)
-            for data, (host, port) in batch:
-                border.receive(data, Hop(realm, index, UDP, host, port), now)
+            for data, source in batch:
+                border.receive(data, sources[source], now)
             if len(batch) < _DRAIN:
                 self._overload.emptied(index, now)
             self._report_unreachable(index, realm, listener.errors(), now)

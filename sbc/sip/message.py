@@ -7,6 +7,7 @@ and checked by the parser; everything else is read on first access.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
@@ -115,6 +116,11 @@ class Message:
         """The first line of that name, byte for byte as received, with its CRLF; b"" if none."""
         field = self._fields.get(name)
         return b"" if field is None else line_of(field)
+
+    def raws(self, names: Iterable[bytes]) -> bytes:
+        """`raw` of each of these names, one behind the other."""
+        fields = self._fields
+        return b"".join([line_of(fields[name]) for name in names if name in fields])
 
     def further(self, name: bytes) -> bytes:
         """The lines of that name after the first, as `raw`."""

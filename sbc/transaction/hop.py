@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["TCP", "TLS", "UDP", "Hop"]
+__all__ = ["TCP", "TLS", "UDP", "Hop", "Sources"]
 
 UDP: Final = b"UDP"
 TCP: Final = b"TCP"
 TLS: Final = b"TLS"
+_MAX_SOURCES: Final = 4_096
 
 
 @dataclass(slots=True)
@@ -43,3 +44,25 @@ class Hop:
     def address(self) -> tuple[str, int]:
         """Their address as sockets take it."""
         return self.host, self.port
+
+
+class Sources(dict[tuple[str, int], Hop]):
+    """Address → the hop of a datagram that came from there to one UDP listener.
+
+    Made on first sight and shared by all that comes from there: a call's messages need it seven
+    times. Emptied when full, as it is only a cache that strangers can fill. Nobody changes the
+    hop of a datagram (that of a connection learns its number).
+    """
+
+    __slots__ = ("_listener", "_realm")
+
+    def __init__(self, realm: str, listener: int) -> None:
+        super().__init__()
+        self._realm = realm
+        self._listener = listener
+
+    def __missing__(self, address: tuple[str, int]) -> Hop:
+        if len(self) >= _MAX_SOURCES:
+            self.clear()
+        hop = self[address] = Hop(self._realm, self._listener, UDP, *address)
+        return hop
