@@ -64,14 +64,18 @@ class Policies:
             return True
         return self._rates.allow(host, now)
 
-    def decide(self, facts: CallFacts, now: float) -> Decision:
+    def decide(self, facts: CallFacts, now: float, trunk: TrunkSettings | None = None) -> Decision:
         """What becomes of a new INVITE. `now` is monotonic seconds.
+
+        `trunk` is whose call it is, where that is known otherwise than by the source: a party
+        that is transferred.
 
         Asked in this order: whose is it, does the trunk that brings it have room, is there a
         route, which trunk of the route has room. An attempt takes its token of the bringing
         trunk's `limits.cps` even where a later question refuses it.
         """
-        trunk = self._access.identify(facts.realm, facts.source_host, facts.certified)
+        if trunk is None:
+            trunk = self._access.identify(facts.realm, facts.source_host, facts.certified)
         if trunk is None:
             return self._stranger
         refusal = self._admission.admit(trunk, now)
@@ -112,6 +116,11 @@ class Policies:
     def may_send(self, trunk: TrunkSettings, now: float) -> Refuse | None:
         """Take a token of the trunk's `limits.cps` for a request outside of calls."""
         return self._admission.pace(trunk, now)
+
+    def join(self, one: TrunkSettings, other: TrunkSettings) -> None:
+        """Hold a call of two parties who have been let in already, on both their trunks."""
+        self._admission.begin(one)
+        self._admission.begin(other)
 
     def move(self, current: TrunkSettings, to: TrunkSettings, now: float) -> Refuse | None:
         """Carry a call on by another trunk of its targets. None: done, `to` holds the call.

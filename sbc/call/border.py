@@ -38,6 +38,8 @@ from sbc.call.operations import Operations
 from sbc.call.passage import Passage
 from sbc.call.relays import RelayEvents
 from sbc.call.reliable import ReliableSender, ReliableTimer
+from sbc.call.transferred import ReplacingCall
+from sbc.call.transfers import Transfers
 from sbc.call.where import Where
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
 from sbc.errors import ParseError
@@ -123,6 +125,7 @@ class Border(RelayEvents, NameEvents, Operations):
         self.most_transactions = 500_000
         """Half a gigabyte of them, twice what 2,500 calls/s leave behind for their 32 s."""
         self._transmit = transmit
+        self._transfers = core.transfers = Transfers(core, self.calls)
 
     # Messages
 
@@ -263,7 +266,9 @@ class Border(RelayEvents, NameEvents, Operations):
             return
         facts = facts_of(request, hop)
         facts.user = user
-        call = Call(core, trunk, facts, request, reply, txn, now)
+        replacing = request.first(b"replaces") is not None
+        kind = ReplacingCall if replacing else Call
+        call = kind(core, trunk, facts, request, reply, txn, now)
         txn.user = call.a
         self.calls[call.id] = call
         refusal = refusal_of(request, trunk, core.mint) or timer_refusal(call.a, request)
@@ -273,6 +278,9 @@ class Border(RelayEvents, NameEvents, Operations):
             call.refuse(refusal, now)
             return
         call.a.trying(now)
+        if isinstance(call, ReplacingCall):
+            self._transfers.replaced(call, request, now)
+            return
         decision = core.policies.decide(facts, now)
         if isinstance(decision, Accept):
             call.start(decision, now)

@@ -22,6 +22,7 @@ from sbc.call.cdr import Cause
 from sbc.call.core import Core
 from sbc.call.passage import Passage
 from sbc.call.states import Ending
+from sbc.call.transfer import Transfer
 from sbc.call.upkeep import Ping, Refresh
 from sbc.sip.message import Request, Response
 
@@ -87,6 +88,8 @@ class Boundary:
             subject = subject.source
         elif isinstance(subject, Refresh | Ping):
             subject = subject.leg
+        elif isinstance(subject, Transfer):
+            subject = subject.first
         if isinstance(subject, ALeg | BLeg):
             subject = subject.owner
         return subject if isinstance(subject, Call) else None

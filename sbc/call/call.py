@@ -165,6 +165,8 @@ class Call(Kept):
         transfers = self.core.transfers
         if request.method == REFER and transfers is not None and self.state is State.UP:
             transfers.referred(leg, request, reply, txn, now)
+        elif self.move is not None and self.move.agreeing and request.method in (INVITE, UPDATE):
+            leg.respond(txn, reply, 491, b"", now)
         elif self.move is not None and not self.other(leg).is_there:
             status = 491 if request.method in (INVITE, UPDATE) else 480
             leg.respond(txn, reply, status, b"", now)

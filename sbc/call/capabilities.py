@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from policies.settings import Shield, TrunkSettings, Use
+from policies.settings import Refer, Shield, TrunkSettings, Use
 from sbc.sip.message import Message, Request
 from sbc.sip.status import INVITE, NOTIFY, PRACK, REFER, SUBSCRIBE, UPDATE
 
@@ -21,9 +21,13 @@ RELIABLE: Final = b"100rel"
 TIMER: Final = b"timer"
 """RFC 4028."""
 
-_METHODS: Final = b"INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO".split()
+_METHODS: Final = b"INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO REFER".split()
 """What this border takes of every peer that is not shielded from it; and what its trunk passes."""
-_OPTIONS: Final = (RELIABLE, TIMER)
+REPLACES: Final = b"replaces"
+"""RFC 3891."""
+NO_REFER_SUB: Final = b"norefersub"
+"""RFC 4488."""
+_OPTIONS: Final = (RELIABLE, TIMER, REPLACES, NO_REFER_SUB)
 """Extensions that this border has."""
 _OURS: Final = frozenset(_OPTIONS)
 _SHIELDS: Final = {
@@ -85,19 +89,22 @@ def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
     if kept is None or kept[0] is not trunk:
         reliable, timers = _have(trunk)
         also = trunk.pass_methods + trunk.outside_methods
-        first = _lines(trunk.shield, reliable, timers, also)
+        first = _lines(trunk.shield, reliable, timers, _refers(trunk), also)
         if reliable and trunk.reliable is Use.ALWAYS:
             first += b"Require: 100rel\r\n"
         if len(_HEADS) >= _MAX_KEPT:
             _HEADS.clear()
-        kept = _HEADS[id(trunk)] = trunk, _lines(trunk.shield, False, timers, also), first
+        later = _lines(trunk.shield, False, timers, _refers(trunk), also)
+        kept = _HEADS[id(trunk)] = trunk, later, first
     return kept[2] if initial else kept[1]
 
 
 def options_head(trunk: TrunkSettings) -> bytes:
     """Allow, Accept and Supported of our answer to OPTIONS (RFC 3261 §11.2): all that we have."""
     also = trunk.pass_methods + trunk.outside_methods
-    allow, _, supported = _lines(trunk.shield, *_have(trunk), also).partition(b"\r\n")
+    allow, _, supported = _lines(trunk.shield, *_have(trunk), _refers(trunk), also).partition(
+        b"\r\n"
+    )
     return b"%b\r\nAccept: application/sdp\r\n%b" % (allow, supported)
 
 
@@ -126,7 +133,7 @@ def unsupported(request: Request, trunk: TrunkSettings) -> bytes:
     if request.first(b"require") is None:
         return b""
     reliable, timers = _have(trunk)
-    have = {RELIABLE: reliable, TIMER: timers}
+    have = {RELIABLE: reliable, TIMER: timers, NO_REFER_SUB: _refers(trunk)}
     missing = [
         option
         for line in request.every(b"require")
@@ -142,14 +149,23 @@ def _have(trunk: TrunkSettings) -> tuple[bool, bool]:
     return reliable, trunk.session_timer.use is not Use.NEVER
 
 
+def _refers(trunk: TrunkSettings) -> bool:
+    """Whether its peers may ask for transfers."""
+    return Shield.REFER not in trunk.shield and trunk.refer is not Refer.REFUSE
+
+
 @lru_cache(maxsize=256)  # of the combinations that are configured
-def _lines(shield: frozenset[Shield], reliable: bool, timers: bool, also: tuple[str, ...]) -> bytes:
+def _lines(
+    shield: frozenset[Shield], reliable: bool, timers: bool, refers: bool, also: tuple[str, ...]
+) -> bytes:
     hidden = {method for method, one in _SHIELDS.items() if one in shield} - {INVITE}
+    if not refers:
+        hidden.add(REFER)
     passed = [name.encode() for name in also]
     if SUBSCRIBE in passed:
         passed.append(NOTIFY)  # of those that it makes
     methods = [name for name in dict.fromkeys((*_METHODS, *passed)) if name not in hidden]
-    have = {RELIABLE: reliable, TIMER: timers}
+    have = {RELIABLE: reliable, TIMER: timers, NO_REFER_SUB: refers}
     options = [name for name in _OPTIONS if have.get(name, True)]
     return b"Allow: %b\r\nSupported: %b\r\n" % (b", ".join(methods), b", ".join(options))
 

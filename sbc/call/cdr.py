@@ -46,6 +46,8 @@ class Cause(StrEnum):
     MAX_DURATION = "max_duration"
     OPERATOR = "operator"
     SHUTDOWN = "shutdown"
+    TRANSFERRED = "transferred"
+    """One side has been joined with somebody else: the record of that call names this one."""
     CRASHED = "crashed"
     """Our fault; the log has the traceback."""
 
@@ -112,6 +114,14 @@ class Cdr:
     """The crypto suite of each stream of that side, `none` for a clear one; [] where no stream of
     either side was encrypted and nobody asked for it."""
     srtp_b: list[str] = field(default_factory=list)
+    transferred_by: str | None = None
+    """`a` or `b`: who has asked for a transfer of the other side, or was replaced; the last one."""
+    transferred_to: str | None = None
+    """The number, or the call of the party, that the other side was transferred to."""
+    transfer_status: int | None = None
+    """What became of it: 200, or the status of its failure; None while it is under way."""
+    transferred_from: str | None = None
+    """The call that this one goes on from, where a transfer has made it."""
 
     def to_plain(self) -> dict[str, Any]:
         """This as JSON types; the lists in it are the record's own."""

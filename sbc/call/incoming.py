@@ -18,7 +18,7 @@ from sbc.sip.status import INVITE, SUBSCRIBE
 from sbc.sip.uri import OtherUri, SipUri, Uri, number_of, unescape
 from sbc.transaction.hop import Hop
 
-__all__ = ["facts_of", "loop_mark", "refusal_of", "timer_refusal"]
+__all__ = ["facts_of", "loop_mark", "refusal_of", "timer_refusal", "user_and_host"]
 
 
 _OPENING: Final = frozenset((INVITE, SUBSCRIBE))
@@ -28,7 +28,7 @@ _OPENING: Final = frozenset((INVITE, SUBSCRIBE))
 def facts_of(request: Request, hop: Hop) -> CallFacts:
     """The plain values that policies know about."""
     target = request.target
-    caller_user, caller_host = _user_and_host(request.first(b"from") or b"")
+    caller_user, caller_host = user_and_host(request.first(b"from") or b"")
     return CallFacts(
         hop.realm,
         hop.host,
@@ -39,7 +39,7 @@ def facts_of(request: Request, hop: Hop) -> CallFacts:
         target.host if isinstance(target, SipUri) else b"",
         caller_user,
         caller_host,
-        _user_and_host(request.first(b"to") or b"")[0],
+        user_and_host(request.first(b"to") or b"")[0],
         certified=hop.trunk,
     )
 
@@ -101,7 +101,7 @@ def _has_been_here(request: Request, trunk: TrunkSettings, mint: Mint) -> bool:
     return any(mark in line and mint.shard_of(line) is not None for line in lines)
 
 
-def _user_and_host(value: bytes) -> tuple[bytes, bytes]:
+def user_and_host(value: bytes) -> tuple[bytes, bytes]:
     """User and host of the URI in a From or To value; good enough for a record."""
     uri = value.partition(b"<")[2].partition(b">")[0] or value.partition(b";")[0]
     rest = uri.partition(b":")[2]

@@ -40,6 +40,8 @@ class Record:
         "had_media",
         "reason",
         "status",
+        "transfer",
+        "transferred_from",
         "trunk_a",
         "trunk_b",
         "written",
@@ -76,6 +78,10 @@ class Record:
         self.closed = False
         """Whether the cause is settled."""
         self.written = False
+        self.transfer: tuple[str, str, int | None] | None = None
+        """Who has asked for the last one, to where, and what became of it."""
+        self.transferred_from: str | None = None
+        """The call that this one goes on from."""
 
     @property
     def answered_s(self) -> float | None:
@@ -160,6 +166,7 @@ class Record:
         """
         facts = self._facts
         target = self._target
+        by, to, status = self.transfer or (None, None, None)
         return Cdr(
             call=self.call,
             trunk_a=self.trunk_a,
@@ -186,6 +193,10 @@ class Record:
             codecs=codecs,
             media_complete=stats is not None or not self.had_media,
             streams=_streams(stats),
+            transferred_by=by,
+            transferred_to=to,
+            transfer_status=status,
+            transferred_from=self.transferred_from,
         )
 
     def _duration_s(self) -> float:

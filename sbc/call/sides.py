@@ -37,6 +37,10 @@ def _without_reason(names: frozenset[bytes]) -> frozenset[bytes]:
 class Move(Protocol):
     """A transfer, as the calls see it whose parties it joins."""
 
+    @property
+    def agreeing(self) -> bool:
+        """Whether somebody is being asked for a new session: no other offer may come between."""
+
     def left(self, leg: Leg, now: float) -> bool:
         """The peer of this leg has hung up; whether the call is to be held all the same."""
 

@@ -211,6 +211,23 @@ class Negotiation:
         self.state, self._we_offered = after, True
         return self.local
 
+    def offer_as_before(self, local: bytes) -> bytes:
+        """An older description of ours as an offer, for a peer that has been told another since.
+
+        Args:
+            local: what `local` was then.
+
+        Raises:
+            LocalProtocolError: an offer is open already.
+        """
+        after = self._local_step(_Step.SEND_OFFER)
+        words = local.split(b"\r\n", 2)[-1]
+        missing = self._content.count(b"\r\nm=") - words.count(b"\r\nm=")
+        words += b"m=audio 0 RTP/AVP 0\r\n" * missing  # RFC 3264 §8: never fewer than before
+        self._remember()
+        self.state, self._we_offered = after, True
+        return self._write(words)
+
     def unchanged(self, offer: Session) -> bool:
         """Whether `offer` says what the peer said last, the version in `o=` aside."""
         remote = self.remote

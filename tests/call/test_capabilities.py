@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from policies.settings import SessionTimerSettings, Shield, TrunkSettings, Use
+from policies.settings import Refer, SessionTimerSettings, Shield, TrunkSettings, Use
 from sbc.call.capabilities import Peer, _cached, head_for, may_send, options_head, unsupported
 from sbc.sip.parser import parse
 from tests.call.messages import request, response
@@ -29,6 +29,9 @@ def told(head, name):
     return message.values(name)
 
 
+TRANSFERS = (b"replaces", b"norefersub")
+
+
 def learnt(*messages):
     peer = Peer()
     for message in messages:
@@ -42,12 +45,12 @@ def learnt(*messages):
 def test_an_invite_offers_all_that_we_have() -> None:
     head = head_for(TRUNK, initial=True)
     assert {b"PRACK", b"UPDATE", b"BYE"} <= set(told(head, b"allow"))
-    assert told(head, b"supported") == [b"100rel", b"timer"]
+    assert told(head, b"supported") == [b"100rel", b"timer", *TRANSFERS]
     assert told(head, b"require") == []
 
 
 def test_100rel_belongs_to_an_invite_that_begins_a_call() -> None:
-    assert told(head_for(TRUNK, initial=False), b"supported") == [b"timer"]
+    assert told(head_for(TRUNK, initial=False), b"supported") == [b"timer", *TRANSFERS]
 
 
 def test_a_peer_that_is_shielded_from_prack_never_hears_of_it() -> None:
@@ -75,16 +78,18 @@ def test_reliable_always_requires_it_of_whom_we_call() -> None:
 
 def test_what_a_trunk_never_uses_is_not_offered() -> None:
     assert told(head_for(replace(TRUNK, reliable=Use.NEVER), initial=True), b"supported") == [
-        b"timer"
+        b"timer",
+        *TRANSFERS,
     ]
-    assert told(head_for(NO_TIMER, initial=True), b"supported") == [b"100rel"]
-    none = replace(NO_TIMER, reliable=Use.NEVER)
-    assert told(head_for(none, initial=True), b"supported") == []  # which says that there is none
+    assert told(head_for(NO_TIMER, initial=True), b"supported") == [b"100rel", *TRANSFERS]
+    none = replace(NO_TIMER, reliable=Use.NEVER, refer=Refer.REFUSE)
+    assert told(head_for(none, initial=True), b"supported") == [b"replaces"]
+    assert b"REFER" not in told(head_for(none, initial=True), b"allow")
 
 
 def test_options_are_answered_with_all_of_it() -> None:
     head = options_head(TRUNK)
-    assert told(head, b"supported") == [b"100rel", b"timer"]
+    assert told(head, b"supported") == [b"100rel", b"timer", *TRANSFERS]
     assert told(head, b"accept") == [b"application/sdp"]
     assert b"INVITE" in told(head, b"allow")
     assert b"100rel" not in options_head(shielded(Shield.PRACK))
