@@ -156,7 +156,8 @@ class Link:
     def redirect(self) -> None:
         """Find out where requests inside the dialog go (RFC 3261 §12.2.1.1, §8.1.2).
 
-        A peer behind NAT, or one whose target is a name, stays where its signalling came from.
+        A peer behind NAT, or one whose target is a name or not in its network, stays where its
+        signalling came from.
         """
         if self.dialog is not None:
             self.end, self.hop = self.way(self.dialog)
@@ -175,6 +176,11 @@ class Link:
         port = port or (5061 if transport == TLS else 5060)  # RFC 3261 §19.1.2
         if host == self.hop.host and port == self.hop.port and transport == self.hop.transport:
             return self.end, self.hop  # as nearly always: it is where the dialog began
+        if host != self.hop.host and self.core.where.bounds.crosses(
+            self.trunk.realm, self.hop.host, host
+        ):
+            self.core.counters["target_refused"] += 1
+            return self.end, self.hop
         end: LocalEnd | None = self.end  # as long as it can: its address is what the peer knows
         if self.end.transport != transport or (b":" in self.end.host) != (":" in host):
             end = self.core.ends.towards(self.trunk.realm, transport, host)

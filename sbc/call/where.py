@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from policies.facts import Target
 from policies.settings import Peer, TrunkSettings
+from sbc.call.bounds import Bounds
 from sbc.resolve.cache import Cache
 from sbc.resolve.failures import Failures
 from sbc.resolve.locate import Located, Way, Wish, locate
@@ -83,6 +84,7 @@ class Where:
         "_random",
         "_ready",
         "_strays",
+        "bounds",
         "notes",
         "questions",
     )
@@ -98,6 +100,8 @@ class Where:
         """To be asked: for the shell to take."""
         self.notes: list[Note] = []
         """For the log: for the shell to take."""
+        trunks = tuple(trunks)
+        self.bounds = Bounds(trunks, listeners)
         self._listeners = listeners
         self._own = {(one.transport.upper().encode(), one.host, one.port) for one in listeners}
         self._random = random

@@ -242,7 +242,7 @@ def battle(
         talks = list(found.talks.values())
 
         chance = random.Random(1)  # noqa: S311 - it is for a test
-        for _ in range(5):
+        for _ in range(3):  # below what has a port left alone for a moment that knows no peer yet
             for talk in talks:
                 _attack(talk, talks, attacker, forger, chance, latched=False)
         time.sleep(0.1)
