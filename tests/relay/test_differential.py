@@ -34,7 +34,18 @@ KINDS = (0, 8, 9, 72, 101, 111)
 KEYS = [bytes([number]) * 46 for number in range(3)]
 SLOW = 91
 """Bytes a second: three packets of 60 at once, and another one only after 0.6 s."""
-FIGURES = ("packets", "octets", "lost", "expected", "ssrc", "highest", "payload_types")
+FIGURES = (
+    "packets",
+    "octets",
+    "lost",
+    "expected",
+    "tally",
+    "ssrc",
+    "highest",
+    "payload_types",
+    "timestamp",
+    "clock",
+)
 
 
 @dataclass
