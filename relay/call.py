@@ -15,7 +15,9 @@ from relay.latch import Latch
 from relay.plan import Component, Direction
 from relay.policer import Policer
 from relay.ports import Pair
+from relay.quality import Window, codec_of, quality
 from relay.renumber import Renumbering
+from relay.round_trip import RoundTrip
 from relay.srtp_watch import SrtpWatch
 from relay.stats import Reception
 
@@ -60,7 +62,9 @@ class Lane:
         "srtp_in",
         "srtp_out",
         "timed_out",
+        "trip",
         "watch",
+        "window",
     )
 
     def __init__(
@@ -83,6 +87,10 @@ class Lane:
         """What the fast path was given last."""
         self.watch: SrtpWatch | None = None
         """Of RTP that is SRTP."""
+        self.window: Window | None = None
+        """Of RTP, once there are packets."""
+        self.trip: RoundTrip | None = None
+        """Of RTCP, once there is any: the way to this peer and back."""
         self.digits: LaneDigits | None = None
         """Of RTP that has had any to be reported or injected."""
         self.reception = (
@@ -124,6 +132,8 @@ class Lane:
         self.accounted = before.accounted
         self.accounted_drops = before.accounted_drops
         self.renumbering = before.renumbering
+        self.window = before.window
+        self.trip = before.trip
         if before.digits is not None:
             self.digits, before.digits = before.digits, None
             self.digits.lane = self
@@ -242,7 +252,20 @@ def direction_stats(
         stats.last_s = max(0.0, now - reception.last_packet)
         stats.ssrc = reception.ssrc
         stats.payload_types = reception.payload_types
+        _rate(stats, rtp, rtcp.trip)
     return stats
+
+
+def _rate(stats: DirectionStats, rtp: Lane, trip: RoundTrip | None) -> None:
+    """Add how good a direction with packets is."""
+    audio = rtp.direction.kind == "audio"
+    codec = codec_of(rtp.reception.payload_types, rtp.direction.codecs) if audio else None
+    found = quality(rtp.reception, rtp.window, trip.last_s if trip is not None else None, codec)
+    stats.loss_share = found.loss_share
+    stats.burst_ms, stats.burst_density = found.burst_ms, found.burst_density
+    stats.gap_ms, stats.gap_density = found.gap_ms, found.gap_density
+    stats.rtt_ms = found.rtt_ms
+    stats.r, stats.mos, stats.mos_worst = found.r, found.mos, found.mos_worst
 
 
 def call_stats(call: Call, streams: list[StreamStats]) -> CallStats:

@@ -6,7 +6,7 @@ PURE. Each stream has four: RTP and RTCP from the peer of end `a`, and from that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from ipaddress import ip_address
@@ -105,6 +105,8 @@ class Direction:
     """This peer's RTCP comes to its RTP port."""
     tos: int = 0
     """The byte that packets from our port to this peer bear."""
+    codecs: Mapping[int, str] = field(default_factory=dict)
+    """Payload type → encoding name, as signalled."""
 
     @property
     def place(self) -> tuple[int, Side, Component]:
@@ -227,6 +229,7 @@ def _rtp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) -
         crossing,
         end.rtcp_mux,
         end.dscp << 2,
+        end.codecs,
     )
 
 
@@ -252,9 +255,11 @@ def _rtcp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) 
         crossing,
         end.rtcp_mux,
         end.dscp << 2,
+        _NO_NAMES,
     )
 
 
+_NO_NAMES: Final[Mapping[int, str]] = {}
 _NOBODY: Final = Rules(None)
 """Who is believed on an RTCP port that rtcp-mux leaves unused."""
 _NO_CLOCKS: Final[Mapping[int, int]] = {}

@@ -31,6 +31,7 @@ from relay.keys import give_keys, unauthentic
 from relay.plan import PLAIN, Component, Direction, Side, directions
 from relay.port_desk import PortDesk
 from relay.ports import Key, Pair
+from relay.quality import Window
 from relay.rows import keep_counters, keep_keys
 from relay.slowpath import SlowPath
 from relay.srtp_watch import SrtpWatch
@@ -225,6 +226,10 @@ class Service:
                 self._account(rtcp)
                 if heard > self._swept - 2.0:
                     keep_counters(self._table, rtp, rtcp)
+                if rtp.reception.packets:
+                    if rtp.window is None:
+                        rtp.window = Window()
+                    rtp.window.second(rtp.reception)
                 if rtp.watch is not None:
                     self._watch_key(rtp, rtp.watch, now)
                 if direction.crossing is not PLAIN:

@@ -36,6 +36,7 @@ from relay.forward.change import (
 from relay.latch import Address, Outcome, Proof
 from relay.plan import PLAIN, Component
 from relay.policer import Policer
+from relay.round_trip import RoundTrip
 from relay.rtcp_terms import terms_of
 from relay.rtp import rtcp
 from relay.rtp.packet import FIXED_HEADER, Kind, classify
@@ -271,6 +272,7 @@ class SlowPath:
             crossing = sealed
         if self._send(lane, crossing):
             lane.rtcp_packets += 1
+            _time(lane, packet, now)
 
     # both
 
@@ -306,6 +308,19 @@ class SlowPath:
             return True
         lane.drop(DropReason.POLICED)
         return False
+
+
+def _time(lane: Lane, packet: Packet, now: float) -> None:
+    """What RTCP that has crossed says of the ways to both peers and back."""
+    found = rtcp.packets(packet)
+    other = lane.opposite
+    if other is None:
+        return
+    if other.trip is None:
+        other.trip = RoundTrip()
+    other.trip.sent(found, now)
+    if lane.trip is not None:
+        lane.trip.heard(found, now)
 
 
 def _destination(lane: Lane) -> Address | None:

@@ -23,6 +23,10 @@ _MAX_MAP: Final = 4096
 
 _NO_MAP: Final[Mapping[int, int]] = {}
 
+_NO_NAMES: Final[Mapping[int, str]] = {}
+_MAX_NAME: Final = 64
+
+_payload_names: dict[tuple[tuple[int, str], ...], dict[int, str]] = {}
 _payload_maps: dict[tuple[tuple[int, int], ...], dict[int, int]] = {}
 """Each map of payload types once: thousands of calls share a handful of them."""
 
@@ -153,6 +157,22 @@ class Fields:
         if len(_payload_maps) > _MAX_MAP:
             _payload_maps.clear()
         return _payload_maps.setdefault(tuple(value.items()), value)
+
+    def payload_names(self) -> Mapping[int, str]:
+        """Payload type → encoding name; empty if there is none."""
+        value = self.any(None)
+        if not value and (value is None or isinstance(value, dict)):
+            return _NO_NAMES
+        if not isinstance(value, dict) or len(value) > 128:
+            raise self._bad("a map of payload types to names", value)
+        for key, name in value.items():
+            if type(key) is not int or not 0 <= key <= 127 or not isinstance(name, str):
+                raise self._bad("a map of payload types to names", value)
+            if len(name) > _MAX_NAME:
+                raise self._bad(f"names of up to {_MAX_NAME} characters", name)
+        if len(_payload_names) > _MAX_MAP:
+            _payload_names.clear()
+        return _payload_names.setdefault(tuple(value.items()), value)
 
     def counters(self) -> dict[str, int]:
         """Name → whole number."""

@@ -138,6 +138,9 @@ class End:
     """RTCP BYE of this peer crosses; its reason text never does."""
     rtcp_app: bool = False
     """RTCP APP of this peer crosses: data of any kind, so only between networks that want it."""
+    codecs: Mapping[int, str] = field(default_factory=dict)
+    """Payload type → encoding name of what this peer sends, for the rating of its speech. Static
+    types (RFC 3551 §6) need not be in it."""
 
     def to_body(self) -> list[object]:
         body: list[object] = [
@@ -198,6 +201,7 @@ class End:
                 fields.flag(False),
                 fields.flag(True),
                 fields.flag(False),
+                fields.payload_names(),
             )
 
 

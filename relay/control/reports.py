@@ -51,6 +51,24 @@ class DirectionStats:
     """The RTP source that is believed; None: not latched."""
     payload_types: Sequence[int] = ()
     """Those seen."""
+    loss_share: float = 0.0
+    """Of the packets that were sent, 0 to 1."""
+    burst_ms: float = 0.0
+    """Mean length of the bursts of losses (RFC 3611 §4.7.2, Gmin 16); 0: there was none."""
+    burst_density: float = 0.0
+    """Share of the packets in bursts that were lost."""
+    gap_ms: float = 0.0
+    """Mean length of the gaps between bursts; 0: nothing was lost at all."""
+    gap_density: float = 0.0
+    """Share of the packets in gaps that were lost."""
+    rtt_ms: float | None = None
+    """Between us and this peer; None: none of its reports has told."""
+    r: float | None = None
+    """Of audio: rating by the E-model (ITU-T G.107, G.107.1)."""
+    mos: float | None = None
+    """The opinion score that goes with it, 1 to 4.5."""
+    mos_worst: float | None = None
+    """That of the worst ten seconds."""
 
     def to_body(self) -> list[object]:
         return [
@@ -66,6 +84,15 @@ class DirectionStats:
             self.ssrc,
             self.latched,
             self.payload_types,
+            self.loss_share,
+            self.burst_ms,
+            self.burst_density,
+            self.gap_ms,
+            self.gap_density,
+            self.rtt_ms,
+            self.r,
+            self.mos,
+            self.mos_worst,
         ]
 
     @classmethod
@@ -85,6 +112,15 @@ class DirectionStats:
                 fields.number_or_none(1 << 32),
                 fields.address(None),
                 fields.numbers(),
+                fields.real(0.0, 1.0, 0.0),
+                fields.real(0.0, float("inf"), 0.0),
+                fields.real(0.0, 1.0, 0.0),
+                fields.real(0.0, float("inf"), 0.0),
+                fields.real(0.0, 1.0, 0.0),
+                fields.real_or_none(),
+                fields.real_or_none(),
+                fields.real_or_none(),
+                fields.real_or_none(),
             )
 
 
