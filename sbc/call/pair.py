@@ -25,10 +25,10 @@ from sbc.errors import ParseError, RemoteProtocolError
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
 from sbc.sip.status import METHODS, NOTIFY, OPTIONS, SUBSCRIBE
-from sbc.transaction.machine import ClientTransaction, ServerTransaction
+from sbc.transaction.machine import ServerTransaction
 from sbc.transaction.timers import Entry
 
-__all__ = ["DEFAULT_S", "EFFECTS", "LONGEST_S", "Holder", "Pair", "Side"]
+__all__ = ["DEFAULT_S", "EFFECTS", "LONGEST_S", "Carried", "Holder", "Pair", "Side", "granted_s"]
 
 LONGEST_S: Final = 86_400
 """What a subscriber that asks for more is granted: it may refresh."""
@@ -299,7 +299,6 @@ class Carried:
     """
 
     __slots__ = (
-        "_client",
         "_clock",
         "_pair",
         "_reply",
@@ -327,7 +326,6 @@ class Carried:
         """Of a SUBSCRIBE: for how long."""
         self._reply = reply
         self._txn = txn
-        self._client: ClientTransaction | None = None
         self._clock: Entry | None = None
 
     def send(self, method: bytes, head: bytes, body: bytes, now: float) -> None:
@@ -337,7 +335,7 @@ class Carried:
             self._pair.opened(1)
         patience_s = LISTENS * layer.values.give_up_s
         self._clock = layer.arm_long(self, Clock.PATIENCE, patience_s, now)
-        self._client = self.target.ask(method, head, body, self, now)
+        self.target.ask(method, head, body, self, now)
 
     def answer(self, status: int, head: bytes, body: bytes, now: float) -> None:
         """The final answer; once."""

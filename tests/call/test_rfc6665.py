@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 
 from policies.settings import LimitSettings
+from sbc.call.pair import Carried, Pair
+from sbc.call.pair import Side as PairSide
 from sbc.call.pair_states import TABLE, Effect, Input, State
+from sbc.call.subscription import Notifiers, Subscribing
 from sbc.sip.message import Request, Response
 from tests.call.lab import BACKUP, CARRIER, PBX, Lab, Side, settings, statuses
 
@@ -487,6 +491,43 @@ def test_record_routes_make_the_way_of_both_dialogs() -> None:
     assert lab.take_one("10.0.0.3").first(b"route") == b"<sip:10.0.0.3;lr>"
     Side(lab, answer, PBX, 1).ask(b"SUBSCRIBE", b"", EVENT)
     assert lab.take_one("10.1.0.4").first(b"route") == b"<sip:10.1.0.4;lr>"
+
+
+def _ended(lab: Lab, number: int) -> None:
+    """A subscription that ends, each time in another way."""
+    call = b"lamp-%d" % number
+    if number % 6 == 5:
+        lab.give(subscribe(call=call))
+        return
+    lamp = Lamp(lab, call=call, grants=60)
+    if number % 6 == 0:
+        lamp.told(state=OVER)
+    elif number % 6 == 1:
+        lamp.told(status=481)
+    elif number % 6 == 2:
+        lamp.phone.ask(b"SUBSCRIBE", extra=EVENT + b"Expires: 0\r\n")
+        lamp.server.answer(lamp.server.hears(), 200, extra=b"Expires: 0\r\n")
+    elif number % 6 == 3:
+        lamp.server.ask(b"NOTIFY", b"", EVENT + ACTIVE)
+
+
+def test_nothing_stays_without_any_help_of_a_garbage_collector() -> None:
+    lab = Lab()
+    kinds = (Pair, PairSide, Notifiers, Subscribing, Carried)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(24):
+            _ended(lab, number)
+            lab.sent.clear()
+        assert any(isinstance(one, kinds) for one in gc.get_objects())
+        lab.wait(170.0, 0.5)
+        lab.sent.clear()
+        lab.border.tick(lab.now)
+        assert [one for one in gc.get_objects() if isinstance(one, kinds)] == []
+    finally:
+        gc.enable()
+    lab.assert_nothing_left()
 
 
 class TestTable:
