@@ -19,6 +19,8 @@ __all__ = ["FORMS", "Form"]
 
 _CACHED_FORMS: Final = 1_024
 _CACHED_LENGTH: Final = 1_024
+_MOST_FORMATS: Final = 128
+"""As many as there are payload types (RFC 3550 §5.1)."""
 
 _WORDS: Final = re.compile(rb"([^ \r\n\0]++) ++([^ \r\n\0]++)([^\r\n\0]*+)")
 
@@ -88,6 +90,8 @@ def _read(kind: bytes, rest: bytes, text: bytes) -> Form:
     if match is None or match[1] != kind:
         raise ParseError("m=", "expected media, port, protocol and formats")
     proto, words = match[2], match[3].split()
+    if len(words) > _MOST_FORMATS:
+        raise ParseError("m=", f"expected at most {_MOST_FORMATS} formats, got {len(words)}")
     section = SECTIONS[text]
     formats = _formats(words, section.rtpmaps)
     rtp = kind in _RTP_KINDS and bool(words) and words[0].isdigit()

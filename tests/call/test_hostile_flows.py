@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from policies.media import Srtp, TrunkMedia
 from policies.settings import Redirect
-from tests.call.lab import CARRIER, PBX, SDP_B, Lab, settings
+from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
 
 ELSEWHERE = (
     b"10.0.0.1:5060",  # ourselves, inside
@@ -59,3 +62,36 @@ class TestWhereAPeerIs:
         lab = Lab(settings({"carrier": {"redirect": Redirect.FOLLOW}}))
         lab.answer(lab.called(), 302, contact=b"<sip:bob@%b>" % place)
         assert {hop.host for hop, _ in lab.sent} == {CARRIER[0], PBX[0]}
+
+
+class TestWhatAnOfferCosts:
+    """Time is counted in the process's own, the best of three, and generously: ours is a tenth."""
+
+    @pytest.mark.parametrize(
+        ("streams", "formats", "lines"),
+        [(1, 128, 900), (8, 128, 110), (64, 128, 0), (1, 6000, 0), (8, 3, 120), (64, 1, 15)],
+    )
+    @pytest.mark.parametrize("srtp", [Srtp.OFF, Srtp.PREFERRED])
+    def test_is_bounded(self, streams: int, formats: int, lines: int, srtp: Srtp) -> None:
+        numbers = b" ".join(b"%d" % (n % 128) for n in range(formats))
+        body = SDP_A.partition(b"m=")[0]
+        for stream in range(streams):
+            body += b"m=audio %d RTP/AVP %b\r\n" % (6000 + 2 * stream, numbers)
+            body += b"".join(b"a=rtpmap:%d A%d/8000\r\n" % (n % 128, n) for n in range(lines))
+        trunk = {"media": TrunkMedia(srtp=srtp)}
+        took = []
+        for _ in range(3):
+            lab = Lab(settings({"pbx": trunk, "carrier": trunk}))
+            invite = lab.invite(body=body)
+            assert len(invite) < 65_000
+            began = time.process_time()
+            lab.give(invite)
+            took.append(time.process_time() - began)
+            assert lab.border.core.counters["crashed"] == 0
+        assert min(took) < 0.015
+
+    def test_of_more_formats_than_there_are_payload_types_is_nothing(self) -> None:
+        lab = Lab()
+        numbers = b" ".join(b"%d" % (n % 128) for n in range(129))
+        lab.give(lab.invite(body=SDP_A.replace(b"8 0 101", numbers)))
+        assert statuses(lab.take(PBX[0])) == [100, 400]
