@@ -129,7 +129,10 @@ class Leases:
         """
         if not self._stocks:
             raise RelayUnavailable("no media relay worker is running")
-        for slot in sorted(self._stocks, key=self._calls.__getitem__):
+        slots: Iterable[int] = self._stocks
+        if len(self._stocks) > 1:
+            slots = sorted(slots, key=self._calls.__getitem__)
+        for slot in slots:
             stocks = self._stocks[slot]
             a, b = stocks[realm_a], stocks[realm_b]
             short = streams * 2 if a is b else streams

@@ -90,8 +90,8 @@ class Negotiation:
     )
 
     def __init__(self, session_id: int, address: str) -> None:
-        self.session_id: Final = session_id
-        self.address: Final = address
+        self.session_id = session_id
+        self.address = address
         self.state = State.IDLE
         self.version = 0
         """Of what we sent last; 0: nothing yet."""
@@ -254,7 +254,8 @@ class Negotiation:
             session_id = self.session_id
         elif self.local:
             raise LocalProtocolError("another session id for a description already sent")
-        other = Negotiation(session_id, self.address)
+        other = Negotiation.__new__(Negotiation)  # each of its parts follows
+        other.session_id, other.address = session_id, self.address
         other.state, other.version, other.local = self.state, self.version, self.local
         other.remote, other._content = self.remote, self._content
         other._we_offered, other._before = self._we_offered, self._before

@@ -113,7 +113,11 @@ def content(
         raise LocalProtocolError(
             f"an answer with {len(session.media)} m-lines to an offer with {len(offer.media)}"
         )
-    ours = next((anchor.host for anchor in anchors if anchor is not None), address)
+    ours = address
+    for anchor in anchors:  # a loop, for speed: of every description
+        if anchor is not None:
+            ours = anchor.host
+            break
     # The order of RFC 8866 §9: s= c= b= t= a= m=, whatever the peer's was.
     section = session.section
     timing = section.timing or b"\r\nt=0 0"  # RFC 3264 §5

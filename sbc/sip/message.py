@@ -42,9 +42,7 @@ class Message:
     __slots__ = (
         "_contact",
         "_fields",
-        "_from",
         "_repeated",
-        "_to",
         "body",
         "call_id",
         "cseq",
@@ -70,8 +68,6 @@ class Message:
         self._fields = fields  # canonical name → its first line, in order of first appearance
         self._repeated = repeated  # canonical name → its further lines
         self.body = body
-        self._from: NameAddr | None = None
-        self._to: NameAddr | None = None
         self._contact: NameAddr | None = None
 
     def names(self) -> frozenset[bytes]:
@@ -147,16 +143,12 @@ class Message:
     @property
     def from_(self) -> NameAddr:
         """The From header."""
-        if self._from is None:
-            self._from = parse_name_addr(self._fields[b"from"][2].strip(), "From")
-        return self._from
+        return parse_name_addr(self._fields[b"from"][2].strip(), "From")
 
     @property
     def to(self) -> NameAddr:
         """The To header."""
-        if self._to is None:
-            self._to = parse_name_addr(self._fields[b"to"][2].strip(), "To")
-        return self._to
+        return parse_name_addr(self._fields[b"to"][2].strip(), "To")
 
     @property
     def contact(self) -> NameAddr | None:

@@ -129,14 +129,18 @@ def _mark(line: bytes, request: Request, source: tuple[str, int]) -> tuple[bytes
     RFC 3261 §18.2.1, RFC 3581 §4: `received` where sent-by is another address or a name, and
     always with `rport`. What a peer claims in them itself is replaced.
     """
+    via: Via | None = getattr(request, "via", None)
+    host = source[0].partition("%")[0].encode()
+    alone = line.endswith(b";rport\r\n") and b"," not in line  # as nearly always
+    if alone and via is not None and via.wants_rport and not via.received:
+        return b"%b=%d;received=%b\r\n" % (line[:-2], source[1], host), source
     name, _, rest = line.partition(b":")
     value, others = rest.strip(), b""
     if value.find(b",") >= 0:
         value, *vias = split_list(unfold(value), b",", "Via")
         others = b"".join([b", " + via for via in vias])
     # What `BadRequest` saved of a request has no `via`: the Via may be what is wrong.
-    via = getattr(request, "via", None) or parse_via(unfold(value))
-    host = source[0].partition("%")[0].encode()
+    via = via or parse_via(unfold(value))
     if via.wants_rport:
         port = source[1]
     else:
