@@ -9,6 +9,7 @@ from policies.users import CredentialSettings, Secret
 from sbc.sip.message import Request, Response
 from sbc.transaction.hop import TCP
 from tests.call.lab import BACKUP, CARRIER, PBX, Lab, settings, statuses
+from tests.call.test_search import Names
 
 TEXT = b"Content-Type: text/plain\r\n"
 ALL = ("MESSAGE", "PUBLISH", "SUBSCRIBE", "OPTIONS", "X-PING")
@@ -374,3 +375,35 @@ def test_the_other_direction_is_no_other() -> None:
     answer = lab.take_one(CARRIER[0])
     assert isinstance(answer, Response)
     assert answer.status == 200
+
+
+class TestNames:
+    """RFC 3263: the target is a name."""
+
+    def test_are_looked_up_first(self) -> None:
+        names = Names()
+        names.lab.give(ask(number=b"99"))
+        assert names.lab.sent == []
+        names.serve()
+        request = names.lab.take_one("10.1.0.11")
+        assert request.uri == b"sip:99@sip.carrier.example"
+        reply(names.lab, request, 503, source=("10.1.0.11", 5060))
+        again = names.lab.take_one("10.1.0.12")
+        reply(names.lab, again, 200, source=("10.1.0.12", 5060))
+        assert statuses(names.lab.take(PBX[0])) == [200]
+
+    def test_that_nobody_answers_for_end_in_time(self) -> None:
+        names = Names()
+        names.lab.give(ask(number=b"99"))
+        names.lab.wait(30.0, 0.1)
+        assert statuses(names.lab.take(PBX[0])) == [504]
+        names.serve()
+        assert names.lab.sent == []
+        assert names.lab.border.status()["errands"] == 0
+
+    def test_that_lead_nowhere_give_way(self) -> None:
+        names = Names()
+        names.silent = True
+        names.lab.give(ask())
+        names.serve()
+        assert names.lab.take_one(BACKUP[0]).method == b"MESSAGE"

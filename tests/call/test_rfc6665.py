@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from policies.settings import LimitSettings
+from policies.users import CredentialSettings, Secret
 from sbc.call.pair import Carried, Pair
 from sbc.call.pair import Side as PairSide
 from sbc.call.pair_states import TABLE, Effect, Input, State
 from sbc.call.subscription import Notifiers, Subscribing
 from sbc.sip.message import Request, Response
+from sbc.transaction.hop import TCP, Hop
 from tests.call.lab import BACKUP, CARRIER, PBX, Lab, Side, settings, statuses
 
 ACTIVE = b"Subscription-State: active;expires=3600\r\n"
@@ -491,6 +493,66 @@ def test_record_routes_make_the_way_of_both_dialogs() -> None:
     assert lab.take_one("10.0.0.3").first(b"route") == b"<sip:10.0.0.3;lr>"
     Side(lab, answer, PBX, 1).ask(b"SUBSCRIBE", b"", EVENT)
     assert lab.take_one("10.1.0.4").first(b"route") == b"<sip:10.1.0.4;lr>"
+
+
+class TestWays:
+    def test_a_notify_goes_by_the_connection_that_the_subscriber_has_opened(self) -> None:
+        lab = Lab()
+        hop = Hop("inside", 1, TCP, PBX[0], 40_000, 7)
+        data = subscribe().replace(b"SIP/2.0/UDP", b"SIP/2.0/TCP")
+        contact = b"<sip:alice@10.0.0.2:40000;transport=tcp>"
+        data = data.replace(b"<sip:alice@10.0.0.2:5060>", contact)
+        lab.border.receive(data, hop, lab.now)
+        request = lab.take_one(CARRIER[0])
+        lab.answer(request, 200)
+        lab.sent.clear()
+        Side(lab, request, CARRIER, 0).ask(b"NOTIFY", b"", EVENT + ACTIVE)
+        ((way, notify),) = lab.sent
+        assert (way.connection, way.address) == (7, (PBX[0], 40_000))
+        assert b";transport=tcp>" in notify
+
+    def test_a_subscriber_behind_nat_is_found_where_it_sends_from(self) -> None:
+        lab = Lab()
+        data = subscribe().replace(b"10.0.0.2:5060;branch", b"192.168.1.5:5060;rport;branch")
+        data = data.replace(b"<sip:alice@10.0.0.2:5060>", b"<sip:alice@192.168.1.5:5060>")
+        lab.give(data, (PBX[0], 61_000))
+        request = lab.take_one(CARRIER[0])
+        lab.answer(request, 200)
+        lab.sent.clear()
+        Side(lab, request, CARRIER, 0).ask(b"NOTIFY", b"", EVENT + ACTIVE)
+        ((way, _),) = lab.sent
+        assert way.address == (PBX[0], 61_000)
+
+    def test_a_lost_connection_ends_it(self) -> None:
+        lab = Lab()
+        lamp = Lamp(lab)
+        lamp.server.ask(b"NOTIFY", b"", EVENT + ACTIVE)
+        hop, _ = lab.sent[0]
+        lab.border.unreachable(hop, None, lab.now)
+        assert statuses(lab.take(CARRIER[0])) == [503]
+        assert lamp.live == {}
+        lab.take()
+        lab.assert_nothing_left()
+
+    def test_a_challenged_subscribe_and_notify_are_sent_again(self) -> None:
+        own = CredentialSettings(user="us", password=Secret(b"secret"))
+        lab = Lab(settings({"carrier": {"credentials": own}, "pbx": {"credentials": own}}))
+        asked = b'WWW-Authenticate: Digest realm="x", nonce="n", qop="auth"\r\n'
+        lab.give(subscribe())
+        lab.answer(lab.take_one(CARRIER[0]), 401, extra=asked)
+        request = lab.take_one(CARRIER[0])
+        assert request.cseq == 2
+        lab.answer(request, 200)
+        answer = lab.take_one(PBX[0])
+        phone, server = Side(lab, answer, PBX, 1), Side(lab, request, CARRIER, 0)
+        server.ask(b"NOTIFY", b"", EVENT + ACTIVE)
+        phone.answer(phone.hears(), 401, extra=asked)
+        again = phone.hears()
+        assert (again.cseq, again.first(b"authorization") is None) == (2, False)
+        phone.answer(again, 200)
+        assert server.hears().status == 200
+        phone.ask(b"SUBSCRIBE", extra=EVENT)
+        assert server.hears().cseq == 3
 
 
 def _ended(lab: Lab, number: int) -> None:
