@@ -1,4 +1,7 @@
-"""One request outside any dialog on its way from trunk to trunk: MESSAGE, PUBLISH, OPTIONS, ….
+"""One request outside any dialog on its way from trunk to trunk.
+
+MESSAGE (RFC 3428), PUBLISH (RFC 3903), OPTIONS, whatever trunks name; SUBSCRIBE is a special case
+of it (`subscription.py`).
 
 Targets are tried in turn as for a call (`hunt.py`), but against the clock: the sender waits 64*T1
 and no longer, and a 408 may not be told it (RFC 4320, RFC 4321). So each place gets an equal share

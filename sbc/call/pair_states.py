@@ -1,4 +1,4 @@
-"""A subscription across the border (RFC 6665): one dialog with each side.
+"""A subscription across the border (RFC 6665, RFC 3265): one dialog with each side.
 
 The subscriber and the notifier agree on everything between themselves; the border keeps the pair
 of dialogs as long as both of them do, and says the end to whoever cannot know it.
