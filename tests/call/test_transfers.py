@@ -1,4 +1,4 @@
-"""Transfers that the border makes: blind (RFC 3515, 5589), by Replaces (RFC 3891), and their ends."""
+"""Transfers that the border makes: blind (RFC 3515, RFC 5589), and all that can go wrong."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from policies.settings import Refer, Shield
 from sbc.call.cdr import Cause
 from sbc.sip.message import Request, Response
+from sbc.sip.parser import parse
 from tests.call.lab import (
     BACKUP,
     CARRIER,
     INSIDE,
-    OUTSIDE,
     PBX,
     SDP_A,
     SDP_B,
@@ -24,6 +24,7 @@ from tests.call.lab import (
 )
 
 TARGET_SDP = SDP_B.replace(b"6000", b"7000").replace(b"8 0 101", b"8 101")
+ANSWER = SDP_B.replace(b"8 0 101", b"8 101")
 REFER_TO = b"Refer-To: <sip:%b@198.51.100.9>\r\n"
 
 
@@ -42,8 +43,17 @@ def answer_notifies(side: Side, messages: list[Any]) -> None:
             side.answer(one, 200)
 
 
-def of_call(messages: list[Any], call_id: bytes) -> list[Any]:
-    return [one for one in messages if one.call_id == call_id]
+def is_notify(message: Any) -> bool:
+    return isinstance(message, Request) and message.method == b"NOTIFY"
+
+
+def is_invite(message: Any) -> bool:
+    return isinstance(message, Request) and message.method == b"INVITE"
+
+
+def kinds(messages: list[Any]) -> list[bytes | int]:
+    """The method or the status of each."""
+    return [one.method if isinstance(one, Request) else one.status for one in messages]
 
 
 def refer(side: Side, user: bytes = b"4930777", extra: bytes = b"") -> list[Any]:
@@ -63,7 +73,7 @@ def test_blind_by_the_caller_joins_the_called_side_with_the_target() -> None:
     assert heard[0].status == 202
     assert sipfrags(heard) == [(b"SIP/2.0 100 Trying", b"active;expires=180")]
     # the route of the carrier leads inside: there the target is
-    invite = next(one for one in heard if isinstance(one, Request) and one.method == b"INVITE")
+    invite = next(one for one in heard if is_invite(one))
     assert invite.uri == b"sip:4930777@10.0.0.2:5060"
     assert invite.first(b"referred-by") == b"<sip:alice@%b>" % INSIDE.encode()
     assert b"198.51.100.9" not in invite.raw(b"to")
@@ -75,12 +85,12 @@ def test_blind_by_the_caller_joins_the_called_side_with_the_target() -> None:
     assert not lab.take(CARRIER[0])
     target.answer(invite, 200, body=TARGET_SDP)
     heard = lab.take(PBX[0])
-    assert [one.method for one in heard] == [b"ACK"]
+    assert kinds(heard) == [b"ACK"]
     again = b.hears()
     assert again.method == b"INVITE"
     assert again.body.count(b"m=audio") == 1
     assert b"sendrecv" in again.body or b"sendonly" not in again.body
-    b.answer(again, 200, body=SDP_B)
+    b.answer(again, 200, body=ANSWER)
     assert b.hears().method == b"ACK"
     heard = lab.take(PBX[0])
     assert sipfrags(heard) == [(b"SIP/2.0 200 OK", b"terminated;reason=noresource")]
@@ -109,4 +119,482 @@ def test_blind_by_the_caller_joins_the_called_side_with_the_target() -> None:
     record = lab.record
     assert record.transferred_from == first_call
     assert (record.trunk_a, record.trunk_b, record.cause) == ("carrier", "pbx", Cause.NORMAL)
+    lab.assert_nothing_left()
+
+
+class Blind:
+    """A call from the PBX to the carrier, in which one side has asked for a transfer of the other.
+
+    `t` is the transferor, `r` who stays, `invite` what the target gets.
+    """
+
+    def __init__(self, lab: Lab, way: str, extra: bytes = b"") -> None:
+        self.lab = lab
+        a, b = sides(lab)
+        self.t, self.r = (a, b) if way == "a" else (b, a)
+        self.first = next(iter(lab.border.calls))
+        self.t.ask(b"REFER", extra=REFER_TO % b"4930777" + extra)
+        self.target_address = PBX if way == "a" else CARRIER
+        heard = lab.take()
+        assert next(one for one in heard if isinstance(one, Response)).status == 202
+        self.notifies = [one for one in heard if isinstance(one, Request) and is_notify(one)]
+        answer_notifies(self.t, heard)
+        self.invite = next(one for one in heard if is_invite(one))
+        self.target = Side(lab, self.invite, self.target_address, 0)
+
+    def respond(self, status: int, body: bytes = b"", extra: bytes = b"") -> None:
+        """The target answers its INVITE."""
+        self.target.answer(self.invite, status, body=body, extra=extra)
+
+    def heard(self, side: Side) -> list[Any]:
+        """What this party was told, in its own dialog; the rest of its host's stays to be read."""
+        mine = side.of.call_id
+        kept = [(hop, data) for hop, data in self.lab.sent if b"\r\nCall-ID: " + mine in data]
+        self.lab.sent = [one for one in self.lab.sent if one not in kept]
+        return [parse(data) for _, data in kept]
+
+    def until_asked(self) -> Request:
+        """The target answers; the re-INVITE to who stays."""
+        self.respond(200, TARGET_SDP)
+        assert kinds(self.heard(self.target)) == [b"ACK"]
+        (again,) = self.heard(self.r)
+        assert again.method == b"INVITE"
+        assert b"m=audio" in again.body
+        return again
+
+    def news(self) -> list[bytes]:
+        """The status lines that the transferor is told."""
+        heard = self.heard(self.t)
+        answer_notifies(self.t, heard)
+        return [line for line, _ in sipfrags(heard)]
+
+    def as_before(self) -> None:
+        """The two of the first call still talk: a hold crosses; and they hang up."""
+        held = (SDP_A if self.t.address == PBX else SDP_B).replace(b"sendrecv", b"sendonly")
+        self.t.ask(b"INVITE", held)
+        (again,) = self.heard(self.r)
+        assert b"a=sendonly" in again.body
+        answer = SDP_B if self.r.address == CARRIER else SDP_A
+        self.r.answer(again, 200, body=answer.replace(b"sendrecv", b"recvonly"))
+        assert kinds(self.heard(self.r)) == [b"ACK"]
+        assert kinds(self.heard(self.t)) == [100, 200]
+        self.t.ack()
+        self.t.ask(b"BYE")
+        assert kinds(self.heard(self.t)) == [200]
+        (bye,) = self.heard(self.r)
+        assert bye.method == b"BYE"
+        self.r.answer(bye, 200)
+
+    def over(self) -> list[Any]:
+        """Nothing is left; the records, the first call's first."""
+        self.lab.assert_nothing_left()
+        assert not self.lab.border.core.counters["crashed"]
+        records = self.lab.border.core.records
+        return sorted(records, key=lambda one: one.call != self.first)
+
+
+WAYS = pytest.mark.parametrize("way", ["a", "b"])
+
+
+# Refused at once
+
+
+@pytest.mark.parametrize(
+    ("extra", "status"),
+    [
+        (b"", 400),
+        (REFER_TO % b"1" + REFER_TO % b"2", 400),
+        (b"Refer-To: <sip:no space>\r\n", 400),
+        (b"Refer-To: <sip:1@h?Replaces=nothing>\r\n", 400),
+        (b"Refer-To: <sip:1@h;method=BYE>\r\n", 501),
+        (b"Refer-To: <sip:198.51.100.9>\r\n", 416),
+        (b"Refer-To: <http://198.51.100.9/>\r\n", 416),
+        (REFER_TO % b"1" + b"Require: teleport\r\n", 420),
+    ],
+)
+def test_a_refer_that_cannot_be_read_changes_nothing(extra: bytes, status: int) -> None:
+    lab = Lab()
+    a, _ = sides(lab)
+    a.ask(b"REFER", extra=extra)
+    assert a.hears().status == status
+    assert not lab.sent
+    a.ask(b"BYE")
+    lab.assert_nothing_left()
+
+
+def test_a_trunk_may_be_refused_transfers() -> None:
+    lab = Lab(settings({"pbx": {"refer": Refer.REFUSE}}))
+    a, b = sides(lab)
+    a.ask(b"REFER", extra=REFER_TO % b"1")
+    answer = a.hears()
+    assert answer.status == 603
+    b.ask(b"REFER", extra=REFER_TO % b"1")
+    assert lab.take(CARRIER[0])[0].status == 202  # the other trunk may
+    a.ask(b"BYE")
+    lab.assert_nothing_left()
+
+
+def test_a_peer_that_is_shielded_from_refer_cannot_use_it() -> None:
+    lab = Lab(settings({"pbx": {"shield": frozenset((Shield.REFER,))}}))
+    a, _ = sides(lab)
+    a.ask(b"REFER", extra=REFER_TO % b"1")
+    answer = a.hears()
+    assert answer.status == 405
+    assert b"REFER" not in (answer.first(b"allow") or b"")
+    a.ask(b"BYE")
+    lab.assert_nothing_left()
+
+
+def test_who_cannot_be_asked_for_a_change_cannot_be_transferred() -> None:
+    shield = frozenset((Shield.REINVITE, Shield.UPDATE))
+    lab = Lab(settings({"carrier": {"shield": shield}}))
+    a, _ = sides(lab)
+    a.ask(b"REFER", extra=REFER_TO % b"1")
+    assert a.hears().status == 488
+    a.ask(b"BYE")
+    lab.assert_nothing_left()
+
+
+def test_one_transfer_at_a_time() -> None:
+    lab = Lab()
+    blind = Blind(lab, "a")
+    blind.t.ask(b"REFER", extra=REFER_TO % b"4930888")
+    (answer,) = blind.heard(blind.t)
+    assert (answer.status, answer.first(b"retry-after") is not None) == (500, True)
+    blind.r.ask(b"REFER", extra=REFER_TO % b"4930888")
+    assert blind.heard(blind.r)[0].status == 500
+    blind.r.ask(b"BYE")
+    blind.over()
+
+
+# The target
+
+
+@WAYS
+@pytest.mark.parametrize("status", [302, 404, 486, 503, 603])
+def test_a_target_that_fails_leaves_the_call_as_it_was(way: str, status: int) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    blind.respond(status)
+    assert kinds(blind.heard(blind.target)) == [b"ACK"]
+    if status == 503 and way == "b":  # there is a backup trunk
+        backup = lab.take_one(BACKUP[0])
+        lab.answer(backup, 404, source=BACKUP)
+        lab.take(BACKUP[0])
+    (line,) = blind.news()
+    assert line.split()[1][:1] in (b"4", b"5", b"6")
+    blind.as_before()
+    first, new = blind.over()
+    assert (first.cause, first.transfer_status, new.transferred_from) == (
+        Cause.NORMAL,
+        new.status,
+        first.call,
+    )
+
+
+@WAYS
+def test_a_target_that_never_answers(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    lab.wait(70.0, 0.5)
+    notifies = [line for line, _ in sipfrags(blind.heard(blind.t))]
+    assert notifies[-1].startswith(b"SIP/2.0 4")
+    blind.r.ask(b"BYE")
+    blind.over()
+
+
+# The transferor hangs up early
+
+
+@WAYS
+def test_a_transferor_that_hangs_up_at_once_has_transferred_all_the_same(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    blind.t.ask(b"BYE")
+    assert kinds(blind.heard(blind.t)) == [200]
+    assert not blind.heard(blind.r)
+    blind.respond(180)
+    again = blind.until_asked()
+    blind.r.answer(again, 200, body=ANSWER)
+    assert kinds(blind.heard(blind.r)) == [b"ACK"]
+    assert not blind.heard(blind.t)
+    lab.answer_removals()
+    assert [call.state.name for call in lab.border.calls.values()] == ["UP"]
+    blind.target.ask(b"BYE")
+    assert kinds(blind.heard(blind.r)) == [b"BYE"]
+    first, new = blind.over()
+    assert (first.cause, first.transfer_status) == (Cause.TRANSFERRED, 200)
+    assert (new.cause, new.hung_up_by) == (Cause.NORMAL, "b")
+
+
+@WAYS
+def test_who_stays_is_let_go_when_nobody_is_left(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    blind.t.ask(b"BYE")
+    blind.heard(blind.t)
+    # alone, it can neither hold nor send digits to anybody
+    blind.r.ask(b"INVITE", SDP_A.replace(b"sendrecv", b"sendonly"))
+    assert kinds(blind.heard(blind.r)) == [491]
+    blind.r.ack()
+    blind.r.ask(b"INFO")
+    assert kinds(blind.heard(blind.r)) == [480]
+    blind.respond(486)
+    (bye,) = blind.heard(blind.r)
+    assert bye.method == b"BYE"
+    blind.r.answer(bye, 200)
+    first, _ = blind.over()
+    assert (first.cause, first.transfer_status) == (Cause.REJECTED, 486)
+
+
+# Who stays
+
+
+@WAYS
+def test_who_stays_hangs_up_while_it_rings(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    blind.respond(180)
+    blind.news()
+    blind.r.ask(b"BYE")
+    assert kinds(blind.heard(blind.r)) == [200]
+    (cancel,) = blind.heard(blind.target)
+    assert cancel.method == b"CANCEL"
+    blind.target.answer(cancel, 200)
+    blind.respond(487)
+    assert kinds(blind.heard(blind.t)) == [b"BYE"]
+    first, new = blind.over()
+    assert first.cause is Cause.NORMAL
+    assert new.answered_s is None
+
+
+@WAYS
+def test_a_target_that_answers_when_it_is_too_late(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    blind.respond(180)
+    blind.r.ask(b"BYE")
+    blind.respond(200, TARGET_SDP)
+    methods = kinds(blind.heard(blind.target))
+    assert methods == [b"CANCEL", b"ACK", b"BYE"]
+    blind.over()
+
+
+@WAYS
+@pytest.mark.parametrize("status", [488, 606])
+def test_who_stays_refuses_the_new_session(way: str, status: int) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    again = blind.until_asked()
+    blind.r.answer(again, status)
+    assert kinds(blind.heard(blind.r)) == [b"ACK"]
+    assert kinds(blind.heard(blind.target)) == [b"BYE"]
+    assert blind.news() == [b"SIP/2.0 %d Not Acceptable%b" % (status, b" Here" * (status == 488))]
+    blind.as_before()
+    blind.over()
+
+
+@WAYS
+def test_who_stays_is_asked_again_after_glare(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    again = blind.until_asked()
+    blind.r.answer(again, 491)
+    blind.heard(blind.r)
+    lab.wait(4.5)
+    again, *_ = blind.heard(blind.r)  # and its repetitions
+    blind.r.answer(again, 200, body=ANSWER)
+    assert blind.news()[-1] == b"SIP/2.0 200 OK"
+    blind.target.ask(b"BYE")
+    blind.over()
+
+
+@WAYS
+def test_glare_for_ever_ends_the_transfer(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    again = blind.until_asked()
+    for _ in range(20):
+        blind.r.answer(again, 491)
+        blind.heard(blind.r)
+        lab.wait(4.5, 0.1)
+        heard = [one for one in blind.heard(blind.r) if is_invite(one)]
+        if not heard:
+            break
+        again = heard[0]
+    assert blind.news()[-1].startswith(b"SIP/2.0 491")
+    blind.as_before()
+    blind.over()
+
+
+@WAYS
+def test_an_offer_of_who_stays_that_is_under_way_is_waited_for(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    held = SDP_A.replace(b"sendrecv", b"sendonly")
+    blind.r.ask(b"INVITE", held)
+    (crossing,) = [one for one in blind.heard(blind.t) if is_invite(one)]
+    blind.heard(blind.r)
+    blind.respond(200, TARGET_SDP)
+    assert not blind.heard(blind.r)
+    blind.t.answer(crossing, 200, body=SDP_B.replace(b"sendrecv", b"recvonly"))
+    assert kinds(blind.heard(blind.r)) == [200]
+    blind.r.ack()
+    lab.wait(4.5)
+    again, *_ = blind.heard(blind.r)  # and its repetitions
+    blind.r.answer(again, 200, body=SDP_A)
+    assert blind.news()[-1] == b"SIP/2.0 200 OK"
+    blind.target.ask(b"BYE")
+    blind.over()
+
+
+@WAYS
+def test_who_stays_never_answers(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    blind.until_asked()
+    lab.wait(40.0, 0.1)
+    assert b"BYE" in kinds(blind.heard(blind.target))
+    blind.over()
+
+
+@WAYS
+def test_who_stays_rings_for_ever(way: str) -> None:
+    """A provisional answer to a re-INVITE is no reason to wait for more than a while."""
+    lab = Lab()
+    blind = Blind(lab, way)
+    again = blind.until_asked()
+    blind.r.answer(again, 180)
+    lab.wait(33.0, 0.1)
+    cancel = blind.heard(blind.r)[-1]
+    assert cancel.method == b"CANCEL"
+    blind.r.answer(cancel, 200)
+    # its late 2xx is acknowledged and taken back
+    blind.r.answer(again, 200, body=ANSWER)
+    ack, back = blind.heard(blind.r)
+    assert (ack.method, back.method) == (b"ACK", b"INVITE")
+    blind.r.answer(back, 200, body=SDP_B)
+    blind.heard(blind.r)
+    blind.news()
+    blind.as_before()
+    blind.over()
+
+
+@WAYS
+@pytest.mark.parametrize("body", [b"", b"v=0\r\nnonsense", SDP_A + b"m=audio 9 RTP/AVP 0\r\n"])
+def test_who_stays_answers_nonsense(way: str, body: bytes) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    again = blind.until_asked()
+    blind.r.answer(again, 200, body=body)
+    assert kinds(blind.heard(blind.r)) == [b"ACK", b"BYE"]
+    assert kinds(blind.heard(blind.target)) == [b"BYE"]
+    first, _ = blind.over()
+    assert first.cause is Cause.UNSUPPORTED_MEDIA
+
+
+@WAYS
+@pytest.mark.parametrize("who", ["target", "t", "r"])
+def test_anybody_hangs_up_while_who_stays_is_asked(way: str, who: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    again = blind.until_asked()
+    side: Side = getattr(blind, who)
+    side.ask(b"BYE")
+    assert blind.heard(side)[0].status == 200
+    blind.r.answer(again, 200 if who != "r" else 487, body=SDP_B if who != "r" else b"")
+    if who == "t":
+        assert kinds(blind.heard(blind.r)) == [b"ACK"]
+        lab.answer_removals()
+        assert [call.state.name for call in lab.border.calls.values()] == ["UP"]
+        blind.target.ask(b"BYE")
+    elif who == "target":
+        ack, *back = blind.heard(blind.r)
+        assert ack.method == b"ACK"
+        for one in back:  # told again what it was told before
+            blind.r.answer(one, 200, body=SDP_B)
+        blind.heard(blind.r)
+        assert blind.news()[-1].startswith(b"SIP/2.0 480")
+        blind.as_before()
+    blind.over()
+
+
+@WAYS
+def test_a_transferor_that_does_not_hang_up_is_hung_up_on(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way)
+    again = blind.until_asked()
+    blind.r.answer(again, 200, body=ANSWER)
+    blind.heard(blind.r)
+    assert blind.news() == [b"SIP/2.0 200 OK"]
+    blind.t.ask(b"INVITE", SDP_A.replace(b"sendrecv", b"inactive"))
+    assert blind.heard(blind.t)[-1].status == 491
+    lab.wait(6.0)
+    assert kinds(blind.heard(blind.t))[-1] == b"BYE"
+    assert not blind.heard(blind.r)
+    blind.r.ask(b"BYE")
+    assert kinds(blind.heard(blind.target)) == [b"BYE"]
+    first, new = blind.over()
+    assert (first.cause, new.cause) == (Cause.TRANSFERRED, Cause.NORMAL)
+
+
+# NOTIFY
+
+
+@WAYS
+def test_a_transferor_may_want_no_news(way: str) -> None:
+    lab = Lab()
+    blind = Blind(lab, way, b"Refer-Sub: false\r\n")
+    assert not blind.notifies
+    blind.respond(486)
+    blind.heard(blind.target)
+    assert not blind.heard(blind.t)
+    blind.as_before()
+    blind.over()
+
+
+def test_a_transferor_that_refuses_its_news_gets_no_more() -> None:
+    lab = Lab()
+    a, b = sides(lab)
+    a.ask(b"REFER", extra=REFER_TO % b"4930777")
+    heard = lab.take(PBX[0])
+    notify = next(one for one in heard if is_notify(one))
+    a.answer(notify, 481)
+    invite = next(one for one in heard if is_invite(one))
+    lab.answer(invite, 486, source=PBX)
+    assert kinds(lab.take(PBX[0])) == [b"ACK"]
+    b.ask(b"BYE")
+    lab.assert_nothing_left()
+
+
+def test_who_stays_takes_less_than_the_target_was_told() -> None:
+    """The target is offered what is really there: one codec, and a hold."""
+    lab = Lab()
+    blind = Blind(lab, "a")
+    again = blind.until_asked()
+    less = SDP_B.replace(b"8 0 101", b"8").replace(b"sendrecv", b"sendonly")
+    blind.r.answer(again, 200, body=less)
+    (offer,) = [one for one in blind.heard(blind.target) if is_invite(one)]
+    assert b"a=sendonly" in offer.body
+    assert b"RTP/AVP 8\r\n" in offer.body
+    blind.target.answer(offer, 200, body=TARGET_SDP.replace(b"8 101", b"8"))
+    blind.target.ask(b"BYE")
+    blind.over()
+
+
+def test_a_held_party_is_offered_to_the_target_unheld() -> None:
+    lab = Lab()
+    a, b = sides(lab)
+    a.ask(b"INVITE", SDP_A.replace(b"sendrecv", b"sendonly"))
+    held = b.hears()
+    b.answer(held, 200, body=SDP_B.replace(b"sendrecv", b"recvonly"))
+    lab.take()
+    a.ack()
+    a.ask(b"REFER", extra=REFER_TO % b"4930777")
+    invite = next(one for one in lab.take(PBX[0]) if is_invite(one))
+    assert b"recvonly" not in invite.body
+    assert b"inactive" not in invite.body
+    a.ask(b"BYE")
+    b.ask(b"BYE")
+    lab.take()
     lab.assert_nothing_left()
