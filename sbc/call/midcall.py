@@ -17,7 +17,7 @@ An offer is open on both legs from the request to the answer, so there is never 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from sbc.call.capabilities import head_for, may_send, options_head, unsupported
 from sbc.call.cdr import Cause
@@ -49,6 +49,9 @@ from sbc.sip.status import INFO, INVITE, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Connected", "Midcall", "offer_in"]
+
+_MOST_OPEN: Final = 16
+"""Requests of one call that wait for their answers: each may be sent eleven times."""
 
 
 class Connected(Protocol):
@@ -235,6 +238,10 @@ class Midcall(Road):
     ) -> None:
         """INFO and its like."""
         other = self._the_call().other(leg)
+        if len(self.open) >= _MOST_OPEN:
+            leg.respond(txn, reply, 500, again_head(leg.token), now)
+            self.core.counters["passages_over_limit"] += 1
+            return
         if not may_send(other.trunk, other.peer, request.method):
             leg.respond(txn, reply, 405, head_for(leg.trunk, initial=False), now)
             return

@@ -8,7 +8,7 @@ import pytest
 
 from policies.media import Srtp, TrunkMedia
 from policies.settings import Redirect
-from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
+from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, sides, statuses
 
 ELSEWHERE = (
     b"10.0.0.1:5060",  # ourselves, inside
@@ -95,3 +95,59 @@ class TestWhatAnOfferCosts:
         numbers = b" ".join(b"%d" % (n % 128) for n in range(129))
         lab.give(lab.invite(body=SDP_A.replace(b"8 0 101", numbers)))
         assert statuses(lab.take(PBX[0])) == [100, 400]
+
+
+class TestStorms:
+    """Many requests within one call: the other side hears of few, and nothing stays."""
+
+    def test_of_info_cross_as_far_as_they_are_answered(self) -> None:
+        lab = Lab()
+        _, carrier = sides(lab)
+        for _ in range(200):
+            carrier.ask(b"INFO", b"x", b"Content-Type: text/plain\r\n")
+        infos = lab.take(PBX[0])
+        assert len(infos) == 16
+        assert statuses(lab.take(CARRIER[0])) == [500] * 184
+        for info in infos:
+            lab.answer(info, 200)
+        assert statuses(lab.take(CARRIER[0])) == [200] * 16
+        carrier.ask(b"INFO", b"x", b"Content-Type: text/plain\r\n")
+        assert lab.take_one(PBX[0]).method == b"INFO"
+
+    @pytest.mark.parametrize("method", [b"INVITE", b"UPDATE"])
+    @pytest.mark.parametrize("body", [b"", SDP_B, SDP_B.replace(b"8 0 101", b"0 8 101")])
+    def test_of_changes_reach_the_other_side_once(self, method: bytes, body: bytes) -> None:
+        lab = Lab()
+        _, carrier = sides(lab)
+        for _ in range(200):
+            carrier.ask(method, body)
+        assert len(lab.take(PBX[0])) <= 1
+        finals = [one for one in statuses(lab.take(CARRIER[0])) if one > 100]
+        assert len(finals) >= 199
+        assert set(finals) <= {200, 491, 500}
+        lab.border.hangup(next(iter(lab.border.calls)), lab.now)
+        lab.assert_nothing_left()
+
+    @pytest.mark.parametrize("body", [b"", SDP_B])
+    @pytest.mark.parametrize("reliable", [b"", b"Require: 100rel\r\nRSeq: 1\r\n"])
+    def test_of_forks_are_bounded(self, body: bytes, reliable: bytes) -> None:
+        lab = Lab()
+        invite = lab.called()
+        for number in range(500):
+            lab.answer(invite, 183, tag=f"fork-{number}", body=body, extra=reliable)
+        assert len(lab.take(PBX[0])) <= 32
+        assert lab.border.status()["dialogs"] <= 40
+        lab.answer(invite, 200, tag="fork-7", body=SDP_B)
+        lab.give(lab.in_dialog(b"ACK", lab.take(PBX[0])[-1], 1))
+        lab.border.hangup(next(iter(lab.border.calls)), lab.now)
+        lab.assert_nothing_left()
+
+    def test_of_successes_cost_one_side_alone(self) -> None:
+        lab = Lab()
+        invite = lab.called()
+        for number in range(500):
+            lab.answer(invite, 200, tag=f"fork-{number}", body=SDP_B)
+        assert statuses(lab.take(PBX[0])) == [200]
+        assert len(lab.take(CARRIER[0])) < 200
+        lab.border.hangup(next(iter(lab.border.calls)), lab.now)
+        lab.assert_nothing_left()
