@@ -65,6 +65,24 @@ class StreamRecord:
     jitter_ms: float
     dropped: int
     payload_types: list[int] = field(default_factory=list)
+    loss: float = 0.0
+    """Share of the packets that were sent, 0 to 1."""
+    burst_ms: float = 0.0
+    """Mean length of the bursts of losses (RFC 3611 §4.7.2); 0: there was none."""
+    burst_loss: float = 0.0
+    """Share of the packets in bursts that were lost."""
+    gap_ms: float = 0.0
+    """Mean length of the gaps between bursts; 0: nothing was lost at all."""
+    max_gap_ms: float = 0.0
+    """The longest silence between two packets, if it was above 40 ms."""
+    rtt_ms: float | None = None
+    """Between us and this side; None: no RTCP has told."""
+    r: float | None = None
+    """Rating of speech by the E-model (ITU-T G.107); None for what is no speech."""
+    mos: float | None = None
+    """The opinion score that goes with it, 1 to 4.5."""
+    mos_worst: float | None = None
+    """That of the worst ten seconds."""
 
     def to_plain(self) -> dict[str, Any]:
         """This as JSON types."""

@@ -7,7 +7,7 @@ from relay.control.messages import CallStats, DirectionStats
 from sbc.call.cdr import Cause, Cdr, StreamRecord
 from sbc.transaction.hop import Hop
 
-__all__ = ["Record"]
+__all__ = ["Record", "stream_records"]
 
 
 class Record:
@@ -192,7 +192,7 @@ class Record:
             attempts=self.attempts,
             codecs=codecs,
             media_complete=stats is not None or not self.had_media,
-            streams=_streams(stats),
+            streams=stream_records(stats),
             transferred_by=by,
             transferred_to=to,
             transfer_status=status,
@@ -205,7 +205,8 @@ class Record:
         return max(0.0, self._ended_s - self._answered_s)
 
 
-def _streams(stats: CallStats | None) -> list[StreamRecord]:
+def stream_records(stats: CallStats | None) -> list[StreamRecord]:
+    """What came from each side on each stream, as far as it is known."""
     if stats is None:
         return []
     return [
@@ -225,6 +226,15 @@ def _stream(side: str, kind: str, heard: DirectionStats) -> StreamRecord:
         round(heard.jitter_ms, 2),
         sum(heard.dropped.values()),
         list(heard.payload_types),
+        loss=round(heard.loss_share, 4),
+        burst_ms=round(heard.burst_ms, 1),
+        burst_loss=round(heard.burst_density, 4),
+        gap_ms=round(heard.gap_ms, 1),
+        max_gap_ms=round(heard.max_gap_ms, 1),
+        rtt_ms=_rounded(heard.rtt_ms, 1),
+        r=_rounded(heard.r, 1),
+        mos=_rounded(heard.mos, 2),
+        mos_worst=_rounded(heard.mos_worst, 2),
     )
 
 
@@ -236,5 +246,5 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("utf-8", "replace")
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _rounded(value: float | None, places: int = 3) -> float | None:
+    return None if value is None else round(value, places)

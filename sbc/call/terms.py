@@ -50,6 +50,8 @@ _ALAW, _ULAW = 1, 2
 """`End.convert`: µ-law to A-law, A-law to µ-law."""
 _REPORT: Final = 1
 """`End.dtmf`: report and swallow."""
+_DYNAMIC: Final = 35
+"""From here on payload types mean what the description says (RFC 3551 §6)."""
 _MUX: Final = b"\r\na=rtcp-mux"
 _NOT_ACCEPTABLE: Final = 488
 _BAD_ANSWER: Final = 502
@@ -217,6 +219,13 @@ class Terms:
                 if not one.own
             }
             end.clock_rates = {**end.clock_rates, **numbers}
+            end.codecs = {
+                number: one.name.decode("ascii", "replace")
+                for one in stream.taken
+                if not (one.own or is_event(one))
+                for number in ((one.offerer,) if from_offerer else (one.answerer, one.answered))
+                if number >= _DYNAMIC
+            }
             if side in stream.events:
                 end.dtmf_pt, end.dtmf = stream.events[side], _REPORT
 

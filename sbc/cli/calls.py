@@ -14,6 +14,8 @@ from sbc.config.load import load
 
 __all__ = ["calls", "find"]
 
+_FIGURES = ("jitter_ms", "burst_ms", "gap_ms", "max_gap_ms", "rtt_ms", "r", "mos", "mos_worst")
+_MEDIA = ("from", "kind", "packets", "loss", *(one.replace("_", " ") for one in _FIGURES))
 _HEADER = ("call", "from", "to", "trunks", "state", "for", "codecs")
 
 
@@ -35,7 +37,7 @@ def calls(call: str | None, config: str, as_json: bool) -> None:
             if as_json:
                 print_json(shown)
             else:
-                click.echo("\n".join(lines_of(shown)))
+                _show(shown)
             return
         listed = border.calls()
     if as_json:
@@ -44,6 +46,27 @@ def calls(call: str | None, config: str, as_json: bool) -> None:
         print_table(_HEADER, [_row(one) for one in listed])
     else:
         click.echo("no calls")
+
+
+def _show(call: dict[str, object]) -> None:
+    """One call in full: what is known of it, then its media, a line for each direction."""
+    streams = call.pop("streams", None)
+    click.echo("\n".join(lines_of(call)))
+    if isinstance(streams, list) and streams:
+        click.echo("")
+        print_table(_MEDIA, [_direction(one) for one in streams if isinstance(one, Mapping)])
+
+
+def _direction(stream: Mapping[str, object]) -> tuple[str, ...]:
+    """What comes from one side."""
+    loss = stream.get("loss")
+    return (
+        _text(stream, "side"),
+        _text(stream, "kind"),
+        _text(stream, "packets"),
+        f"{100 * loss:.2f} %" if isinstance(loss, int | float) else "-",
+        *(_text(stream, name) for name in _FIGURES),
+    )
 
 
 def find(border: AdminClient, wanted: str) -> str:

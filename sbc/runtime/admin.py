@@ -51,7 +51,7 @@ class BorderFace(Protocol):
         """One map for each call. A generator is consumed in slices, with other work between
         them, so it must not iterate over a table that changes meanwhile."""
 
-    def describe(self, call_id: str) -> Mapping[str, object] | None:
+    async def describe(self, call_id: str) -> Mapping[str, object] | None:
         """One call in full, or None."""
 
     def hangup(self, call_id: str, now: float) -> bool:
@@ -163,7 +163,7 @@ class Admin:
             case AdminMethod.CALLS:
                 return await _list_calls(stream, border.list_calls())
             case AdminMethod.CALL:
-                return border.describe(_call_id(request.body))
+                return await border.describe(_call_id(request.body))
             case AdminMethod.HANGUP:
                 return border.hangup(_call_id(request.body), self._clock())
             case AdminMethod.RELOAD_CERTIFICATES:

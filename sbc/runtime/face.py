@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from sbc.call.record import stream_records
 from sbc.runtime.server import Server
 
 __all__ = ["Face"]
@@ -23,9 +24,17 @@ class Face:
         """One map for each call."""
         return self._server.border.list_calls()
 
-    def describe(self, call_id: str) -> Mapping[str, object] | None:
-        """One call in full, or None."""
-        return self._server.border.describe(call_id)
+    async def describe(self, call_id: str) -> Mapping[str, object] | None:
+        """One call in full, with what its media is like now, or None."""
+        server = self._server
+        found = server.border.describe(call_id)
+        if found is None:
+            return None
+        slot, key = found.get("worker"), found.get("plan")
+        stats = None
+        if isinstance(slot, int) and isinstance(key, str):
+            stats = await server.relay.query(slot, key)
+        return found | {"streams": [one.to_plain() for one in stream_records(stats)]}
 
     def hangup(self, call_id: str, now: float) -> bool:
         """End one call on both legs."""

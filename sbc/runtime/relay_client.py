@@ -49,6 +49,7 @@ _HELLO_TIMEOUT_S: Final = 5.0
 _PING_S: Final = 1.0
 _SILENCE_S: Final = 3.0
 _RETRY_S: Final = 0.05
+_QUERY_TIMEOUT_S: Final = 1.0
 
 
 class RelayClient:
@@ -65,6 +66,7 @@ class RelayClient:
             _Worker(slot, os.path.join(run_dir, f"worker-{slot}.sock")) for slot in range(workers)
         ]
         self._flush = flush
+        self._queries: dict[str, list[trio.MemorySendChannel[CallStats | None]]] = {}
 
     # What the border asks (sbc.call.core.RelayOutlet)
 
@@ -83,6 +85,25 @@ class RelayClient:
     def give_back(self, slot: int, ports: list[LocalPort]) -> None:
         """Leased ports that no plan has taken."""
         self._workers[slot].ask(Method.GIVE_BACK, list(ports))
+
+    # What an operator asks
+
+    async def query(self, slot: int, key: str) -> CallStats | None:
+        """What a plan's media is so far; None: the worker does not know it, or does not answer."""
+        send, receive = trio.open_memory_channel[CallStats | None](1)
+        waiting = self._queries.setdefault(key, [])
+        waiting.append(send)
+        self._workers[slot].ask(Method.QUERY, key, key)
+        self._workers[slot].write()
+        try:
+            with trio.move_on_after(_QUERY_TIMEOUT_S):
+                return await receive.receive()
+            return None
+        finally:
+            if send in waiting:
+                waiting.remove(send)
+            if not waiting:
+                self._queries.pop(key, None)
 
     # What the runtime does
 
@@ -147,6 +168,10 @@ class RelayClient:
         elif method == Method.REMOVE:
             stats = None if error is not None else CallStats.from_body(response.result)
             border.relay_removed(key, stats, now)
+        elif method == Method.QUERY:
+            stats = None if error is not None else CallStats.from_body(response.result)
+            for waiting in self._queries.pop(key, []):
+                waiting.send_nowait(stats)
         elif method == Method.APPLY and error is not None and error[0] != ErrorCode.SUPERSEDED:
             border.relay_refused(key, f"media worker refused: {error[1]}", now)
 

@@ -51,7 +51,7 @@ class Border:
     def list_calls(self):
         return list(self.calls.values())
 
-    def describe(self, call_id):
+    async def describe(self, call_id):
         call = self.calls.get(call_id)
         return call and call | {"legs": {"a": {"trunk": "pbx", "nat": False}}}
 
@@ -166,3 +166,24 @@ def test_durations_are_short(seconds, text):
 def test_plain_values_read_well():
     lines = lines_of({"a": None, "bb": True, "c": [], "d": ["x", 1], "e": {"f": 2}})
     assert lines == ["a   -", "bb  yes", "c   -", "d   x, 1", "e", "  f  2"]
+
+
+def test_the_media_of_a_call_is_a_table(config):
+    border = Border()
+    border.calls["s00abc"]["streams"] = [
+        {
+            "side": "a",
+            "kind": "audio",
+            "packets": 500,
+            "loss": 0.0123,
+            "jitter_ms": 2.5,
+            "burst_ms": 40.0,
+            "rtt_ms": None,
+            "mos": 4.31,
+        }
+    ]
+    with serving(config, border):
+        shown = CliRunner().invoke(app, ["calls", "s00abc", "--config", config])
+    head, figures = shown.output.splitlines()[-2:]
+    assert head.split()[:4] == ["from", "kind", "packets", "loss"]
+    assert figures.split() == "a audio 500 1.23 % 2.5 40.0 - - - - 4.31 -".split()

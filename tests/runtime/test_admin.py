@@ -32,7 +32,7 @@ class Border:
         for call in list(self.calls.values()):
             yield dict(call)
 
-    def describe(self, call_id):
+    async def describe(self, call_id):
         if call_id == "poison":
             raise ValueError("bad luck")
         return self.calls.get(call_id)

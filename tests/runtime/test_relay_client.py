@@ -13,8 +13,10 @@ import trio
 from relay.control.codec import Decoder, Notification, Request, Response, encode
 from relay.control.messages import (
     CallStats,
+    DigitEvent,
     ErrorCode,
     Event,
+    Inject,
     MediaTimeoutEvent,
     Method,
     PortsEvent,
@@ -77,6 +79,8 @@ class Worker:
             return Response(request.id, CallStats(str(request.body), 1, []).to_body())
         if request.method == Method.APPLY:
             return Response(request.id, None, (ErrorCode.UNKNOWN_PORT, "no such port"))
+        if request.method == Method.QUERY:
+            return Response(request.id, CallStats(str(request.body), 7, []).to_body())
         return Response(request.id, None)
 
 
@@ -95,7 +99,15 @@ class Rig:
             wall_offset_s=0.0,
         )
         self.heard: list[tuple[object, ...]] = []
-        for name in ("removed", "refused", "silent", "srtp_failed", "replenished", "draining"):
+        for name in (
+            "digit",
+            "removed",
+            "refused",
+            "silent",
+            "srtp_failed",
+            "replenished",
+            "draining",
+        ):
             name = f"relay_{name}"
             setattr(self.border, name, lambda *args, name=name: self.heard.append((name, *args)))
 
@@ -172,6 +184,18 @@ async def test_a_stream_that_nobody_can_decrypt_reaches_the_border(rig: Rig) -> 
     assert rig.heard == [("relay_srtp_failed", "call-1", "a")]
 
 
+async def test_a_digit_reaches_the_border_and_one_reaches_the_worker(rig: Rig) -> None:
+    body = DigitEvent("call-1", 0, "a", "5", 120).to_body()
+    await rig.worker.say(encode(Notification(Event.DTMF, body)))
+    await rig.until(lambda: rig.heard)
+    assert rig.heard[0][:5] == ("relay_digit", "call-1", "a", "5", 120)
+    wish = Inject("call-1", 0, "b", 1, "5", 120)
+    rig.client.inject(0, wish)
+    rig.flush()
+    await rig.until(lambda: rig.worker.asked[-1].method == Method.INJECT)
+    assert Inject.from_body(rig.worker.asked[-1].body) == wish
+
+
 async def test_a_worker_that_drains_is_heard(rig: Rig) -> None:
     await rig.worker.say(encode(Notification(Event.DRAINING, None)))
     await rig.until(lambda: rig.heard)
@@ -228,3 +252,16 @@ async def test_requests_for_a_worker_that_is_away_are_dropped(tmp_path: Path) ->
     rig.client.remove(0, "call-1")
     rig.flush()
     assert rig.heard == []
+
+
+async def test_what_a_call_is_like_can_be_asked(rig: Rig) -> None:
+    assert await rig.client.query(0, "call-1") == CallStats("call-1", 7, [])
+
+
+async def test_a_worker_that_does_not_answer_is_not_waited_for(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbc.runtime.relay_client._QUERY_TIMEOUT_S", 0.05)
+    rig.worker.mute = True
+    assert await rig.client.query(0, "call-1") is None
+    assert rig.client._queries == {}
