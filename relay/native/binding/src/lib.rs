@@ -3,6 +3,7 @@
 //! Python's side is here and in [`reception`], [`srtp`] and [`wanted`]; the rest knows nothing of it.
 
 mod address;
+mod flow;
 mod pace;
 mod poll;
 mod port;

@@ -13,8 +13,9 @@ use rustix::io::Result;
 use slab::Slab;
 
 use crate::address::Address;
+use crate::flow::{Aim, Flow, Outcome};
 use crate::poll::{Flag, Poll};
-use crate::port::{Aim, Drops, Flow, Outcome, Port, PortId, Received, Side, Totals};
+use crate::port::{Drops, Port, PortId, Received, Side, Totals};
 use crate::punts::{Punt, Punts};
 use crate::sockets::Media;
 

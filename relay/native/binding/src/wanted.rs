@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
 use crate::address::Address;
-use crate::port::{Flow, Numbering, Types};
+use crate::flow::{Flow, Numbering, Types};
 use crate::reception::Reception;
 use crate::srtp::{Key, Srtp};
 
