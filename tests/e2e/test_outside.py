@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sides import INSIDE, OUTSIDE, SCENARIOS
+from tests.support.baresip import Baresip
 from tests.support.border import Border, Shape, until
 from tests.support.sipp import Sipp
 
@@ -61,3 +62,34 @@ def test_what_is_no_call_crosses(
 def _at(peer: str) -> tuple[str, int]:
     host, port = peer.split(":")
     return host, int(port)
+
+
+def test_a_soft_phone_sees_another_come_and_go(
+    border: Border, shape: Shape, tmp_path: Path
+) -> None:
+    common = {"codec": "PCMU", "tone_hz": 440}
+    with (
+        Baresip(
+            tmp_path / "watched",
+            _at(shape.outside_peer),
+            user="100",
+            domain=f"{OUTSIDE}.example",
+            proxy=(shape.outside, 5060),
+            **common,
+        ) as watched,
+        Baresip(
+            tmp_path / "watching",
+            _at(shape.inside_peer),
+            user="alice",
+            domain=f"{INSIDE}.example",
+            proxy=(shape.inside, 5060),
+            watches=f"sip:100@{shape.inside}",
+            **common,
+        ) as watching,
+    ):
+        until(lambda: border.status()["subscriptions"] == {"pbx": 1}, 10, "the subscription")
+        watched.appear("online")
+        watching.await_log("Online")
+        watched.appear("offline")
+        watching.await_log("Offline")
+    until(lambda: not border.status()["subscriptions"], 10, "its end")

@@ -44,6 +44,8 @@ module aufile.so
 module_tmp account.so
 module_app menu.so
 module_app debug_cmd.so
+module_app contact.so
+module_app presence.so
 snd_path {records}
 """
 
@@ -64,6 +66,7 @@ class Baresip:
         tls: its certificate with key, and whom it believes, as files: it speaks TLS, on the port
             above the address's.
         rtp_ports: first and last.
+        watches: whose presence it subscribes to, as a SIP URI; it tells its own to all that ask.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Baresip:
         encryption: str = "",
         password: str = "",
         tls: tuple[str, str] | None = None,
+        watches: str = "",
     ) -> None:
         self._records = folder / "records"
         self._records.mkdir(parents=True)
@@ -126,7 +130,8 @@ class Baresip:
         (folder / "accounts").write_text(
             f"<sip:{user}@{domain}>;regint=0;answermode=auto;audio_codecs={codec}{secure}{outbound}\n"
         )
-        (folder / "contacts").write_text("")
+        watched = f'"Watched" <{watches}>;presence=p2p\n' if watches else ""
+        (folder / "contacts").write_text(watched)
         self._log = (folder / "log").open("wb")
         self._process = subprocess.Popen(
             ["baresip", "-4", "-f", str(folder)],
@@ -162,6 +167,16 @@ class Baresip:
 
     def resume(self) -> None:
         self._command("/resume")
+
+    def appear(self, status: str) -> None:
+        """Tell all that watch it: `online` or `offline`."""
+        self._command(f"/presence_{status}")
+
+    def press(self, digit: str) -> None:
+        """Send a digit, as its key does; the key is let go a quarter of a second later."""
+        if self._process.poll() is None and self._process.stdin is not None:
+            self._process.stdin.write(digit.encode())
+            self._process.stdin.flush()
 
     def hang_up(self) -> None:
         self._command("/hangup")
