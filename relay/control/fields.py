@@ -70,6 +70,8 @@ class Fields:
     def real(self, low: float, high: float, default: object = _REQUIRED) -> float:
         """A number, low..high; NaN is none."""
         value = next(self._values, default)
+        if type(value) is float and low <= value <= high:  # as nearly always
+            return value
         if type(value) not in (int, float) or not low <= value <= high:  # type: ignore[operator]
             raise self._bad(f"a number {low}..{high}", value)
         return float(value)  # type: ignore[arg-type]
@@ -79,6 +81,8 @@ class Fields:
         value = next(self._values, None)
         if value is None:
             return None
+        if type(value) is float and value == value:
+            return value
         if not isinstance(value, _NUMBERS) or value != value:
             raise self._bad("a number or nil", value)
         return float(value)

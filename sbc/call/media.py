@@ -19,9 +19,6 @@ _VIDEO_RATE_BYTES: Final = 250_000
 _DEFAULT_PACKETS: Final = 50
 _VIDEO_PACKETS: Final = 500
 _DEFAULT_PTIME_MS: Final = 20
-_DYNAMIC: Final = 35
-"""From here on payload types mean what the description says (RFC 3551 §6)."""
-_LONGEST_NAME: Final = 64
 
 
 class CallMedia:
@@ -145,18 +142,6 @@ class CallMedia:
         return Plan(self.key, self.revision, streams, timeout_s)
 
 
-_NO_NAMES: Final[Mapping[int, str]] = {}
-
-
-def _names(formats: Sequence[tuple[int, bytes, int]]) -> Mapping[int, str]:
-    """Payload type → codec, where the number alone does not say it; digits are no codec."""
-    return {
-        number: name.decode("ascii", "replace")[:_LONGEST_NAME]
-        for number, name, _ in formats
-        if number >= _DYNAMIC and name and name.lower() != b"telephone-event"
-    }
-
-
 def behind_nat(trunk: TrunkSettings, via_differs: bool) -> bool:
     """Whether a leg is treated as behind NAT: the trunk's word, or its Via against its source."""
     return trunk.nat is Nat.ALWAYS or (trunk.nat is Nat.AUTO and via_differs)
@@ -198,7 +183,7 @@ def _ends(
                 _VIDEO_PACKETS if video else max(packets, _DEFAULT_PACKETS),
                 max(media.bandwidth_bps // 8, nominal),
                 dscp=dscp,
-                codecs=_names(media.formats) if media.kind == "audio" else _NO_NAMES,
+                codecs=media.codec_names,
             )
         )
     return ends

@@ -72,6 +72,8 @@ class MediaFacts:
     """Payload type, encoding name as written, clock rate in Hz; b"" and 0 where not known."""
     clock_rates: dict[int, int]
     """Payload type → Hz, where known."""
+    codec_names: dict[int, str]
+    """Of audio: payload type → codec, where the number alone does not say it."""
     ptime_ms: int
     """0: not said."""
     maxptime_ms: int
@@ -155,6 +157,7 @@ def _describe(index: int, media: Media, session: Session) -> MediaFacts:
         port != 0 and form.relayed,
         form.formats,
         form.clock_rates,
+        form.codec_names,
         (own[_PTIME] or defaults[_PTIME] or _NOT_SAID).number,
         (own[_MAXPTIME] or defaults[_MAXPTIME] or _NOT_SAID).number,
         (own[_TIAS] or own[_AS] or defaults[_TIAS] or defaults[_AS] or _NOT_SAID).number,

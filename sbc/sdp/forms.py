@@ -22,6 +22,10 @@ _CACHED_LENGTH: Final = 1_024
 _MOST_FORMATS: Final = 128
 """As many as there are payload types (RFC 3550 §5.1)."""
 
+_DYNAMIC: Final = 35
+"""From here on payload types mean what the description says (RFC 3551 §6)."""
+_LONGEST_NAME: Final = 64
+
 _WORDS: Final = re.compile(rb"([^ \r\n\0]++) ++([^ \r\n\0]++)([^\r\n\0]*+)")
 
 # What we anchor (RFC 3551, RFC 4585). AVPF differs from AVP in when RTCP is sent and in its
@@ -65,6 +69,8 @@ class Form:
     """Payload type, encoding name as written, clock rate in Hz; b"" and 0 where not known."""
     clock_rates: dict[int, int]
     """Payload type → Hz, where known."""
+    codec_names: dict[int, str]
+    """Of audio: payload type → codec, where the number alone does not say it."""
 
 
 class _Forms(dict[tuple[bytes, bytes, bytes], Form]):
@@ -106,7 +112,17 @@ def _read(kind: bytes, rest: bytes, text: bytes) -> Form:
         b" ".join([word for word in words if word.isdigit()]),
         formats,
         {payload_type: rate for payload_type, _, rate in formats if rate},
+        _codec_names(formats) if kind == b"audio" else {},
     )
+
+
+def _codec_names(formats: list[tuple[int, bytes, int]]) -> dict[int, str]:
+    """Digits are no codec."""
+    return {
+        number: name.decode("ascii", "replace")[:_LONGEST_NAME]
+        for number, name, _ in formats
+        if number >= _DYNAMIC and name and name.lower() != b"telephone-event"
+    }
 
 
 def _formats(words: list[bytes], rtpmaps: dict[int, Meaning]) -> list[tuple[int, bytes, int]]:
