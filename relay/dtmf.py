@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from relay.policer import Policer
+
 __all__ = ["DIGITS", "Digit", "DigitReceiver", "DigitSender", "EventPacket"]
 
 DIGITS: Final = "0123456789*#ABCD"
@@ -37,6 +39,13 @@ _SILENCE_S: Final = 0.15
 _LATE_S: Final = 5.0
 """A timestamp may be so far behind the newest one; further back is a new beginning."""
 _REMEMBERED: Final = 8
+_MOST_EVENTS: Final = 8
+"""In one packet: more digits than anybody can press between two."""
+_RATE: Final = 25.0
+_AT_ONCE: Final = 50.0
+"""Digits a second, and saved up: twice as fast as machines dial. What is more nobody is told of."""
+_MOST_WAITING: Final = 64
+"""Digits that wait to be sent."""
 _STEP_S: Final = 0.02
 _ENDS: Final = 3
 _BETWEEN_S: Final = 0.06
@@ -55,7 +64,17 @@ class Digit:
 class DigitReceiver:
     """The telephone-events of one direction."""
 
-    __slots__ = ("_clock", "_code", "_done", "_duration", "_newest", "_seen", "_ssrc", "_start")
+    __slots__ = (
+        "_clock",
+        "_code",
+        "_done",
+        "_duration",
+        "_newest",
+        "_rate",
+        "_seen",
+        "_ssrc",
+        "_start",
+    )
 
     def __init__(self) -> None:
         self._ssrc = -1
@@ -71,6 +90,7 @@ class DigitReceiver:
         self._seen = 0.0
         self._done: tuple[tuple[int, int], ...] = ()
         """Timestamp and code of those that are over."""
+        self._rate: Policer | None = None
 
     @property
     def due(self) -> float | None:
@@ -94,12 +114,12 @@ class DigitReceiver:
             self._end(over)
             self._ssrc, self._newest, self._done = ssrc, -1, ()
         self._clock = clock
-        for at in range(0, len(payload) - 3, 4):
+        for at in range(0, min(len(payload) - 3, 4 * _MOST_EVENTS), 4):
             code, flags, duration = _EVENT.unpack_from(payload, at)
             if code < len(DIGITS):
                 self._event(code, bool(flags & _END), timestamp, duration, now, over)
             timestamp = timestamp + duration & 0xFFFFFFFF
-        return over
+        return self._allowed(over, now) if over else over
 
     def look(self, now: float) -> list[Digit]:
         """Nothing has come: the digit that has been silent for too long, if any."""
@@ -107,7 +127,12 @@ class DigitReceiver:
         due = self.due
         if due is not None and now >= due:
             self._end(over)
-        return over
+        return self._allowed(over, now) if over else over
+
+    def _allowed(self, over: list[Digit], now: float) -> list[Digit]:
+        if self._rate is None:
+            self._rate = Policer(_RATE, _AT_ONCE, now)
+        return [digit for digit in over if self._rate.take(1.0, now)]
 
     def _event(
         self, code: int, end: bool, timestamp: int, duration: int, now: float, over: list[Digit]
@@ -204,7 +229,9 @@ class DigitSender:
     def add(self, digits: Sequence[str], duration_ms: int, now: float) -> None:
         """Digits to be sent, each for so long; others of the text are passed over."""
         ticks = max(1, duration_ms * self._clock // 1000)
-        self._queue.extend((DIGITS.index(one), ticks) for one in digits if one in DIGITS)
+        room = _MOST_WAITING - len(self._queue)
+        wanted = [(DIGITS.index(one), ticks) for one in digits if one in DIGITS]
+        self._queue.extend(wanted[: max(room, 0)])
         if self.due is None and self._queue:
             self.due = now
 
