@@ -33,7 +33,7 @@ from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INVITE, REFER, UPDATE
+from sbc.sip.status import INVITE, NOTIFY, REFER, UPDATE
 from sbc.sip.uri import SipUri
 from sbc.transaction.hop import TCP
 from sbc.transaction.machine import ServerTransaction
@@ -165,6 +165,8 @@ class Call(Kept):
         transfers = self.core.transfers
         if request.method == REFER and transfers is not None and self.state is State.UP:
             transfers.referred(leg, request, reply, txn, now)
+        elif request.method == NOTIFY and transfers is not None and self.state is State.UP:
+            transfers.notified(leg, request, reply, txn, now)
         elif self.move is not None and self.move.agreeing and request.method in (INVITE, UPDATE):
             leg.respond(txn, reply, 491, b"", now)
         elif self.move is not None and not self.other(leg).is_there:

@@ -94,6 +94,11 @@ class Transferring(Protocol):
     ) -> None:
         """A REFER inside a call that is up: to be answered."""
 
+    def notified(
+        self, leg: Party, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A NOTIFY inside a call that is up: to be answered."""
+
 
 @dataclass(slots=True)
 class Core:

@@ -81,7 +81,7 @@ class Midcall(Road):
         call: whose it is.
     """
 
-    __slots__ = ("_call", "_digits", "core", "exchange", "open", "refreshes")
+    __slots__ = ("_call", "_digits", "core", "exchange", "open", "referrals", "refreshes")
 
     def __init__(self, call: Connected) -> None:
         self._call: Connected | None = call
@@ -91,6 +91,8 @@ class Midcall(Road):
         self.open: list[Passage] = []
         self.refreshes: list[Refresh] = []
         """Ours, at most one on a leg."""
+        self.referrals: dict[int, int] = {}
+        """CSeq of each REFER that went across, here and at who has sent it (`referrals.py`)."""
 
     def received(
         self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float

@@ -8,6 +8,7 @@
 | REFER from a trunk with `refer: refuse` | 603 |
 | REFER within a transfer, or while the parties cannot be asked | 500 with Retry-After, 488 |
 | the sixth transfer in a row | 482 |
+| REFER from a trunk with `refer: pass` | goes across, where the other side takes it |
 | INVITE with Replaces of a call in the same realm | its caller takes that party's place |
 """
 
@@ -20,12 +21,13 @@ from policies.settings import Refer, Shield
 from sbc.call import answers
 from sbc.call.answers import Refusal
 from sbc.call.call import Call
-from sbc.call.capabilities import head_for, unsupported
+from sbc.call.capabilities import head_for, may_send, unsupported
 from sbc.call.cdr import Cause
 from sbc.call.core import Core, Party
 from sbc.call.incoming import user_and_host
 from sbc.call.leg import Leg, again_head
 from sbc.call.refer import Referral, named, read_refer, read_replaces
+from sbc.call.referrals import notified, pass_on, pointed_at
 from sbc.call.rejoin import Notifier, can_rejoin
 from sbc.call.states import State as CallState
 from sbc.call.transfer import Half, Transfer
@@ -34,6 +36,7 @@ from sbc.call.transferred import Meeting, ReplacingCall, TransferredCall, invite
 from sbc.errors import ProtocolError, RelayError
 from sbc.sip.message import Request
 from sbc.sip.serialise import ReplyBase
+from sbc.sip.status import REFER
 from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Transfers"]
@@ -76,6 +79,14 @@ class Transfers:
             leg.respond(txn, reply, error.status, head, now)
             self._core.counters["transfer_refused"] += 1
             return
+        if leg.trunk.refer is Refer.PASS:
+            other = call.other(leg)
+            if may_send(other.trunk, other.peer, REFER):
+                try:
+                    pass_on(call, leg, referral, request, reply, txn, now)
+                except ProtocolError as error:
+                    leg.respond(txn, reply, error.status, b"", now)
+                return
         head = leg.end.contact(leg.token) + head_for(leg.trunk, initial=False)
         if not referral.notify:
             head += b"Refer-Sub: false\r\n"
@@ -88,6 +99,14 @@ class Transfers:
             self._blind(Half(call, leg, call.other(leg)), request, referral, notifier, now)
         else:
             self._consulted(Half(call, leg, call.other(leg)), request, referral, notifier, now)
+
+    def notified(
+        self, leg: Party, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> None:
+        """A NOTIFY inside a call that is up: see that it is answered."""
+        call = leg.owner if isinstance(leg, Leg) else None
+        if isinstance(leg, Leg) and isinstance(call, Call):
+            notified(call, leg, request, reply, txn, now)
 
     def _checked(self, call: Call, leg: Leg, request: Request) -> Referral:
         """What a REFER asks for.
@@ -244,6 +263,9 @@ class Transfers:
         if len(values) != 1:
             raise ProtocolError("expected one Replaces", status=400)
         replaces = read_replaces(values[0])
+        stays = pointed_at(self._core, replaces)
+        if stays is not None and isinstance(stays.owner, Call):
+            return self._half(new, request, stays.owner, stays.owner.other(stays))
         known = self._core.dialogs.get(replaces.to_tag)
         if isinstance(known, Leg) and known.over:
             raise ProtocolError("the dialog in Replaces is over", status=603)
@@ -253,6 +275,14 @@ class Transfers:
             raise ProtocolError("no such dialog as in Replaces", status=481)
         if replaces.early_only:
             raise ProtocolError("the dialog in Replaces is no early one", status=486)
+        return self._half(new, request, call, leaves)
+
+    def _half(self, new: ReplacingCall, request: Request, call: Call, leaves: Leg) -> Half:
+        """The call in which somebody's place is taken, if it is one that can be changed now.
+
+        Raises:
+            ProtocolError: with the status that the INVITE is refused with.
+        """
         if not request.body:
             raise ProtocolError("expected an offer beside Replaces", status=488)
         other = call.other(leaves) if call.state is CallState.UP else None
