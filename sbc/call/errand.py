@@ -163,10 +163,13 @@ class Errand:
 
     def on_timeout(self, now: float) -> None:
         """Timer F: later than our own patience, so seldom."""
-        self._failed(_SILENT, None, now)
+        if self.owner is not None:
+            self._failed(_SILENT, None, now)
 
     def on_transport_lost(self, now: float) -> None:
         """The request could not be carried."""
+        if self.owner is None:
+            return
         if self._fallback is not None and self._target is not None:
             way, self._fallback = self._fallback, None
             self._send(self._target, way, now)
@@ -255,7 +258,9 @@ class Errand:
         """Our request for the sender's.
 
         Raises:
-            ProtocolError: 415 for a body that cannot cross, 412 for an unknown entity-tag.
+            RemoteProtocolError: 415 for a body that cannot cross, 412 for an unknown entity-tag,
+                489 for an event that cannot cross.
+            ParseError: a header that cannot be read.
         """
         request, core, peer = self.request, self.core, target.peer
         method = request.method
