@@ -84,7 +84,7 @@ class Talk:
         ]
         return self._send([*lines, *more], media, typed, again=method != "ACK")
 
-    def tell(self, status: int, media: str = "", *more: str, first: bool = False) -> Talk:
+    def tell(self, status: int | str, media: str = "", *more: str, first: bool = False) -> Talk:
         """Answer what was heard last, or the first INVITE, when more has been heard since."""
         via, cseq = "[last_Via:]", "[last_CSeq:]"
         if first:
@@ -92,11 +92,15 @@ class Talk:
         tag = f";{_TAG}" if self._requests == 1 and not self._calls else ""
         lines = [f"SIP/2.0 {status} Told", via, "[last_From:]", f"[last_To:]{tag}"]
         lines += ["[last_Call-ID:]", cseq, "Server: [mark]-agent/2.0"]
-        final = self._requests == 1 and not self._calls and status >= 200
+        final = self._requests == 1 and not self._calls and str(status) >= "200"
         return self._send([*lines, *more], media, "", again=first or final)
 
     def hear(
-        self, what: int | str, *checks: tuple[str, str], maybe: bool = False, keep: str = ""
+        self,
+        what: int | str,
+        *checks: tuple[str, str],
+        maybe: bool = False,
+        keep: tuple[str, str, str] = ("", "", ""),
     ) -> Talk:
         """Wait for a status or a method.
 
@@ -104,21 +108,22 @@ class Talk:
             checks: a header's name, or "body", and the expression that it must match; one with a
                 `!` before it must not.
             maybe: whether it need not come.
-            keep: a header whose first word later steps may name, as `[$header]` in lower case.
+            keep: a name, a header and an expression: what matches there is `[$name]` later on.
         """
         actions = [self._check(*one) for one in checks]
         kind = "response" if isinstance(what, int) else "request"
         if isinstance(what, int):
             self._refused = what >= 300 or self._refused
-        else:
+        elif what != "CANCEL":
             self._requests += 1
             if self._requests == 1 and not self._calls:
                 kept = ("From", "their_from"), ("Via", "invite_via"), ("CSeq", "invite_cseq")
                 actions += [self._ereg(".*", where, name) for where, name in kept]
-        if keep:
-            actions.append(self._ereg("[^ ]+", keep, keep.lower()))
+        name, header, wanted = keep
+        if name:
+            actions.append(self._ereg(wanted, header, name, check=True))
         optional = ' optional="true"' if maybe else ""
-        route = ' rrs="true"' if keep or what in (200, "INVITE") else ""
+        route = ' rrs="true"' if name or what in (200, "INVITE") else ""
         action = f"<action>{''.join(actions)}</action>" if actions else ""
         self._steps.append(f'<recv {kind}="{what}"{optional}{route}>{action}</recv>')
         return self

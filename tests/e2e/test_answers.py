@@ -1,0 +1,387 @@
+"""What each side is told of the other's failures, ends and names, in both directions."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.phone import Call, Phone, sdp
+from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.talk import Talk
+from tests.support.border import Border, Shape, until
+from tests.support.sipp import Sipp
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+TRUNKS: dict[str, dict[str, Any]] = {
+    "0": {},
+    "1": {"responses": {503: 480, 404: 410, "4xx": 484, 603: 486}},
+    "2": {"reason": "q850", "refusals": {486: 600}},
+    "3": {"reason": "strip", "single_tag": True},
+    "4": {"failover": [404, 486, 503]},
+    "5": {},
+}
+"""Last digit of a peer's address → what its trunk has beside the defaults, on both sides."""
+
+
+@pytest.fixture(scope="module")
+def shape() -> Shape:
+    """On each side six trunks; number 4 hunts from the trunk of that digit to the next."""
+    trunks: dict[str, object] = {}
+    routes: list[dict[str, object]] = []
+    for realm, other, net in (("inside", "outside", 1), ("outside", "inside", 2)):
+        for digit, more in TRUNKS.items():
+            peers = [f"127.0.{net}.1{digit}:5060"]
+            trunks[realm + digit] = {"realm": realm, "peers": peers} | more
+            to = [other + digit] + ([other + "5"] if digit == "4" else [])
+            routes += [{"from": realm + one, "to": to, "number": digit} for one in TRUNKS]
+    return Shape(further={"trunks": trunks, "routes": routes})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One direction: networks and marks of the caller's side and of the called side."""
+
+    here: str
+    mark: str
+    there: str
+    other: str
+
+    def calling(self, stack: ExitStack, folder: Path, talk: Talk, digit: str, number: str) -> Sipp:
+        """A caller at the address of its trunk, on a port of its own."""
+        port = next(_PORTS)
+        return stack.enter_context(
+            Sipp(
+                talk.write(folder / f"calling-{port}.xml"),
+                folder,
+                (f"{self.here}.1{digit}", port),
+                remote=(f"{self.here}.1", 5060),
+                calls=1,
+                timeout_s=5,
+                service=number,
+                keys={"mark": self.mark},
+            )
+        )
+
+    def called(self, stack: ExitStack, folder: Path, talk: Talk, digit: str) -> Sipp:
+        """Whoever calls of that digit reach; it is there when this returns."""
+        host = f"{self.there}.1{digit}"
+        script = talk.write(folder / f"called-{host}-{next(_PORTS)}.xml")
+        sipp = Sipp(script, folder, (host, 5060), keys={"mark": self.other})
+        stack.enter_context(sipp)
+        until(lambda: _is_bound(host, 5060), 2, "SIPp at its address", 0.01)
+        return sipp
+
+    def phones(self, stack: ExitStack, digit: str = "0") -> tuple[Phone, Phone]:
+        """The caller's telephone, at the trunk of that digit, and the called party's."""
+        calling = Phone((f"{self.here}.1{digit}", 5060), self.mark, (f"{self.here}.1", 5060))
+        called = Phone((f"{self.there}.10", 5060), self.other, (f"{self.there}.1", 5060))
+        return stack.enter_context(calling), stack.enter_context(called)
+
+
+WAYS = {
+    "outwards": Way("127.0.1", INSIDE, "127.0.2", OUTSIDE),
+    "inwards": Way("127.0.2", OUTSIDE, "127.0.1", INSIDE),
+}
+_PORTS = itertools.count(5070)
+both_ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+
+
+def _is_bound(host: str, port: int) -> bool:
+    address = f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
+    return f" {address} " in Path("/proc/net/udp").read_text()
+
+
+def caller(*always: str) -> Talk:
+    return Talk(*always, calls=True)
+
+
+def called(*always: str) -> Talk:
+    return Talk(*always, calls=False)
+
+
+def refuses(status: int) -> Talk:
+    talk = called().hear("INVITE")
+    return talk.tell(status, "", 'Reason: Q.850;cause=34;text="at [mark]"').hear("ACK")
+
+
+def refused(status: int, *checks: tuple[str, str]) -> Talk:
+    talk = caller().ask("INVITE", "sendrecv").hear(100, maybe=True)
+    return talk.hear(status, *checks).ask("ACK")
+
+
+def check(callers: Sequence[Sipp]) -> None:
+    """Each made its one call."""
+    for one in callers:
+        placed = one.wait()
+        assert (placed.successful, placed.failed) == (1, 0), one.error_text()
+
+
+OWN_TEXT = '^ *Q.850;cause=34;text="No circuit/channel available"$'
+FAILURES = {
+    # a target's answer → caller's trunk, number, what the caller is told, and its Reason
+    404: [("0", "0", 404, "cause=34;text="), ("0", "1", 410, "cause=34"), ("3", "0", 404, "!.")],
+    486: [("0", "0", 486, "cause=34"), ("0", "1", 484, "cause=34"), ("2", "0", 600, OWN_TEXT)],
+    503: [("0", "0", 500, "cause=34"), ("0", "1", 480, "cause=34"), ("2", "1", 480, OWN_TEXT)],
+    603: [("0", "0", 603, "cause=34"), ("0", "1", 486, "cause=34"), ("3", "1", 486, "!.")],
+}
+
+
+@pytest.mark.parametrize("said", FAILURES)
+def test_failures_are_told_as_the_trunks_have_it(border: Border, tmp_path: Path, said: int) -> None:
+    with ExitStack() as stack:
+        callers = []
+        for way in WAYS.values():
+            for digit in "01":
+                way.called(stack, tmp_path, refuses(said), digit)
+            for trunk, number, told, reason in FAILURES[said]:
+                talk = refused(told, ("Reason", reason))
+                callers.append(way.calling(stack, tmp_path, talk, trunk, number))
+        check(callers)
+
+
+HUNTS = [
+    # the two targets' answers, 0: it must not be called; and what the caller is told
+    (404, 486, 486),
+    (486, 404, 404),
+    (503, 503, 500),
+    (503, 486, 486),
+    (603, 0, 603),
+    (480, 0, 480),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "told"), HUNTS)
+def test_a_hunt_ends_with_the_best_refusal(
+    border: Border, tmp_path: Path, first: int, second: int, told: int
+) -> None:
+    with ExitStack() as stack:
+        callers, lasts = [], []
+        for way in WAYS.values():
+            way.called(stack, tmp_path, refuses(first), "4")
+            lasts.append(way.called(stack, tmp_path, refuses(second or 486), "5"))
+            callers.append(way.calling(stack, tmp_path, refused(told), "0", "4"))
+        check(callers)
+        assert [one.stop().total for one in lasts] == [1 if second else 0] * 2
+
+
+def hangs_up(*more: str) -> Talk:
+    talk = caller().ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200).ask("ACK")
+    return talk.ask("BYE", "", *more).hear(200)
+
+
+def is_hung_up(*checks: tuple[str, str]) -> Talk:
+    talk = called().hear("INVITE").tell(200, "sendrecv").hear("ACK").hear("BYE", *checks)
+    return talk.tell(200)
+
+
+REASON = 'Reason: Q.850;cause=17;text="at [mark]"'
+BYES = {
+    # digit of the trunk that gets the BYE → what it may see of its Reason
+    "0": ("Reason", "cause=17;text="),
+    "2": ("Reason", '^ *Q.850;cause=17;text="User busy"$'),
+    "3": ("Reason", "!."),
+}
+
+
+def test_the_reason_of_a_bye_is_told_as_the_trunk_has_it(border: Border, tmp_path: Path) -> None:
+    """Each kind of trunk is called and hung up on, and calls and is hung up on."""
+    with ExitStack() as stack:
+        callers = []
+        for way in WAYS.values():
+            for digit, seen in BYES.items():
+                way.called(stack, tmp_path, is_hung_up(seen), digit)
+                callers.append(way.calling(stack, tmp_path, hangs_up(REASON), "0", digit))
+        check(callers)
+    with ExitStack() as stack:
+        callers = []
+        for way in WAYS.values():
+            hanging = called().hear("INVITE").tell(200, "sendrecv").hear("ACK").pause(50)
+            way.called(stack, tmp_path, hanging.ask("BYE", "", REASON).hear(200), "0")
+            for digit, seen in BYES.items():
+                talk = caller().ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200)
+                talk = talk.ask("ACK").hear("BYE", seen).tell(200)
+                callers.append(way.calling(stack, tmp_path, talk, digit, "0"))
+        check(callers)
+
+
+ALICE, ALICE_2, BOB = (
+    "ab30317f1a784dc48ff824d0d3715d86",
+    "47755a9de7794ba387653f2099600ef2",
+    "ae2f0a1b7d6c4c3d9e8f00112233aabb",
+)
+
+
+def session_id(own: str, other: str) -> str:
+    return f"Session-ID: {own};remote={other}"
+
+
+def named(own: str, other: str) -> tuple[str, str]:
+    return "Session-ID", f"^ *{own};remote={other}$"
+
+
+def test_each_end_knows_the_others_session_id(border: Border, tmp_path: Path) -> None:
+    """Nil before anything is known, swapped from then on; the caller becomes another one."""
+    nil = "0" * 32
+    talk = caller().ask("INVITE", "sendrecv", session_id(ALICE, nil)).hear(100, maybe=True)
+    talk = talk.hear(180, named(BOB, ALICE)).hear(200, named(BOB, ALICE))
+    talk = talk.ask("ACK", "", session_id(ALICE, BOB))
+    talk = talk.ask("INVITE", "recvonly", session_id(ALICE_2, BOB)).hear(100, maybe=True)
+    talk = talk.hear(200, named(BOB, ALICE_2)).ask("ACK", "", session_id(ALICE_2, BOB))
+    calling = talk.hear("BYE", named(BOB, ALICE_2)).tell(200, "", session_id(ALICE_2, BOB))
+    talk = called().hear("INVITE", named(ALICE, nil)).tell(180, "", session_id(BOB, ALICE))
+    talk = talk.tell(200, "sendrecv", session_id(BOB, ALICE)).hear("ACK")
+    talk = talk.hear("INVITE", named(ALICE_2, BOB))
+    talk = talk.tell(200, "sendonly", session_id(BOB, ALICE_2)).hear("ACK").pause(50)
+    answering = talk.ask("BYE", "", session_id(BOB, ALICE_2)).hear(200, named(ALICE_2, BOB))
+    with ExitStack() as stack:
+        for way in WAYS.values():
+            way.called(stack, tmp_path, answering, "0")
+        check([way.calling(stack, tmp_path, calling, "0", "0") for way in WAYS.values()])
+
+
+def test_who_knows_no_session_id_is_named_by_the_border(border: Border, tmp_path: Path) -> None:
+    talk = caller().ask("INVITE", "sendrecv", session_id(ALICE, "0" * 32)).hear(100, maybe=True)
+    calling = talk.hear(200, named("[0-9a-f]{12}4[0-9a-f]{19}", ALICE)).ask("ACK")
+    calling = calling.ask("BYE").hear(200)
+    with ExitStack() as stack:
+        for way in WAYS.values():
+            way.called(stack, tmp_path, is_hung_up(), "0")
+        check([way.calling(stack, tmp_path, calling, "0", "0") for way in WAYS.values()])
+
+
+# Telephones that do what SIPp cannot
+
+
+@both_ways
+def test_a_caller_that_knows_one_tag_sees_one_early_dialog(border: Border, way: Way) -> None:
+    """The target forks; the second fork answers. Others see each fork."""
+    for digit, tags in (("3", 1), ("0", 2)):
+        with ExitStack() as stack:
+            calling, target = way.phones(stack, digit)
+            a_leg = calling.invite("000")
+            b_leg = target.answering()
+            one = sdp(target.address[0], 42_000, target.mark)
+            two = sdp(target.address[0], 42_002, target.mark)
+            b_leg.respond(183, one, tag=f"{target.mark}-one")
+            seen = {a_leg.expect(183).tag("to")}
+            b_leg.respond(183, two, tag=f"{target.mark}-two")
+            seen.add(a_leg.expect(183).tag("to"))
+            b_leg.respond(200, two, tag=f"{target.mark}-two")
+            final = a_leg.establish()
+            b_leg.expect("ACK")
+            assert final.tag("to") in seen
+            assert len(seen) == tags
+            b_leg.from_ = b_leg.from_.rpartition("=")[0] + f"={target.mark}-two"
+            b_leg.request("BYE")
+            a_leg.hung_up()
+            b_leg.expect(200)
+
+
+def connected(calling: Phone, target: Phone) -> tuple[Call, Call]:
+    """A call that is up."""
+    a_leg = calling.invite("000")
+    b_leg = target.answering()
+    b_leg.answer()
+    a_leg.establish()
+    return a_leg, b_leg
+
+
+def final_to(call: Call, method: str) -> int:
+    found = call.expect(lambda one: one.status >= 200 and one.method == method)
+    return found.status
+
+
+@both_ways
+def test_a_request_in_a_dialog_that_is_none_gets_481(border: Border, way: Way) -> None:
+    with ExitStack() as stack:
+        calling, target = way.phones(stack)
+        a_leg, b_leg = connected(calling, target)
+        for leg in (a_leg, b_leg):
+            told = leg.to
+            for method in ("BYE", "INFO", "UPDATE", "INVITE"):
+                leg.to = told + "x"
+                leg.request(method)
+                assert final_to(leg, method) == 481
+                if method == "INVITE":
+                    leg.ack(leg.branch)
+            leg.to = told
+        a_leg.request("BYE")
+        b_leg.hung_up()
+        assert final_to(a_leg, "BYE") == 200
+
+
+@both_ways
+def test_nobody_else_speaks_in_a_dialog(border: Border, way: Way) -> None:
+    """Another trunk's peer in the same realm, with all that it would have to know."""
+    with ExitStack() as stack:
+        calling, target = way.phones(stack)
+        a_leg, b_leg = connected(calling, target)
+        thief = Phone((f"{way.here}.11", 5060), way.mark, (f"{way.here}.1", 5060))
+        stack.enter_context(thief)
+        for method in ("BYE", "INFO", "INVITE", "UPDATE"):
+            stolen = Call(thief, a_leg.call_id, a_leg.local_tag, a_leg.target, a_leg.from_)
+            stolen.to, stolen.cseq = a_leg.to, a_leg.cseq + 10
+            body = (
+                sdp(thief.address[0], 49_000, thief.mark) if method in ("INVITE", "UPDATE") else b""
+            )
+            stolen.request(method, body)
+            assert final_to(stolen, method) == 403
+            if method == "INVITE":
+                stolen.ack(stolen.branch)
+        target.silence(0.2, lambda one: not one.status)
+        b_leg.request("BYE")
+        a_leg.hung_up()
+        assert final_to(b_leg, "BYE") == 200
+
+
+def ask_typed(leg: Call, method: str, kind: str, body: bytes) -> int:
+    """A request with a body that a telephone does not have; its final answer."""
+    leg.cseq += 1
+    leg.branch = f"z9hG4bK-{leg.phone.mark}-{leg.phone.serial()}"
+    parts = {"from_": leg.from_, "to": leg.to, "cseq": leg.cseq, "branch": leg.branch}
+    data = leg.phone.request(method, leg.target, call_id=leg.call_id, body=body, **parts)
+    leg.phone.send(data.replace(b"application/sdp\r\nContent-L", kind.encode() + b"\r\nContent-L"))
+    return final_to(leg, method)
+
+
+BODIES = [
+    ("application/sdp", b"v=0\r\nm=audio nine RTP/AVP 0\r\n", (400, 488)),
+    ("application/sdp", b"\xff\xfe\x00", (400, 488)),
+    ("application/sdp", b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nt=0 0\r\n", (400, 488)),
+    ("text/html", b"<p>hello</p>", (415,)),
+    ("multipart/mixed", b"--x", (400, 415, 488)),
+]
+
+
+@both_ways
+def test_bodies_that_nobody_can_read_leave_the_call_up(border: Border, way: Way) -> None:
+    with ExitStack() as stack:
+        calling, target = way.phones(stack)
+        a_leg, b_leg = connected(calling, target)
+        for leg in (a_leg, b_leg):
+            for kind, body, wanted in BODIES:
+                for method in ("INVITE", "UPDATE"):
+                    assert ask_typed(leg, method, kind, body) in wanted, (kind, body, method)
+                    if method == "INVITE":
+                        leg.ack(leg.branch)
+        a_leg.request(
+            "INVITE", sdp(calling.address[0], 41_000, calling.mark, 2, more="a=sendonly\r\n")
+        )
+        change = b_leg.expect("INVITE")
+        b_leg.respond(
+            200, sdp(target.address[0], 42_000, target.mark, 2, more="a=recvonly\r\n"), to=change
+        )
+        assert final_to(a_leg, "INVITE") == 200
+        a_leg.ack()
+        b_leg.expect("ACK")
+        a_leg.request("BYE")
+        b_leg.hung_up()
+        assert final_to(a_leg, "BYE") == 200
