@@ -123,7 +123,7 @@ class Redirect(Enum):
     """The caller is told a failure: the Contacts are of the other network."""
     FOLLOW = "follow"
     """The Contacts are tried, within the realm of that trunk."""
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 (no password)
     """The caller gets it, with our address in place of each host."""
 
 

@@ -79,7 +79,8 @@ def test_a_message_summary_has_our_host() -> None:
 def test_cpim_keeps_its_text() -> None:
     body = (
         b"From: MR SANDERS <sip:piglet@10.0.0.5>\r\nTo: <sip:eeyore@10.0.0.6>\r\n"
-        b"DateTime: 2026-11-22T13:40:00-08:00\r\nMyFeatures.Via: 10.0.0.9\r\nX-Secret: a.pbx.lan\r\n\r\n"
+        b"DateTime: 2026-11-22T13:40:00-08:00\r\n"
+        b"MyFeatures.Via: 10.0.0.9\r\nX-Secret: a.pbx.lan\r\n\r\n"
         b"Content-type: text/plain; charset=utf-8\r\nContent-ID: <1234@foo.com>\r\n\r\nHere at last"
     )
     made = hidden(b"message/cpim", body)

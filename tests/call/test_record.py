@@ -12,7 +12,8 @@ def test_the_plain_form_is_the_whole_record() -> None:
     heard = StreamRecord("a", "audio", 250, 43_000, -1, 0.25, 3, [0, 101])
     record = Cdr(
         *("s00abc", "pbx", None, "inside", None, "[2001:db8::1]:5060", None, "one@pbx", None),
-        *("alice", "+4930", "alice-desk", 1.5, None, 2.25, 3.0, 0.75, 200, Cause.NORMAL, "a", "BYE", 1),
+        *("alice", "+4930", "alice-desk", 1.5, None, 2.25, 3.0, 0.75),
+        *(200, Cause.NORMAL, "a", "BYE", 1),
         *(["PCMU"], True, [heard, heard]),
     )
     assert record.to_plain() == asdict(record)

@@ -142,8 +142,8 @@ def test_text_that_is_no_configuration(text, message):
         ),
         (
             one('listen: "udp:192.0.2.10:5060", ', ""),
-            'sbc.yaml:4:3: realms.outside.listen: expected a list of "udp:ADDRESS:PORT" (or tcp:, tls:), '
-            "got nothing",
+            "sbc.yaml:4:3: realms.outside.listen: expected a list of"
+            ' "udp:ADDRESS:PORT" (or tcp:, tls:), got nothing',
         ),
         # values
         (
