@@ -429,7 +429,10 @@ trunks.NAME.limits.calls
     Concurrent calls.
 trunks.NAME.limits.cps
     a number above 0
-    New calls in a second; as many may come at once.
+    New calls, messages, publications and subscriptions in a second; as many may come at once.
+trunks.NAME.limits.subscriptions
+    a whole number above 0
+    Subscriptions that it holds at other trunks.
 trunks.NAME.limits.status  (default: 503)
     a SIP failure code from 400 to 699
     The answer over the limit, without Retry-After.
