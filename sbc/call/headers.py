@@ -233,6 +233,8 @@ def text_for(value: bytes, hide: Hide, host: bytes) -> bytes:
     """
     if not hide.uri_hosts:
         return value
+    if _MARK in value:
+        return b""
     rewritten: list[bytes] = []
 
     def take(match: re.Match[bytes]) -> bytes:
@@ -240,7 +242,7 @@ def text_for(value: bytes, hide: Hide, host: bytes) -> bytes:
         return _MARK
 
     judged = _URI.sub(take, value) if b":" in value else value
-    if judged.count(_MARK) != len(rewritten) or not all(rewritten):
+    if not all(rewritten):
         return b""
     if hide.other_text and holds_host(judged):
         return b""
@@ -309,4 +311,5 @@ def user_part(user: bytes) -> bytes:
 
 
 def _hidden_name(display: bytes, hide: Hide) -> bool:
-    return hide.display_names and holds_host(display)
+    """A NUL would end the header for a peer that reads C strings; an escaped one is allowed."""
+    return b"\0" in display or (hide.display_names and holds_host(display))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
 from policies.media import Srtp, TrunkMedia
 from policies.settings import Redirect
-from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, sides, statuses
+from sbc.sip.message import Request
+from tests.call.lab import BACKUP, CARRIER, PBX, SDP_A, SDP_B, Lab, settings, sides, statuses
 
 ELSEWHERE = (
     b"10.0.0.1:5060",  # ourselves, inside
@@ -151,3 +153,116 @@ class TestStorms:
         assert len(lab.take(CARRIER[0])) < 200
         lab.border.hangup(next(iter(lab.border.calls)), lab.now)
         lab.assert_nothing_left()
+
+
+class TestLinesThatAreNone:
+    """What another parser might take for the end of a line, or of a text."""
+
+    ENDS = (b"\r", b"\n", b"\0", b"\r\r\n", b"\n\r")
+
+    @pytest.mark.parametrize("end", ENDS)
+    @pytest.mark.parametrize(
+        "line",
+        [
+            b'From: "Al%b" <sip:alice@10.0.0.2>;tag=x',
+            b'To: "Al%b" <sip:4930123456@10.0.0.1>',
+            b'P-Asserted-Identity: "Al%b" <sip:1@10.0.0.2>',
+            b'Diversion: "Al%b" <sip:1@10.0.0.2>',
+            b'Referred-By: "Al%b" <sip:1@10.0.0.2>',
+            b"Subject: Al%b",
+            b"User-to-User: 00%b",
+            b'Reason: Q.850;cause=16;text="%b"',
+            b"Alert-Info: <http://x/%b>",
+        ],
+    )
+    def test_in_a_header_do_not_cross(self, end: bytes, line: bytes) -> None:
+        lab = Lab(settings({name: {"trusted": True} for name in ("pbx", "carrier")}))
+        line = line % (end + b"X-Evil: 6")
+        name = line.partition(b":")[0]
+        head, _, body = lab.invite().partition(b"\r\n\r\n")
+        kept = [one for one in head.split(b"\r\n") if not one.startswith(name + b":")]
+        lab.give(b"\r\n".join((*kept, line)) + b"\r\n\r\n" + body)
+        assert not any(b"X-Evil" in data for hop, data in lab.sent if hop.host == CARRIER[0])
+        assert lab.border.core.counters["crashed"] == 0
+
+    @pytest.mark.parametrize("end", ENDS)
+    @pytest.mark.parametrize(
+        "place", [b"s=call", b"telephone-event/8000", b"8 0 101", b"a=sendrecv", b"o=phone"]
+    )
+    def test_in_a_session_do_not_cross(self, end: bytes, place: bytes) -> None:
+        lab = Lab()
+        lab.give(lab.invite(body=SDP_A.replace(place, place + end + b"c=IN IP4 192.0.2.6")))
+        assert not any(b"192.0.2.6" in data for hop, data in lab.sent if hop.host == CARRIER[0])
+
+    @pytest.mark.parametrize("end", [b"%0d%0a", b"%00", b"%0A"])
+    @pytest.mark.parametrize(
+        "place",
+        [
+            b"<sip:1%bX-Evil:6@10.0.0.2>",
+            b"<tel:1%bX-Evil:6>",
+            b"<sip:1@10.0.0.2?X-Evil=6%bX-Evil:6>",
+            b"<sip:1@10.0.0.2?Replaces=a%bX-Evil:6%%3Bto-tag%%3Db%%3Bfrom-tag%%3Dc>",
+            b"<sip:1@10.0.0.2;x=%bX-Evil:6>",
+        ],
+    )
+    def test_in_a_transfer_make_none(self, end: bytes, place: bytes) -> None:
+        lab = Lab()
+        _, carrier = sides(lab)
+        refer = b"Refer-To: %b\r\nReferred-By: <sip:me%bX-Evil:6@10.1.0.2>\r\n" % (
+            place % end,
+            end,
+        )
+        carrier.ask(b"REFER", extra=refer)
+        lines = [line for _, data in lab.sent for line in re.split(rb"[\r\n\0]", data)]
+        assert not any(line.startswith(b"X-Evil") for line in lines)
+        assert {hop.host for hop, _ in lab.sent} == {CARRIER[0]}  # the route of who stays
+        assert lab.border.core.counters["crashed"] == 0
+
+
+class TestOtherPeoplesDialogs:
+    """The identifiers of a dialog are all right, and who names them has no part in it."""
+
+    def test_are_not_to_be_spoken_in(self) -> None:
+        lab = Lab()
+        _, carrier = sides(lab)
+        for method in (b"BYE", b"INVITE", b"UPDATE", b"INFO", b"REFER", b"NOTIFY", b"PRACK"):
+            lab.give(lab.in_dialog(method, carrier.of, 9, body=SDP_B, source=BACKUP), BACKUP)
+        lab.give(lab.in_dialog(b"ACK", carrier.of, 9, source=BACKUP), BACKUP)
+        assert statuses(lab.take(BACKUP[0])) == [403] * 7
+        assert lab.sent == []
+        assert lab.border.core.counters["dialog_foreign"] == 8
+
+    @pytest.mark.parametrize("source", [PBX, BACKUP])
+    def test_are_not_to_be_transferred(self, source: tuple[str, int]) -> None:
+        """By REFER: of the same trunk; by INVITE: of the same realm, and nobody can guess one."""
+        lab = Lab()
+        _, carrier = sides(lab)
+        invite = carrier.of
+        replaces = b"%b;to-tag=%b;from-tag=bob-tag" % (invite.call_id, invite.from_tag)
+        if source is BACKUP:
+            refused = replaces.replace(invite.from_tag[-6:], b"000000")
+        else:
+            refused = replaces
+        lab.give(
+            lab.invite(source=source, call="other", extra=b"Replaces: %b\r\n" % refused), source
+        )
+        assert statuses(lab.take(source[0]))[-1] == 481
+        assert lab.sent == []
+
+    def test_are_not_to_be_joined_by_another_trunks_refer(self) -> None:
+        lab = Lab()
+        _, carrier = sides(lab)
+        pbx, _ = sides(lab, call="second")
+        invite = carrier.of
+        target = b"%b%%3Bto-tag%%3D%b%%3Bfrom-tag%%3Dbob-tag" % (invite.call_id, invite.from_tag)
+        pbx.ask(b"REFER", extra=b"Refer-To: <sip:1@10.0.0.1?Replaces=%b>\r\n" % target)
+        told = lab.take(PBX[0])
+        assert [one.body[:11] for one in told if isinstance(one, Request)][-1] == b"SIP/2.0 481"
+        assert lab.sent == []
+
+    def test_are_not_to_be_answered_from_another_realm(self) -> None:
+        lab = Lab()
+        invite = lab.called()
+        lab.answer(invite, 200, body=SDP_B, source=PBX)
+        lab.answer(invite, 603, source=PBX)
+        assert lab.sent == []
