@@ -35,7 +35,7 @@ __all__ = ["Outside"]
 _MOST_WAITING: Final = 20_000
 """At 2,000 a second, all of them with a target that is silent for ten seconds."""
 _MOST_SUBSCRIPTIONS: Final = 50_000
-"""A quarter of a gigabyte."""
+"""3 kB each, 11 kB in the first half minute: half a gigabyte at the very most."""
 
 
 class Outside:
