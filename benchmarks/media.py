@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -37,8 +39,10 @@ HOSTS = ("127.0.1.10", "127.0.2.10")
 OURS = ("127.0.1.1", "127.0.2.1")
 FIRST_PORT = 10_000
 _SUITE = "AES_CM_128_HMAC_SHA1_80"
-_SUITES = {"": ("", ""), "srtp-rtp": (_SUITE, ""), "srtp-srtp": (_SUITE, _SUITE)}
-"""What is bridged → the suite of each side. Every packet has keys of its own on each side."""
+_OTHER_SUITE = "AES_CM_128_HMAC_SHA1_32"
+_SUITES = {"": ("", ""), "srtp-rtp": (_SUITE, ""), "srtp-srtp": (_SUITE, _OTHER_SUITE)}
+"""What is bridged → the suite of each side. Every packet has keys of its own on each side: of two
+legs with one suite rtpengine would copy the keys and forward what it gets untouched."""
 
 Targets = list[tuple[str, int]]
 
@@ -61,7 +65,7 @@ def main() -> None:
         "workers": options.workers,
         "seed": "none: the load is the same in every run",
     }
-    report.save("media", parameters, {"runs": runs}, _page(runs, options), options.output)
+    report.save(options.name, parameters, {"runs": runs}, _page(runs, options), options.output)
 
 
 def _options() -> argparse.Namespace:
@@ -76,13 +80,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--relay-core", type=int, default=min(1, (os.cpu_count() or 1) - 1))
     parser.add_argument("--generator-core", type=int, default=0)
     parser.add_argument("--output", type=Path, default=report.RESULTS)
+    parser.add_argument("--name", default="media", help="of the files in the output folder")
     options = parser.parse_args()
     if options.relays is None:
         options.relays = ["python", "floor"]
         if look().usable:
             options.relays = ["native", "native/srtp-rtp", "native/srtp-srtp", *options.relays]
         if shutil.which("rtpengine"):
-            options.relays.append("rtpengine")
+            options.relays += [name for name in _RELAYS if name.startswith("rtpengine")]
     if (
         any("native" in name or "srtp" in name for name in options.relays)
         and look().profile != "release"
@@ -102,11 +107,13 @@ def _words(text: str) -> list[str]:
 def _measure(name: str, calls: int, options: argparse.Namespace) -> dict[str, Any]:
     """One relay, one load: a fresh relay each time."""
     suites = _SUITES[name.partition("/")[2]]
-    with _RELAYS[name](calls, options) as (pid, targets):
+    with _RELAYS[name](calls, options) as (pid, targets, keys):
         members = machine.family(pid)
         for member in members:
             machine.pin(member, options.relay_core)
-        plan = LoadPlan(HOSTS, FIRST_PORT, targets, options.seconds, suites=suites)
+        plan = LoadPlan(
+            HOSTS, FIRST_PORT, targets, options.seconds, suites=suites, received_keys=keys
+        )
         idle_kb = sum(machine.pss_kb(member) for member in members)
         figures, user, system = _load(plan, pid, options.generator_core)
         busy_kb = sum(machine.pss_kb(member) for member in machine.family(pid))
@@ -163,7 +170,7 @@ def _cpu(pid: int) -> tuple[float, float]:
 @contextmanager
 def _pool(
     fast_path: str, media: str, calls: int, options: argparse.Namespace
-) -> Iterator[tuple[int, Targets]]:
+) -> Iterator[tuple[int, Targets, list[str]]]:
     """The relay pool of this project, driven over its control sockets."""
     with tempfile.TemporaryDirectory(prefix="sbc-bench-") as folder:
         settings = RelaySettings(
@@ -198,6 +205,7 @@ def _pool(
             yield (
                 pool.pid,
                 [target for call in range(calls) for target in _anchor(clients, call, suites)],
+                [],
             )
         finally:
             for client in clients:
@@ -257,7 +265,7 @@ def _leased(client: Client, realm: str) -> Targets:
 
 
 @contextmanager
-def _floor(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targets]]:
+def _floor(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targets, list[str]]]:
     """The bare loop of `floor_relay`."""
     pairs = [
         [
@@ -280,13 +288,15 @@ def _floor(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targe
         relay.stdin.close()
         relay.stdout.readline()
         try:
-            yield relay.pid, [(end[0], end[1]) for pair in pairs for end in pair]
+            yield relay.pid, [(end[0], end[1]) for pair in pairs for end in pair], []
         finally:
             relay.terminate()
 
 
 @contextmanager
-def _rtpengine(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, Targets]]:
+def _rtpengine(
+    media: str, calls: int, options: argparse.Namespace
+) -> Iterator[tuple[int, Targets, list[str]]]:
     """rtpengine in user space, one thread, told by its `ng` protocol (bencode over UDP)."""
     command = [
         "rtpengine",
@@ -305,34 +315,48 @@ def _rtpengine(calls: int, options: argparse.Namespace) -> Iterator[tuple[int, T
     relay = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         time.sleep(1.5)
-        yield relay.pid, [target for call in range(calls) for target in _ng_call(call)]
+        made = [_ng_call(call, _SUITES[media]) for call in range(calls)]
+        keys = [key for _, both in made for key in both]
+        targets = [target for both, _ in made for target in both]
+        yield relay.pid, targets, keys if any(keys) else []
     finally:
         relay.terminate()
         relay.wait(10)
 
 
-def _ng_call(call: int) -> Targets:
-    offered = _ng(
-        {"command": "offer", "sdp": _sdp(0, call), "call-id": f"c{call}", "from-tag": "a"}
-    )
-    answered = _ng(
-        {
-            "command": "answer",
-            "sdp": _sdp(1, call),
-            "call-id": f"c{call}",
-            "from-tag": "a",
-            "to-tag": "b",
-        }
-    )
+def _ng_call(call: int, suites: tuple[str, str]) -> tuple[Targets, list[str]]:
+    """One call of rtpengine: where each end sends to, and the key of what it is sent."""
+    about = {"call-id": f"c{call}", "from-tag": "a"}
+    profile = {"transport-protocol": "RTP/SAVP" if suites[1] else "RTP/AVP"}
+    offered = _ng({"command": "offer", "sdp": _sdp(0, call, suites[0], 1), **about, **profile})
+    tag, called_key = _crypto(offered, suites[1])
+    answer = _sdp(1, call, suites[1], tag)
+    answered = _ng({"command": "answer", "sdp": answer, "to-tag": "b", **about})
+    _, caller_key = _crypto(answered, suites[0])
     # What the offer becomes is what the called side sends to, and the reverse.
-    return [("127.0.0.1", _audio_port(answered)), ("127.0.0.1", _audio_port(offered))]
+    targets = [("127.0.0.1", _audio_port(answered)), ("127.0.0.1", _audio_port(offered))]
+    return targets, [caller_key, called_key]
 
 
-def _sdp(side: int, call: int) -> str:
-    return (
+def _sdp(side: int, call: int, suite: str, tag: int) -> str:
+    text = (
         f"v=0\r\no=- 1 1 IN IP4 {HOSTS[side]}\r\ns=-\r\nc=IN IP4 {HOSTS[side]}\r\nt=0 0\r\n"
-        f"m=audio {FIRST_PORT + 2 * call} RTP/AVP 0\r\n"
+        f"m=audio {FIRST_PORT + 2 * call} RTP/{'SAVP' if suite else 'AVP'} 0\r\n"
     )
+    if suite:
+        key = b64encode(master_key(suite, 2 * call + side, sent=True)).decode()
+        text += f"a=crypto:{tag} {suite} inline:{key}\r\n"
+    return text
+
+
+def _crypto(reply: bytes, suite: str) -> tuple[int, str]:
+    """Tag and key, in hex, of the line of this suite that rtpengine has written."""
+    if not suite:
+        return 1, ""
+    match = re.search(rf"a=crypto:([0-9]+) {suite} inline:([A-Za-z0-9+/]+)", reply.decode())
+    assert match is not None, f"no crypto line of {suite} in {reply!r}"
+    bare = match[2]
+    return int(match[1]), b64decode(bare + "=" * (-len(bare) % 4)).hex()
 
 
 def _audio_port(reply: bytes) -> int:
@@ -355,7 +379,7 @@ _RELAYS: dict[str, Callable[..., Any]] = {
         for media in _SUITES
     },
     "floor": _floor,
-    "rtpengine": _rtpengine,
+    **{f"rtpengine/{media}".rstrip("/"): partial(_rtpengine, media) for media in _SUITES},
 }
 
 

@@ -46,6 +46,8 @@ class LoadPlan:
     """Packets of this long at the start are sent and not counted."""
     suites: tuple[str, str] = ("", "")
     """The SRTP suite that the ends on each side speak; empty: RTP."""
+    received_keys: Sequence[str] = ()
+    """In hex, the key of what each end is sent, where the relay has chosen it; (): `master_key`."""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,13 @@ class _End:
     )
 
     def __init__(
-        self, number: int, host: str, port: int, target: tuple[str, int], suite: str
+        self,
+        number: int,
+        host: str,
+        port: int,
+        target: tuple[str, int],
+        suite: str,
+        received_key: bytes,
     ) -> None:
         self.number = number
         self.sealed: Callable[[bytes], bytes | int] | None = None
@@ -99,9 +107,8 @@ class _End:
             from relay import _native  # Python's own sessions would cost more than the relay
 
             self.sealed = _native.Srtp(suite, master_key(suite, number, sent=True), b"", 0).protect
-            self.opened = _native.Srtp(
-                suite, master_key(suite, number, sent=False), b"", 0
-            ).unprotect
+            received_key = received_key or master_key(suite, number, sent=False)
+            self.opened = _native.Srtp(suite, received_key, b"", 0).unprotect
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self.timed = number // 2 % _TIMED_EVERY == 0
@@ -127,6 +134,7 @@ def run(plan: LoadPlan) -> LoadFigures:
             plan.first_port + (number >> 1) * 2,
             target,
             plan.suites[number & 1],
+            bytes.fromhex(plan.received_keys[number]) if plan.received_keys else b"",
         )
         for number, target in enumerate(plan.targets)
     ]
