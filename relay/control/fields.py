@@ -36,13 +36,26 @@ class BadField(Exception):
 
 
 class Fields:
-    """A cursor over one body. Every method raises BadField and nothing else."""
+    """A cursor over one body, opened by `reading`. Every method raises BadField and nothing else;
+    leaving the `with` turns a field's fault into the protocol's error."""
 
-    __slots__ = ("_count", "_values")
+    __slots__ = ("_body", "_name", "_values")
 
-    def __init__(self, values: Sequence[object]) -> None:
-        self._count = len(values)
-        self._values = iter(values)
+    def __init__(self, name: str, body: object) -> None:
+        self._name = name
+        self._body = body
+
+    def __enter__(self) -> Fields:
+        body = self._body
+        if not isinstance(body, _LISTS):
+            expected = f"{self._name}: expected a list, got {type(body).__name__}"
+            raise ControlError(ErrorCode.BAD_REQUEST, expected)
+        self._values = iter(body)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, BadField):
+            raise ControlError(ErrorCode.BAD_REQUEST, f"{self._name}: {error}") from error
 
     def any(self, default: object = _REQUIRED) -> object:
         """The next field, whatever it is."""
@@ -213,44 +226,23 @@ class Fields:
         return value
 
     def _bad(self, expected: str, value: object) -> BadField:
-        index = self._count - length_hint(self._values)
+        count = length_hint(self._body)
+        index = count - length_hint(self._values)
         if value is _REQUIRED:  # which no check of a type lets pass
-            return BadField(f"expected a field {index}, got {self._count} fields")
+            return BadField(f"expected a field {index}, got {count} fields")
         shown = repr(value) if isinstance(value, int | float | str) else type(value).__name__
         return BadField(f"field {index - 1}: expected {expected}, got {shown[:60]}")
 
 
-def reading(name: str, body: object) -> _Reading:
+def reading(name: str, body: object) -> Fields:
     """Opens a body for reading: `with reading("plan", body) as fields`.
 
     Raises ControlError(BAD_REQUEST), which names the message, for whatever is wrong in it.
     """
-    return _Reading(name, body)
+    return Fields(name, body)
 
 
 def pair(body: object) -> tuple[str, int]:
     """[text, number ≥ 0]. Raises ControlError(BAD_REQUEST)."""
     with reading("pair", body) as fields:
         return fields.text(), fields.number(0, 1 << 63)
-
-
-class _Reading:
-    """Turns a field's fault into the protocol's error."""
-
-    __slots__ = ("_body", "_name")
-
-    def __init__(self, name: str, body: object) -> None:
-        self._name = name
-        self._body = body
-
-    def __enter__(self) -> Fields:
-        if not isinstance(self._body, _LISTS):
-            raise ControlError(
-                ErrorCode.BAD_REQUEST,
-                f"{self._name}: expected a list, got {type(self._body).__name__}",
-            )
-        return Fields(self._body)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, BadField):
-            raise ControlError(ErrorCode.BAD_REQUEST, f"{self._name}: {error}") from error

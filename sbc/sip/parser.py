@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from sbc.errors import ParseError
@@ -46,7 +47,8 @@ _CR: Final = 0x0D
 _MAX_CSEQ: Final = 2**31 - 1  # RFC 3261 §8.1.1.5
 _STATUSES: Final = {b"%d" % status: status for status in range(100, 700)}
 _NUMBERS: Final = {b"%d" % number: number for number in range(1_000)}
-"""What CSeq and Content-Length nearly always hold: looking it up costs less than reading it."""
+"""What Content-Length nearly always holds: looking it up costs less than reading it."""
+_MAX_KNOWN_BYTES: Final = 64
 _ANSWER_NEEDS: Final = (b"via", b"from", b"to", b"call-id", b"cseq")
 
 
@@ -113,18 +115,25 @@ def _request(lines: list[bytes], body: bytes) -> Request:
 
 
 def _response(lines: list[bytes], body: bytes) -> Response:
-    words = lines[0].split(b" ", 2)
+    line = lines[0]
+    status, reason = (_known_status if len(line) <= _MAX_KNOWN_BYTES else _status_of)(line)
+    fields, repeated = _cut(lines)
+    response = Response(fields, repeated, body)
+    response.status = status
+    response.reason = reason
+    _read_common(response, fields, body)
+    return response
+
+
+def _status_of(line: bytes) -> tuple[int, bytes]:
+    """Status and reason phrase of a Status-Line."""
+    words = line.split(b" ", 2)
     if words[0] != b"SIP/2.0":
         _check_version(words[0])
     status = _STATUSES.get(words[1]) if len(words) > 1 else None
     if status is None:
-        raise ParseError("Status-Line", f"expected 100 to 699, got {lines[0][:32]!r}")
-    fields, repeated = _cut(lines)
-    response = Response(fields, repeated, body)
-    response.status = status
-    response.reason = words[2] if len(words) > 2 else b""
-    _read_common(response, fields, body)
-    return response
+        raise ParseError("Status-Line", f"expected 100 to 699, got {line[:32]!r}")
+    return status, words[2] if len(words) > 2 else b""
 
 
 def _check_version(version: bytes) -> None:
@@ -200,7 +209,7 @@ def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> N
         from_ = fields[b"from"][2].strip()
         to = fields[b"to"][2].strip()
         call_id = fields[b"call-id"][2].strip()
-        words = fields[b"cseq"][2].split()
+        cseq = fields[b"cseq"][2]
     except KeyError as error:
         raise ParseError(error.args[0].decode(), "missing") from None
     length = fields.get(b"content-length")
@@ -216,17 +225,26 @@ def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> N
     if not call_id or call_id.translate(None, VISIBLE):
         raise ParseError("Call-ID", f"got {call_id[:32]!r}")
     message.call_id = call_id
-    digits = words[0] if len(words) == 2 else b""
-    number = _NUMBERS.get(digits)
-    if number is None:
-        number = decimal(digits, _MAX_CSEQ)
-    if number is None:
-        raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {words[:2]!r}")
-    message.cseq = number
-    message.cseq_method = words[1]
+    known = len(cseq) <= _MAX_KNOWN_BYTES
+    message.cseq, message.cseq_method = (_known_sequence if known else _sequence_of)(cseq)
     message.from_tag = tag_of(from_, "From")
     message.to_tag = tag_of(to, "To")
     message.via = parse_via(via)
+
+
+def _sequence_of(value: bytes) -> tuple[int, bytes]:
+    """Number and method of a CSeq."""
+    words = value.split()
+    number = decimal(words[0], _MAX_CSEQ) if len(words) == 2 else None
+    if number is None:
+        raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {words[:2]!r}")
+    return number, words[1]
+
+
+# Status-Lines and CSeqs are nearly all the same few; those that somebody makes up push each other
+# out, and what is long is not kept at all.
+_known_status: Final = lru_cache(maxsize=512)(_status_of)
+_known_sequence: Final = lru_cache(maxsize=512)(_sequence_of)
 
 
 def _unusual_head(data: bytes) -> tuple[bytes, bytes]:
