@@ -23,7 +23,8 @@ from sbc.sdp.hosts import holds_host
 
 __all__ = ["hide_body"]
 
-_LARGEST: Final = 65_536
+_LARGEST: Final = 32_768
+"""Of what is read: the time that it takes grows with it."""
 _MOST_COLONS: Final = 2_048
 """As many URIs are no document that a phone or a presence server has made."""
 _PRIVATE_USE: Final = frozenset(
@@ -90,8 +91,8 @@ def _xml(body: bytes, hide: Hide, host: bytes, mark: Callable[[bytes], bytes]) -
     bare = _NAMESPACE.sub(keep, bare)  # names of vocabularies look like URLs, and are none
     bare = _DIALOG_NAME.sub(lambda match: b'%b"%b"' % (match[1], mark(match[2] or match[3])), bare)
     rewritten = text_for(bare, hide, host)
-    if not rewritten:
-        return None
+    if not rewritten or rewritten.count(b"\1") != len(kept):
+        return None  # a URI has swallowed one of our marks
     first, *others = rewritten.split(b"\1")
     return first + b"".join([name + text for name, text in zip(kept, others, strict=True)])
 
