@@ -88,7 +88,7 @@ class Lane:
         self.watch: SrtpWatch | None = None
         """Of RTP that is SRTP."""
         self.window: Window | None = None
-        """Of RTP, once there are packets."""
+        """Of RTP that is not as good as can be."""
         self.trip: RoundTrip | None = None
         """Of RTCP, once there is any: the way to this peer and back."""
         self.digits: LaneDigits | None = None

@@ -17,7 +17,13 @@ from relay.stats import Reception
 __all__ = ["Quality", "Window", "codec_of", "quality"]
 
 _SECONDS: Final = 10
+_SUMS: Final = 3 * _SECONDS
+_BEFORE: Final = _SUMS + 3
 _MOST: Final = 32_767
+_MASK: Final = (1 << 31) - 1
+_HALF: Final = 1 << 30
+_HARMLESS_MS: Final = 20.0
+"""So much jitter costs no point of the rating: with it a packet is in time for G.114."""
 _LONGEST_SPACING_MS: Final = 60.0
 """Of packets; what is more is silence."""
 _ANY: Final = codec_named("PCMU")
@@ -53,35 +59,52 @@ class Quality:
 
 
 class Window:
-    """Ten seconds of a direction, and the worst that they have been."""
+    """Ten seconds of a direction, and the worst that they have been.
 
-    __slots__ = ("_before", "_ring", "_seconds", "_sums", "worst")
+    Made when something first goes wrong (`is_worth`): what was before counts as good.
 
-    def __init__(self) -> None:
-        self._ring = array("h", bytes(2 * 3 * _SECONDS))
-        """Packets expected, lost, and holes that they make up, for each second."""
-        self._seconds = 0
-        self._before = (0, 0, 0)
-        self._sums = (0, 0, 0)
+    Args:
+        reception: the direction, a second at most after that.
+    """
+
+    __slots__ = ("_figures", "_seconds", "worst")
+
+    def __init__(self, reception: Reception) -> None:
+        self._figures = array("i", bytes(4 * 3 * (_SECONDS + 2)))
+        """Packets expected, lost, and holes that they make up: for each second, their sums, and
+        how they were when we looked last. In one, for there are thousands of directions."""
+        elapsed = int(reception.last_packet - reception.first)
+        each = min(reception.expected // (elapsed + 1), _MOST)
+        self._seconds = min(elapsed, _SECONDS - 1)
+        for second in range(self._seconds):
+            self._figures[3 * second] = each
+        self._figures[_SUMS] = each * self._seconds
+        self._figures[_BEFORE] = reception.expected - each & _MASK
         self.worst: tuple[float, float, float] | None = None
         """Share of loss, burst ratio, and jitter in ms; None: ten seconds are not over."""
 
+    @staticmethod
+    def is_worth(reception: Reception) -> bool:
+        """Whether there is anything that could make ten seconds worse than others."""
+        return reception.lost > 0 or reception.jitter_ms > _HARMLESS_MS
+
     def second(self, reception: Reception) -> None:
         """One more second is over."""
+        figures, place = self._figures, self._seconds % _SECONDS * 3
         now = (reception.expected, reception.lost, reception.tally[1])
-        ring, before, place = self._ring, self._before, self._seconds % _SECONDS * 3
-        self._before = now
-        self._sums = (
-            _replaced(ring, place, now[0] - before[0], self._sums[0]),
-            _replaced(ring, place + 1, now[1] - before[1], self._sums[1]),
-            _replaced(ring, place + 2, now[2] - before[2], self._sums[2]),
-        )
+        for column, count in enumerate(now):
+            count &= _MASK
+            step = (count - figures[_BEFORE + column] + _HALF & _MASK) - _HALF
+            step = max(-_MOST, min(step, _MOST))
+            figures[_BEFORE + column] = count
+            figures[_SUMS + column] += step - figures[place + column]
+            figures[place + column] = step
         self._seconds += 1
-        if self._seconds >= _SECONDS and self._sums[0] > 0:
+        if self._seconds >= _SECONDS and figures[_SUMS] > 0:
             self._judge(reception.jitter_ms)
 
     def _judge(self, jitter_ms: float) -> None:
-        expected, lost, holes = self._sums
+        expected, lost, holes = self._figures[_SUMS:_BEFORE]
         share = max(0, lost) / expected
         worst = self.worst
         if worst is not None and share <= worst[0] and jitter_ms <= worst[2]:
@@ -89,14 +112,6 @@ class Window:
         now = (share, burst_ratio(lost, holes, expected), jitter_ms)
         if worst is None or _rated(_ANY, now, 0.0, 0.0) <= _rated(_ANY, worst, 0.0, 0.0):
             self.worst = now
-
-
-def _replaced(ring: array[int], place: int, count: int, total: int) -> int:
-    """The sum of a column in which one second takes the place of another."""
-    count = max(-_MOST, min(count, _MOST))
-    total += count - ring[place]
-    ring[place] = count
-    return total
 
 
 def codec_of(payload_types: list[int], names: Mapping[int, str]) -> Codec:

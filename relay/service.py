@@ -226,9 +226,9 @@ class Service:
                 self._account(rtcp)
                 if heard > self._swept - 2.0:
                     keep_counters(self._table, rtp, rtcp)
-                if rtp.reception.packets:
-                    if rtp.window is None:
-                        rtp.window = Window()
+                if rtp.window is None and Window.is_worth(rtp.reception):
+                    rtp.window = Window(rtp.reception)
+                if rtp.window is not None:
                     rtp.window.second(rtp.reception)
                 if rtp.watch is not None:
                     self._watch_key(rtp, rtp.watch, now)

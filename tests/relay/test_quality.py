@@ -20,7 +20,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.reception = Reception({})
-        self.window = Window()
+        self.window: Window | None = None
         self.at = 0
 
     def second(self, lost: tuple[int, ...] = (), late_ms: float = 0.0) -> None:
@@ -29,7 +29,14 @@ class Stream:
                 now = 10.0 + self.at * 0.02 + (late_ms / 1000 if place % 2 else 0.0)
                 self.reception.packet(0, self.at & 0xFFFF, self.at * 160, 1, 172, now)
             self.at += 1
-        self.window.second(self.reception)
+        self.over()
+
+    def over(self) -> None:
+        """A second is over: what the worker does then."""
+        if self.window is None and Window.is_worth(self.reception):
+            self.window = Window(self.reception)
+        if self.window is not None:
+            self.window.second(self.reception)
 
     def quality(self, rtt_s: float | None = None, codec=PCMU):
         return quality(self.reception, self.window, rtt_s, codec)
@@ -82,6 +89,7 @@ def test_the_worst_ten_seconds_are_remembered():
     for second in range(60):
         stream.second(lost=tuple(range(10, 15)) if 25 <= second < 35 else ())
     found = stream.quality()
+    assert stream.window is not None
     assert stream.window.worst is not None
     assert stream.window.worst[0] == pytest.approx(0.1)
     assert found.loss_share == pytest.approx(5 / 300, abs=0.001)
@@ -92,6 +100,7 @@ def test_the_worst_ten_seconds_need_not_begin_with_a_second_in_ten():
     stream = Stream()
     for second in range(40):
         stream.second(lost=(7, 8, 9) if second in (14, 23) else ())
+    assert stream.window is not None
     assert stream.window.worst is not None
     assert stream.window.worst[0] == pytest.approx(6 / 500)
 
@@ -101,6 +110,7 @@ def test_a_call_shorter_than_ten_seconds_has_no_worse_part():
     for second in range(9):
         stream.second(lost=(1, 2) if second == 3 else ())
     found = stream.quality()
+    assert stream.window is not None
     assert stream.window.worst is None
     assert found.mos_worst == found.mos
 
@@ -108,17 +118,35 @@ def test_a_call_shorter_than_ten_seconds_has_no_worse_part():
 def test_jitter_alone_may_be_the_worst():
     stream = Stream()
     for second in range(30):
-        stream.second(late_ms=18.0 if 10 <= second < 22 else 0.0)
+        stream.second(late_ms=40.0 if 10 <= second < 22 else 0.0)
+    assert stream.window is not None
     assert stream.window.worst is not None
-    assert stream.window.worst[2] > 10.0
+    assert stream.window.worst[2] > 30.0
+
+
+def test_a_stream_without_a_fault_costs_nothing():
+    stream = Stream()
+    for _ in range(30):
+        stream.second()
+    assert stream.window is None
+
+
+def test_what_was_before_the_first_loss_was_good():
+    stream = Stream()
+    for second in range(100):
+        stream.second(lost=(7, 8, 9, 10, 11) if second == 60 else ())
+    assert stream.window is not None
+    assert stream.window.worst is not None
+    assert stream.window.worst[0] == pytest.approx(5 / 500, rel=0.05)
 
 
 def test_silence_is_not_rated_and_does_no_harm():
     stream = Stream()
     stream.second()
     for _ in range(30):
-        stream.window.second(stream.reception)
-    assert stream.window.worst is None or stream.window.worst[0] == 0.0
+        stream.over()
+    assert stream.window is None
+    assert stream.quality().mos_worst == stream.quality().mos
 
 
 def test_what_was_late_does_not_count_as_lost_for_ever():
