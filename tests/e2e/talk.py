@@ -49,7 +49,8 @@ class Talk:
         self._refused = False
         self._version = 0
         self._requests = 0
-        """That it has heard."""
+        """That it has heard, but CANCEL."""
+        self._heard = ""
 
     def ask(self, method: str, media: str = "", *more: str, typed: str = "") -> Talk:
         """Send a request.
@@ -84,7 +85,7 @@ class Talk:
         ]
         return self._send([*lines, *more], media, typed, again=method != "ACK")
 
-    def tell(self, status: int | str, media: str = "", *more: str, first: bool = False) -> Talk:
+    def tell(self, status: int, media: str = "", *more: str, first: bool = False) -> Talk:
         """Answer what was heard last, or the first INVITE, when more has been heard since."""
         via, cseq = "[last_Via:]", "[last_CSeq:]"
         if first:
@@ -92,7 +93,7 @@ class Talk:
         tag = f";{_TAG}" if self._requests == 1 and not self._calls else ""
         lines = [f"SIP/2.0 {status} Told", via, "[last_From:]", f"[last_To:]{tag}"]
         lines += ["[last_Call-ID:]", cseq, "Server: [mark]-agent/2.0"]
-        final = self._requests == 1 and not self._calls and str(status) >= "200"
+        final = self._heard == "INVITE" and status >= 200
         return self._send([*lines, *more], media, "", again=first or final)
 
     def hear(
@@ -114,9 +115,10 @@ class Talk:
         kind = "response" if isinstance(what, int) else "request"
         if isinstance(what, int):
             self._refused = what >= 300 or self._refused
-        elif what != "CANCEL":
-            self._requests += 1
-            if self._requests == 1 and not self._calls:
+        else:
+            self._heard = what
+            self._requests += what != "CANCEL"
+            if what == "INVITE" and self._requests == 1 and not self._calls:
                 kept = ("From", "their_from"), ("Via", "invite_via"), ("CSeq", "invite_cseq")
                 actions += [self._ereg(".*", where, name) for where, name in kept]
         name, header, wanted = keep

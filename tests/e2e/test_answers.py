@@ -12,11 +12,11 @@ from tests.e2e.phone import Call, Phone, sdp
 from tests.e2e.talk import Talk
 from tests.e2e.ways import (
     WAYS,
+    Stage,
     Way,
     both_ways,
     called,
     caller,
-    check,
     connected,
     final_to,
     mirrored,
@@ -63,15 +63,13 @@ FAILURES = {
 
 @pytest.mark.parametrize("said", FAILURES)
 def test_failures_are_told_as_the_trunks_have_it(border: Border, tmp_path: Path, said: int) -> None:
-    with ExitStack() as stack:
-        callers = []
+    with Stage(tmp_path) as stage:
         for way in WAYS.values():
             for digit in "01":
-                way.called(stack, tmp_path, refuses(said), digit)
+                stage.is_called(way, refuses(said), digit)
             for trunk, number, told, reason in FAILURES[said]:
                 talk = refused(told, ("Reason", reason))
-                callers.append(way.calling(stack, tmp_path, talk, trunk, number))
-        check(callers)
+                stage.calls(way, talk, trunk, number)
 
 
 HUNTS = [
@@ -89,14 +87,13 @@ HUNTS = [
 def test_a_hunt_ends_with_the_best_refusal(
     border: Border, tmp_path: Path, first: int, second: int, told: int
 ) -> None:
-    with ExitStack() as stack:
-        callers, lasts = [], []
+    with Stage(tmp_path) as stage:
+        lasts = []
         for way in WAYS.values():
-            way.called(stack, tmp_path, refuses(first), "4")
-            lasts.append(way.called(stack, tmp_path, refuses(second or 486), "5"))
-            callers.append(way.calling(stack, tmp_path, refused(told), "0", "4"))
-        check(callers)
-        assert [one.stop().total for one in lasts] == [1 if second else 0] * 2
+            stage.is_called(way, refuses(first), "4")
+            lasts.append(stage.is_called(way, refuses(second or 486), "5"))
+            stage.calls(way, refused(told), "0", "4")
+    assert [one.figures().total for one in lasts] == [1 if second else 0] * 2
 
 
 def hangs_up(*more: str) -> Talk:
@@ -120,23 +117,19 @@ BYES = {
 
 def test_the_reason_of_a_bye_is_told_as_the_trunk_has_it(border: Border, tmp_path: Path) -> None:
     """Each kind of trunk is called and hung up on, and calls and is hung up on."""
-    with ExitStack() as stack:
-        callers = []
+    with Stage(tmp_path) as stage:
         for way in WAYS.values():
             for digit, seen in BYES.items():
-                way.called(stack, tmp_path, is_hung_up(seen), digit)
-                callers.append(way.calling(stack, tmp_path, hangs_up(REASON), "0", digit))
-        check(callers)
-    with ExitStack() as stack:
-        callers = []
+                stage.is_called(way, is_hung_up(seen), digit)
+                stage.calls(way, hangs_up(REASON), "0", digit)
+    with Stage(tmp_path) as stage:
         for way in WAYS.values():
             hanging = called().hear("INVITE").tell(200, "sendrecv").hear("ACK").pause(50)
-            way.called(stack, tmp_path, hanging.ask("BYE", "", REASON).hear(200), "0")
+            stage.is_called(way, hanging.ask("BYE", "", REASON).hear(200), "0")
             for digit, seen in BYES.items():
                 talk = caller().ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200)
                 talk = talk.ask("ACK").hear("BYE", seen).tell(200)
-                callers.append(way.calling(stack, tmp_path, talk, digit, "0"))
-        check(callers)
+                stage.calls(way, talk, digit, "0")
 
 
 ALICE, ALICE_2, BOB = (
@@ -167,21 +160,23 @@ def test_each_end_knows_the_others_session_id(border: Border, tmp_path: Path) ->
     talk = talk.tell(200, "sendrecv", session_id(BOB, ALICE)).hear("ACK")
     talk = talk.hear("INVITE", named(ALICE_2, BOB))
     talk = talk.tell(200, "sendonly", session_id(BOB, ALICE_2)).hear("ACK").pause(50)
-    answering = talk.ask("BYE", "", session_id(BOB, ALICE_2)).hear(200, named(ALICE_2, BOB))
-    with ExitStack() as stack:
+    answering = talk.ask("BYE", "", session_id(BOB, ALICE_2)).hear(200)
+    with Stage(tmp_path) as stage:
         for way in WAYS.values():
-            way.called(stack, tmp_path, answering, "0")
-        check([way.calling(stack, tmp_path, calling, "0", "0") for way in WAYS.values()])
+            stage.is_called(way, answering, "0")
+        for way in WAYS.values():
+            stage.calls(way, calling, "0", "0")
 
 
 def test_who_knows_no_session_id_is_named_by_the_border(border: Border, tmp_path: Path) -> None:
     talk = caller().ask("INVITE", "sendrecv", session_id(ALICE, "0" * 32)).hear(100, maybe=True)
     calling = talk.hear(200, named("[0-9a-f]{12}4[0-9a-f]{19}", ALICE)).ask("ACK")
     calling = calling.ask("BYE").hear(200)
-    with ExitStack() as stack:
+    with Stage(tmp_path) as stage:
         for way in WAYS.values():
-            way.called(stack, tmp_path, is_hung_up(), "0")
-        check([way.calling(stack, tmp_path, calling, "0", "0") for way in WAYS.values()])
+            stage.is_called(way, is_hung_up(), "0")
+        for way in WAYS.values():
+            stage.calls(way, calling, "0", "0")
 
 
 # Telephones that do what SIPp cannot

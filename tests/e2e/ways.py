@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -24,11 +25,11 @@ from tests.support.sipp import Sipp
 
 __all__ = [
     "WAYS",
+    "Stage",
     "Way",
     "both_ways",
     "called",
     "caller",
-    "check",
     "connected",
     "final_to",
     "mirrored",
@@ -61,31 +62,6 @@ class Way:
     there: str
     other: str
 
-    def calling(self, stack: ExitStack, folder: Path, talk: Talk, digit: str, number: str) -> Sipp:
-        """A caller at the address of its trunk, on a port of its own."""
-        port = next(_PORTS)
-        return stack.enter_context(
-            Sipp(
-                talk.write(folder / f"calling-{port}.xml"),
-                folder,
-                (f"{self.here}.1{digit}", port),
-                remote=(f"{self.here}.1", 5060),
-                calls=1,
-                timeout_s=5,
-                service=number,
-                keys={"mark": self.mark},
-            )
-        )
-
-    def called(self, stack: ExitStack, folder: Path, talk: Talk, digit: str) -> Sipp:
-        """Whoever calls of that digit reach; it is there when this returns."""
-        host = f"{self.there}.1{digit}"
-        script = talk.write(folder / f"called-{host}-{next(_PORTS)}.xml")
-        sipp = Sipp(script, folder, (host, 5060), keys={"mark": self.other})
-        stack.enter_context(sipp)
-        until(lambda: _is_bound(host, 5060), 2, "SIPp at its address", 0.01)
-        return sipp
-
     def phones(self, stack: ExitStack, digit: str = "0") -> tuple[Phone, Phone]:
         """The caller's telephone, at the trunk of that digit, and the called party's."""
         calling = Phone((f"{self.here}.1{digit}", 5060), self.mark, (f"{self.here}.1", 5060))
@@ -114,11 +90,62 @@ def called(*always: str) -> Talk:
     return Talk(*always, calls=False)
 
 
-def check(callers: Sequence[Sipp]) -> None:
-    """Each made its one call."""
-    for one in callers:
-        placed = one.wait()
-        assert (placed.successful, placed.failed) == (1, 0), one.error_text()
+class Stage:
+    """SIPp on both sides. A context manager: at its end every call must have gone as written.
+
+    Args:
+        folder: for scenarios and logs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._callers: list[Sipp] = []
+        self._called: list[Sipp] = []
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._stack:
+            if kind is None:
+                self._check()
+
+    def calls(self, way: Way, talk: Talk, digit: str, number: str) -> None:
+        """One call from the address of that trunk, on a port of its own."""
+        port = next(_PORTS)
+        sipp = Sipp(
+            talk.write(self._folder / f"calling-{port}.xml"),
+            self._folder,
+            (f"{way.here}.1{digit}", port),
+            remote=(f"{way.here}.1", 5060),
+            calls=1,
+            timeout_s=5,
+            service=number,
+            keys={"mark": way.mark},
+        )
+        self._callers.append(self._stack.enter_context(sipp))
+
+    def is_called(self, way: Way, talk: Talk, digit: str) -> Sipp:
+        """Whoever numbers of that digit reach; it is there when this returns."""
+        host = f"{way.there}.1{digit}"
+        script = talk.write(self._folder / f"called-{host}-{next(_PORTS)}.xml")
+        sipp = Sipp(script, self._folder, (host, 5060), keys={"mark": way.other})
+        self._called.append(self._stack.enter_context(sipp))
+        until(lambda: _is_bound(host, 5060), 2, "SIPp at its address", 0.01)
+        return sipp
+
+    def _check(self) -> None:
+        for one in self._callers:
+            placed = one.wait()
+            assert (placed.successful, placed.failed) == (1, 0), one.error_text()
+        for one in self._called:
+            assert one.stop(5).failed == 0, one.error_text()
 
 
 def connected(calling: Phone, target: Phone) -> tuple[Call, Call]:
