@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Final
 
 from relay.control.fields import reading
@@ -165,9 +164,24 @@ class End:
             self.convert,
             self.dscp,
         ]
-        last = _LAST(self)
-        if last != _USUAL:  # else left out: a field that is not there has its default
-            body += last
+        if (  # else left out, as nearly always: a field that is not there has its default
+            self.continuity
+            or self.dtmf_pt >= 0
+            or self.dtmf
+            or self.strict
+            or not self.rtcp_bye
+            or self.rtcp_app
+            or self.codecs
+        ):
+            body += (
+                self.continuity,
+                self.dtmf_pt,
+                self.dtmf,
+                self.strict,
+                self.rtcp_bye,
+                self.rtcp_app,
+                self.codecs,
+            )
         return body
 
     @classmethod
@@ -203,11 +217,6 @@ class End:
                 fields.flag(False),
                 fields.payload_names(),
             )
-
-
-_LAST: Final = attrgetter(*End.__match_args__[20:])
-"""What follows `dscp`: what an ordinary call has no need of."""
-_USUAL: Final = _LAST(End("", "", 0))
 
 
 @dataclass(slots=True)

@@ -111,7 +111,8 @@ class BLeg(Leg):
 
     def on_response(self, response: Response, now: float) -> None:
         """A response to the INVITE, as the transaction passes it up."""
-        self._impatient_no_more()
+        if self.patience is not None:
+            self._impatient_no_more()
         if response.status == 100:
             return
         if 200 <= response.status < 300:
