@@ -235,13 +235,15 @@ def text_for(value: bytes, hide: Hide, host: bytes) -> bytes:
         return value
     if _MARK in value:
         return b""
+    if b":" not in value:  # no URI: nothing to rewrite
+        return b"" if hide.other_text and holds_host(value) else value
     rewritten: list[bytes] = []
 
     def take(match: re.Match[bytes]) -> bytes:
         rewritten.append(_uri(match, hide, host))
         return _MARK
 
-    judged = _URI.sub(take, value) if b":" in value else value
+    judged = _URI.sub(take, value)
     if not all(rewritten):
         return b""
     if hide.other_text and holds_host(judged):

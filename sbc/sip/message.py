@@ -7,7 +7,6 @@ and checked by the parser; everything else is read on first access.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
@@ -111,12 +110,11 @@ class Message:
     def raw(self, name: bytes) -> bytes:
         """The first line of that name, byte for byte as received, with its CRLF; b"" if none."""
         field = self._fields.get(name)
-        return b"" if field is None else line_of(field)
-
-    def raws(self, names: Iterable[bytes]) -> bytes:
-        """`raw` of each of these names, one behind the other."""
-        fields = self._fields
-        return b"".join([line_of(fields[name]) for name in names if name in fields])
+        if field is None:
+            return b""
+        if len(field) == 3:  # as nearly always, so without the call
+            return b"%b:%b\r\n" % (field[0], field[2])
+        return line_of(field)
 
     def further(self, name: bytes) -> bytes:
         """The lines of that name after the first, as `raw`."""

@@ -61,9 +61,6 @@ def _tail(body: bytes, content_type: bytes) -> bytes:
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-_COPIED: Final = (b"from", b"call-id", b"cseq")
-
-
 class ReplyBase:
     """All that the answers to one request take from it (RFC 3261 §8.2.6).
 
@@ -90,7 +87,13 @@ class ReplyBase:
             top, self.destination = _mark(top, request, source)
         except ParseError:  # a 400 that says so goes back where it came from
             self.destination = source
-        self._lines = top + request.further(b"via") + request.raws(_COPIED)
+        self._lines = b"%b%b%b%b%b" % (
+            top,
+            request.further(b"via"),
+            request.raw(b"from"),
+            request.raw(b"call-id"),
+            request.raw(b"cseq"),
+        )
         self._to = request.raw(b"to")[:-2]
         self._tagged = not self._to or request.to_tag != b""
 
