@@ -26,6 +26,9 @@ __all__ = ["END_NAMES", "Call", "Lane", "LaneDigits", "call_stats", "direction_s
 END_NAMES: Final = ("a", "b")
 """By side."""
 
+_DIGITS_PER_S: Final = 20.0
+"""Twice what the fastest dialler sends (ITU-T Q.24: 40 ms, and 40 ms of silence at least)."""
+_DIGITS_AT_ONCE: Final = 40.0
 _NOTHING: Final = Reception({})
 """What RTCP lanes have for RTP: it stays empty."""
 
@@ -163,6 +166,7 @@ class LaneDigits:
         "number",
         "out_ssrc",
         "passed",
+        "policer",
         "quiet_at",
         "receiver",
         "sender",
@@ -171,6 +175,8 @@ class LaneDigits:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.receiver = DigitReceiver()
+        self.policer = Policer(_DIGITS_PER_S, _DIGITS_AT_ONCE, 0.0)
+        """Of what is told: each digit is a message to somebody."""
         self.sender: DigitSender | None = None
         self.number = 0
         """Of the last wish to inject."""

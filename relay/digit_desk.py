@@ -82,8 +82,9 @@ class DigitDesk:
             digits = self._digits(lane)
             self._wake(digits, now)
             clock = self._clock(lane, kind)
-            for digit in digits.receiver.packet(_payload(packet), ssrc, timestamp, clock, now):
-                self._tell(lane, digit)
+            self._hear(
+                digits, digits.receiver.packet(_payload(packet), ssrc, timestamp, clock, now), now
+            )
             self._leave_out(lane, digits, ssrc, sequence)
             return True
         if digits is None or not digits.busy:
@@ -107,8 +108,7 @@ class DigitDesk:
 
     def _work_one(self, digits: LaneDigits, now: float) -> float:
         lane, sender = digits.lane, digits.sender
-        for digit in digits.receiver.look(now):
-            self._tell(lane, digit)
+        self._hear(digits, digits.receiver.look(now), now)
         while sender is not None and sender.due is not None and sender.due <= now:
             self._send_next(lane, digits, sender, now)
         due = digits.receiver.due
@@ -123,6 +123,12 @@ class DigitDesk:
         self._active.remove(digits)
         self._slow.refresh([lane])
         return now + _IDLE_S
+
+    def _hear(self, digits: LaneDigits, over: list[Digit], now: float) -> None:
+        """Tell of digits, as many as a keyboard may send."""
+        for digit in over:
+            if digits.policer.take(1.0, now):
+                self._tell(digits.lane, digit)
 
     # What is taken out
 

@@ -161,6 +161,25 @@ def test_events_pass_where_nothing_is_said_of_them(rig):
     assert phone.told == []
 
 
+def test_digits_in_srtp_are_told_and_forged_ones_are_not(rig):
+    key, forged = (Srtp(SUITE, key_of(SUITE, number)) for number in (5, 6))
+    says, lies = (new_session(one.suite, one.key, b"", 0) for one in (key, forged))
+    a = {"dtmf_pt": EVENTS, "dtmf": 1, "clock_rates": {0: 8000, EVENTS: 8000}, "srtp_in": key}
+    talk = Talk(rig, a=a)
+    for number in range(1, 30):
+        payload_type = EVENTS if 10 <= number < 13 else 0
+        payload = event(7, 640, end=True) if payload_type else b"\xd5" * 160
+        packet = rtp(number, payload, payload_type=payload_type, timestamp=1600)
+        talk.a.send(lies.protect(packet), talk.to_a)
+        talk.a.send(says.protect(packet), talk.to_a)
+        rig.run()
+    assert [body[3] for kind, body in rig.events if kind == Event.DTMF] == ["7"]
+    heard = talk.b.received()
+    assert len(heard) == 26
+    assert goes_on(heard)
+    assert rig.dropped("a") == {"srtp_auth": 29, "dtmf": 3}
+
+
 def test_strangers_have_no_digits(rig):
     phone, stranger = Phone(rig), rig.peer("127.0.6.3")
     for _ in range(3):
@@ -188,6 +207,14 @@ def test_a_call_that_ends_in_the_middle_of_a_digit_leaves_nothing(rig):
     rig.run(0.2)
     assert rig.service.digits.idle
     assert rig.loop.crashes == 0
+
+
+def test_a_flood_of_digits_is_told_in_part(rig):
+    phone = Phone(rig)
+    for number in range(100):
+        phone.event(number % 16, 640, 1_000_000 + 1000 * number, end=True)
+    assert 40 <= len(phone.told) < 100
+    assert [header(one)[0] for one in phone.heard()] == [0] * 4
 
 
 # put in
