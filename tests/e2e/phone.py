@@ -366,6 +366,7 @@ def _request(
     contact: str | None = None,
     max_forwards: int | None = 70,
     via_host: str | None = None,
+    content_type: str = "application/sdp",
 ) -> bytes:
     host, port = phone.host, phone.address[1]
     mark = phone.mark
@@ -385,7 +386,7 @@ def _request(
     if method != "CANCEL":
         lines.append(f"Contact: {contact or f'<sip:{mark}-phone@{host}:{port}>'}")
     if body:
-        lines.append("Content-Type: application/sdp")
+        lines.append(f"Content-Type: {content_type}")
     lines += [f"{headers}Content-Length: {len(body)}", "", ""]
     return "\r\n".join(lines).encode() + body
 

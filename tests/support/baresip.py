@@ -162,6 +162,10 @@ class Baresip:
     def call(self, uri: str) -> None:
         self._command(f"/dial {uri}")
 
+    def transfer(self, uri: str) -> None:
+        """Send the other party to this URI (REFER)."""
+        self._command(f"/transfer {uri}")
+
     def hold(self) -> None:
         self._command("/hold")
 
