@@ -59,7 +59,13 @@ class Early:
         """The target's 2xx, while the caller still owes a PRACK."""
 
     def takes(self, b: BLeg, response: Response) -> bool:
-        """Whether a 18x of the target is to be passed on: not known, and in its order."""
+        """Whether a reliable 18x of the target is to be passed on: not known, and in its order."""
+        if b.invite is not None:
+            try:
+                Dialog.from_response(b.invite, response).next_hop_uri()
+            except ParseError:  # there would be no way to acknowledge it
+                b.core.counters["unreadable_18x"] += 1
+                return False
         if self._receiver is None or not b.forks:
             self._receiver = self._receiver or ReliableReceiver()
         take = self._receiver.on_provisional(response)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sbc.dialog.route_set import Routing, route
-from sbc.errors import RemoteProtocolError
+from sbc.errors import ParseError, RemoteProtocolError
 from sbc.sip.address import tag_of
 from sbc.sip.message import Request, Response
 from sbc.sip.status import ACK, CANCEL, INVITE
@@ -127,6 +127,8 @@ class Dialog:
             ParseError: a malformed Contact, To or Record-Route.
         """
         contact = response.contact
+        if contact is not None and contact.uri == b"*":
+            raise ParseError("Contact", "expected a URI")
         local_party = _value(request.from_line)
         return cls(
             response.call_id,

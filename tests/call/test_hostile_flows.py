@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 
@@ -11,7 +12,8 @@ from policies.media import Srtp, TrunkMedia
 from policies.settings import Redirect
 from sbc.call.bodies import hide_body
 from sbc.call.headers import Hide
-from sbc.sip.message import Request
+from sbc.sip.message import Request, Response
+from sbc.sip.parser import parse
 from tests.call.lab import BACKUP, CARRIER, PBX, SDP_A, SDP_B, Lab, settings, sides, statuses
 
 ELSEWHERE = (
@@ -288,3 +290,127 @@ class TestBodies:
                 began = time.process_time()
                 hide_body(kind, body[:size], Hide(), b"10.0.0.1", lambda name: b"n")
                 assert time.process_time() - began < 0.03
+
+
+class TestDialogsThatCannotBe:
+    """RFC 3261 §12.1: what its requests would need is looked at before there is a dialog."""
+
+    UNREADABLE = (b"Record-Route: <tel:1>\r\n", b"Record-Route: <<\r\n")
+
+    @pytest.mark.parametrize("line", UNREADABLE)
+    def test_of_a_reliable_response_make_it_be_passed_over(self, line: bytes) -> None:
+        lab = Lab()
+        invite = lab.called(extra=b"Supported: 100rel\r\n")
+        lab.answer(invite, 183, body=SDP_B, extra=b"Require: 100rel\r\nRSeq: 1\r\n" + line)
+        assert lab.sent == []
+        assert lab.border.core.counters["unreadable_18x"] == 1
+        lab.answer(invite, 200, body=SDP_B)
+        assert lab.take_one(PBX[0]).status == 200
+
+    @pytest.mark.parametrize("status", [183, 200])
+    def test_with_a_contact_that_is_no_uri(self, status: int) -> None:
+        lab = Lab()
+        invite = lab.called()
+        extra = b"Require: 100rel\r\nRSeq: 1\r\n" if status == 183 else b""
+        lab.answer(invite, status, body=SDP_B, extra=extra, contact=b"*")
+        assert not any(data.startswith((b"ACK *", b"PRACK *")) for _, data in lab.sent)
+        assert lab.border.core.counters["crashed"] == 0
+
+    @pytest.mark.parametrize("place", ELSEWHERE)
+    def test_early_ones_lead_into_no_other_network(self, place: bytes) -> None:
+        lab = Lab()
+        extra = b"Require: 100rel\r\nRSeq: 1\r\nRecord-Route: <sip:%b;lr>\r\n" % place
+        lab.answer(lab.called(), 183, body=SDP_B, extra=extra)
+        assert {hop.host for hop, _ in lab.sent} <= {CARRIER[0], PBX[0]}
+
+
+HEADERS = (
+    b"Contact: <sip:x@10.0.0.2>",
+    b"Contact: *",
+    b"Contact: <tel:1>",
+    b"Contact: <<",
+    b"Record-Route: <sip:10.0.0.1;lr>",
+    b"Record-Route: <tel:1>",
+    b"Require: 100rel",
+    b"Require: timer",
+    b"RSeq: 1",
+    b"RSeq: 2",
+    b"RAck: 1 1 INVITE",
+    b"Session-Expires: 90;refresher=uas",
+    b"Session-Expires: 4294967296;refresher=uac",
+    b"Min-SE: 9999999999",
+    b"Supported: 100rel, timer, replaces",
+    b"Allow: INVITE, ACK, PRACK, UPDATE, BYE, REFER, NOTIFY",
+    b"Retry-After: x",
+    b"Refer-To: <sip:1@h>",
+    b"Refer-To: <sip:1@h?Replaces=a>",
+    b"Replaces: a;to-tag=b;from-tag=c",
+    b"Event: refer",
+    b"Subscription-State: active;expires=-1",
+    b"Session-ID: x",
+    b'WWW-Authenticate: Digest realm="a", nonce="b"',
+    b"Content-Type: application/sdp",
+    b"Content-Type: application/dtmf-relay",
+    b"Content-Type: application/xml",
+    b"Expires: 99999999999999",
+)
+BODIES = (
+    b"",
+    SDP_A,
+    SDP_B,
+    SDP_A.replace(b"6000", b"0"),
+    SDP_A.replace(b"sendrecv", b"inactive"),
+    SDP_A.replace(b"RTP/AVP", b"RTP/SAVP"),
+    SDP_A.replace(b"IP4 10.0.0.2", b"IP6 ::1"),
+    b"v=0\r\n",
+    b"Signal=5\r\n",
+    b"http:// xmlns='a'",
+)
+METHODS = b"INVITE UPDATE BYE PRACK INFO REFER NOTIFY MESSAGE OPTIONS SUBSCRIBE ACK FOO".split()
+STATUSES = (180, 183, 199, 200, 202, 302, 401, 407, 408, 422, 481, 488, 491, 500, 503, 603, 699)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_game_of_a_hostile_trunk_crashes_a_call_or_leaves_anything(seed: int) -> None:
+    """Responses and requests at any moment, with any of what is not to be there."""
+    chance = random.Random(seed)  # noqa: S311 - it is for a test
+    redirects = {name: {"redirect": Redirect.FOLLOW} for name in ("carrier", "backup")}
+    lab = Lab(settings(redirects))
+    heard: dict[str, list[Request]] = {PBX[0]: [], CARRIER[0]: [], BACKUP[0]: []}
+    made: dict[str, Response] = {}
+
+    def lines() -> bytes:
+        return b"".join(one + b"\r\n" for one in chance.sample(HEADERS, chance.randrange(4)))
+
+    lab.give(lab.invite(body=chance.choice(BODIES[:3]), extra=lines()))
+    for step in range(40):
+        for hop, data in lab.sent:
+            message = parse(data)
+            if isinstance(message, Request):
+                heard[hop.host].append(message)  # KeyError: it was sent to somebody else
+            elif message.contact is not None and message.to_tag:
+                made[hop.host] = message
+        lab.sent.clear()
+        source = chance.choice((PBX, CARRIER, CARRIER, BACKUP))
+        asked, body, tag = heard[source[0]][-4:], chance.choice(BODIES), chance.choice("ab")
+        if asked and chance.random() < 0.5:
+            contact = chance.choice((b"<sip:x@%b:5060>" % source[0].encode(), b"<sip:x@10.0.0.2>"))
+            lab.answer(
+                chance.choice(asked), chance.choice(STATUSES), tag, body, lines(), contact, source
+            )
+        elif (of := made.get(source[0]) or (asked and asked[0])) and of.contact is not None:
+            method, cseq = chance.choice(METHODS), chance.randrange(1, 30)
+            data = lab.in_dialog(method, of, cseq, body=body, source=source, extra=lines(), tag=tag)
+            lab.give(data, source)
+        else:
+            lab.give(lab.invite(body=body, extra=lines(), source=source, call=str(step)), source)
+        lab.wait(chance.choice((0.1, 0.1, 1.0, 8.0)), 0.1)
+        lab.answer_removals()
+        assert lab.border.core.counters["crashed"] == 0
+    for _ in range(3):
+        lab.border.end_all(lab.now)
+        lab.answer_removals()
+        lab.wait(70.0, 1.0)
+    lab.wait(200.0, 5.0)
+    lab.border.core.records.clear()
+    lab.assert_nothing_left()
