@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,14 +10,19 @@ from policies.facts import Refuse
 from policies.settings import TrunkSettings
 from sbc.call.capabilities import head_for, options_head, unsupported
 from sbc.call.cdr import Cause
+from sbc.errors import ParseError, ProtocolError
+from sbc.sdp.facts import UnsupportedMedia
 from sbc.sip.message import Request
 from sbc.sip.status import BYE, INFO, METHODS, NOTIFY, OPTIONS, PRACK, UPDATE
 from sbc.sip.uri import OtherUri
 
-__all__ = ["Refusal", "by_policy", "outside_dialog"]
+__all__ = ["Refusal", "by_policy", "fault_head", "outside_dialog"]
 
 _OF_A_DIALOG: Final = frozenset((BYE, PRACK, UPDATE, INFO, NOTIFY))
 """What means nothing outside a dialog."""
+_ACCEPT: Final = b"Accept: application/sdp\r\n"
+_UNQUOTABLE: Final = re.compile(r"[^ !#-\[\]-~]")
+_MAX_WARNING: Final = 200
 
 
 @dataclass(slots=True)
@@ -57,3 +63,19 @@ def outside_dialog(request: Request, trunk: TrunkSettings, draining: bool) -> tu
     if method in _OF_A_DIALOG:
         return 481, b""
     return 405, head_for(trunk, initial=False)
+
+
+def fault_head(error: ProtocolError, host: bytes) -> bytes:
+    """Lines that help who has sent what we refuse: what we take, and what was wrong with it.
+
+    A 415 has an Accept (RFC 3261 §21.4.13). The Warning (§20.43) speaks of the sender's own
+    message alone: other faults may lie in what the other side's trunk allows.
+
+    Args:
+        host: ours, as the sender knows it.
+    """
+    head = _ACCEPT if error.status == 415 else b""
+    if isinstance(error, (ParseError, UnsupportedMedia)):
+        text = _UNQUOTABLE.sub("?", error.detail[:_MAX_WARNING])
+        head += b'Warning: 399 %b "%b"\r\n' % (host, text.encode())
+    return head

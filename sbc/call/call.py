@@ -14,7 +14,7 @@ from typing import Final
 from policies.facts import Accept, CallFacts
 from policies.settings import TrunkSettings
 from sbc.call.a_leg import ALeg
-from sbc.call.answers import Refusal
+from sbc.call.answers import Refusal, fault_head
 from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
@@ -106,7 +106,8 @@ class Call(Kept):
         try:
             self._read_offer()
         except ProtocolError as error:
-            self._fail(Ending(Cause.UNSUPPORTED_MEDIA, "border", str(error), error.status), now)
+            head = fault_head(error, self.a.end.host)
+            self.refuse(Refusal(error.status, Cause.UNSUPPORTED_MEDIA, str(error), head), now)
             return
         self.core.say(20, "call.started", self.id, trunk=accepted.trunk.name, why=accepted.why.text)
         self._try_next(None, now)

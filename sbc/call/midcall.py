@@ -19,6 +19,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Protocol
 
+from sbc.call.answers import fault_head
 from sbc.call.capabilities import head_for, may_send, options_head, unsupported
 from sbc.call.cdr import Cause
 from sbc.call.change import Change
@@ -106,7 +107,8 @@ class Midcall(Road):
             try:
                 self._change(leg, request, reply, txn, now)
             except ProtocolError as error:
-                head = again_head(leg.token) if error.status == 500 else b""
+                head = fault_head(error, leg.end.host)
+                head += again_head(leg.token) if error.status == 500 else b""
                 leg.respond(txn, reply, error.status, head, now)
             except RelayError:
                 leg.respond(txn, reply, 500, b"", now)
