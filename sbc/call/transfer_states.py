@@ -1,4 +1,4 @@
-"""A transfer: who is to be joined with whom, and how far that is (RFC 3515, 5589, 3891).
+"""A transfer: who is to be joined with whom, and how far that is (RFC 3515, RFC 5589, RFC 3891).
 
 A call has two legs. In a transfer one peer leaves it (the transferor, or who is replaced) and the
 other stays; the one who stays is joined with somebody else in a *new call*, with media ports, a

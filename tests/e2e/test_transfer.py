@@ -53,6 +53,7 @@ def test_blind(
     border: Border, shape: Shape, tmp_path: Path, caller: str, called: str, way: str
 ) -> None:
     """The caller transfers, or the called party does; from inside or from outside."""
+    until(lambda: not border.calls(), 3, "the end of all before")
     before = len(border.cdrs())
     ends = [(INNER, shape.inside, INSIDE), (OUTER, shape.outside, OUTSIDE)]
     (here, near, mark), (there, _, other) = ends if way == "outwards" else ends[::-1]
@@ -206,6 +207,7 @@ def test_a_refer_that_the_other_side_carries_out(
         assert r.expect(lambda one: one.method == "NOTIFY").status == 200
         t.hang_up()
         r.hung_up()
+    until(lambda: not border.calls(), 3, "the end of each call")
 
 
 # A soft phone that nobody here has written
@@ -216,6 +218,7 @@ def test_a_soft_phone_transfers_its_party(
     border: Border, shape: Shape, outer: Phone, third: Phone, tmp_path: Path, calls: bool
 ) -> None:
     """The party that it calls, or that has called it."""
+    until(lambda: not border.calls(), 3, "the end of all before")
     before = len(border.cdrs())
     with Baresip(
         tmp_path / "inside",
@@ -242,7 +245,7 @@ def test_a_soft_phone_transfers_its_party(
         until(lambda: len(border.cdrs()) > before, 8, "the end of the agent's call")
         party.request("BYE")
         target.hung_up()
-    until(lambda: len(border.cdrs()) - before == 2, 3, "two records")
+    until(lambda: len(border.cdrs()) - before >= 2, 3, "two records")
     (first,) = [one for one in border.cdrs()[before:] if one["transferred_by"]]
     assert (first["cause"], first["transfer_status"]) == ("transferred", 200)
     until(lambda: not border.calls(), 3, "the end of each call")
