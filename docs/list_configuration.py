@@ -146,6 +146,7 @@ EXAMPLES: Final = {
     "trunks.NAME.srtp_suites": "[AEAD_AES_256_GCM, AES_CM_128_HMAC_SHA1_80]",
     "trunks.NAME.rtcp_mux": "offer",
     "trunks.NAME.dtmf": "info",
+    "trunks.NAME.challenges": "pass",
     "trunks.NAME.continuity": "true",
     "trunks.NAME.strict_payloads": "true",
     "trunks.NAME.rtcp_bye": "false",

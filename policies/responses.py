@@ -52,6 +52,8 @@ def map_status(
         mapped = _look_up(trunk_from.responses, status)
         if mapped is None:
             mapped = _REDIRECTED if status < 400 else _DEFAULTS.get(status, status)
+            if status in (401, 407) and trunk_from.pass_challenges:
+                mapped = status
         status = mapped
     if trunk_to is not None:
         status = _look_up(trunk_to.refusals, status) or status

@@ -253,6 +253,8 @@ class TrunkSettings:
     refusals: tuple[tuple[int, int], ...] = ()
     """What its own callers are told in place of a failure, in the same form."""
     reason: ReasonUse = ReasonUse.PASS
+    pass_challenges: bool = False
+    """Whether its 401 and 407 reach those who call it, and their credentials reach it."""
     auth: AuthSettings | None = None
     """What its requests have to prove; None: where they come from is enough."""
     credentials: CredentialSettings | None = None

@@ -31,7 +31,16 @@ from sbc.sip.grammar import MAX_PARAMS, quote, split_list
 from sbc.sip.message import Message
 from sbc.sip.uri import SipUri, TelUri, parse_uri, unescape
 
-__all__ = ["ANONYMOUS", "NOBODYS_HOST", "Hide", "crossing", "party", "text_for", "user_part"]
+__all__ = [
+    "ANONYMOUS",
+    "CREDENTIALS",
+    "NOBODYS_HOST",
+    "Hide",
+    "crossing",
+    "party",
+    "text_for",
+    "user_part",
+]
 
 NOBODYS_HOST: Final = b"anonymous.invalid"  # RFC 3323 §4.1.1.3
 ANONYMOUS: Final = b'"Anonymous" <sip:anonymous@anonymous.invalid>'
@@ -49,6 +58,11 @@ class Hide:
 
 _ALL: Final = Hide()
 
+CREDENTIALS: Final = frozenset(
+    (b"authorization", b"proxy-authorization", b"www-authenticate", b"proxy-authenticate")
+)
+"""What crosses untouched where it crosses at all: its digest is over every byte."""
+
 _ADDRESSES: Final = frozenset(
     b"p-asserted-identity p-preferred-identity remote-party-id diversion history-info referred-by"
     b" reply-to p-called-party-id".split()
@@ -58,6 +72,7 @@ _LISTS: Final = frozenset(b"reason alert-info user-to-user accept-language call-
 """Lists of a value with parameters."""
 _SPELLING: Final = {
     b"user-to-user": b"User-to-User",
+    b"www-authenticate": b"WWW-Authenticate",
     b"p-called-party-id": b"P-Called-Party-ID",
     b"remote-party-id": b"Remote-Party-ID",
 }
@@ -170,6 +185,8 @@ def _party(value: bytes, host: bytes, hide: Hide) -> bytes:
 
 def _rewrite(name: bytes, value: bytes, hide: Hide, host: bytes) -> bytes:
     """One line's value as the other leg gets it, b"" if it does not."""
+    if name in CREDENTIALS:
+        return value
     if name in _ADDRESSES:
         member_of: Callable[[bytes, Hide, bytes], bytes] = _name_addr
     elif name in _LISTS:

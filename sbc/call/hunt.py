@@ -289,10 +289,7 @@ class Hunt:
             record.close(cause, "border", str(error))
             self._consider_ours(503)
             return None
-        ours, theirs = a.trunk, target.trunk
-        self.names = crossing_names(
-            ours.trusted, ours.pass_headers, theirs.trusted, theirs.pass_headers
-        )
+        self.names = crossing_names(a.trunk, target.trunk)
         return self._send_invite(target, ways, now)
 
     def _send_invite(

@@ -9,7 +9,7 @@ from policies.facts import Target
 from policies.settings import TrunkSettings, TrunkTransport
 from sbc.call.b_leg import BLeg
 from sbc.call.capabilities import head_for
-from sbc.call.headers import Hide, party, user_part
+from sbc.call.headers import CREDENTIALS, Hide, party, user_part
 from sbc.call.leg import CONTENT_TYPE_SDP
 from sbc.call.local import LocalEnd, LocalEnds
 from sbc.call.session_timer import SessionTimer
@@ -52,17 +52,24 @@ _TRUSTED: Final = frozenset((b"p-asserted-identity", b"privacy"))  # RFC 3325
 
 
 @lru_cache(maxsize=1024)  # one set for all calls between two trunks
-def crossing_names(
-    trusted_a: bool, passed_a: tuple[str, ...], trusted_b: bool, passed_b: tuple[str, ...]
+def _names(
+    trusted: bool, passed_a: tuple[str, ...], passed_b: tuple[str, ...], challenges: bool
 ) -> frozenset[bytes]:
+    names = _ALWAYS | _TRUSTED if trusted else _ALWAYS
+    if challenges:
+        names |= CREDENTIALS
+    return names | {name.lower().encode() for name in passed_a + passed_b}
+
+
+def crossing_names(a: TrunkSettings, b: TrunkSettings) -> frozenset[bytes]:
     """The header names that may cross between two trunks.
 
-    Args:
-        trusted_a, trusted_b: whether each side is within the trust domain of RFC 3325.
-        passed_a, passed_b: each trunk's `pass:` list: what crosses to and from it.
+    P-Asserted-Identity and Privacy where both are within the trust domain of RFC 3325, what
+    either trunk passes, and digest credentials where the one passes its challenges and the other
+    is asked for none by us, for those would be ours.
     """
-    names = _ALWAYS | _TRUSTED if trusted_a and trusted_b else _ALWAYS
-    return names | {name.lower().encode() for name in passed_a + passed_b}
+    challenges = (b.pass_challenges and a.auth is None) or (a.pass_challenges and b.auth is None)
+    return _names(a.trusted and b.trusted, a.pass_headers, b.pass_headers, challenges)
 
 
 def ways_to(target: Target, place: Place, ends: LocalEnds) -> list[tuple[LocalEnd, Hop]]:

@@ -94,7 +94,7 @@ def lines(
     Raises:
         RemoteProtocolError: 412 for an entity-tag that was never given out.
     """
-    names = crossing_names(source.trusted, source.pass_headers, to.trusted, to.pass_headers)
+    names = crossing_names(source, to)
     ours = _BY_METHOD.get(method, _ANY_METHOD)
     head = b""
     if isinstance(message, Response):

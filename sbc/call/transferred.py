@@ -165,9 +165,7 @@ class Meeting(Call):
         self._read_offer()
         self.b = b = Consulted(self.core, self, stays)
         ours, theirs = self.a.trunk, b.trunk
-        self.hunt.names = crossing_names(
-            ours.trusted, ours.pass_headers, theirs.trusted, theirs.pass_headers
-        )
+        self.hunt.names = crossing_names(ours, theirs)
         call_id = b"" if stays.dialog is None else stays.dialog.call_id
         self.record.tried(theirs.name, stays.hop, call_id)
         self.core.policies.join(ours, theirs)

@@ -184,6 +184,7 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         single_tag=trunk.single_tag,
         redirect=trunk.redirect,
         refer=trunk.refer,
+        pass_challenges=trunk.challenges == "pass",
         failover=frozenset(int(one.removesuffix("xx")) for one in trunk.failover),
         session_timer=SessionTimerSettings(
             expires_s=trunk.session_timer.expires,

@@ -329,6 +329,13 @@ def _media_terms_fit(context: _Context) -> None:
             context.error((*here, "codecs", "allow"), text)
 
 
+def _challenges_are_ones(context: _Context) -> None:
+    for name, trunk in context.border.trunks.items():
+        if trunk.challenges == "pass" and trunk.credentials is not None:
+            text = "expected refuse where we have credentials of our own for it, got pass"
+            context.error(("trunks", name, "challenges"), text)
+
+
 def _mending_fits(context: _Context) -> None:
     """What a trunk insists on and what its peers are shielded from exclude each other."""
     for name, trunk in context.border.trunks.items():
@@ -399,6 +406,7 @@ _CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
     _tls_fits,
     _run_dir_is_short,
     _media_terms_fit,
+    _challenges_are_ones,
     _mending_fits,
     _what_is_unused,
 )

@@ -311,6 +311,9 @@ class Trunk(_Section):
     """Whether RTCP APP of its peers crosses: data of any kind."""
     codecs: Codecs = Codecs()
     auth: Auth = Auth()
+    challenges: Annotated[str, _one_of("refuse", "pass")] = "refuse"
+    """What its 401 and 407 do that we do not answer ourselves: the caller gets 403, or the
+    challenge as it is, and its credentials go to this trunk as they are, host names and all."""
     credentials: Credentials | None = None
 
 

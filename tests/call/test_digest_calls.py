@@ -110,6 +110,34 @@ def test_no_challenge_of_one_side_reaches_the_other() -> None:
     assert data.startswith(b"SIP/2.0 403 ")
 
 
+@pytest.mark.parametrize("status", [401, 407])
+def test_a_trunk_may_ask_our_callers_itself(status: int) -> None:
+    lab = Lab(settings({"carrier": {"pass_challenges": True}}))
+    invite = lab.called()
+    name = "WWW" if status == 401 else "Proxy"
+    lab.answer(invite, status, extra=ask(name=name))
+    lab.take(CARRIER[0])
+    refusal = lab.take_one(PBX[0])
+    assert refusal.status == status
+    challenge = challenge_in(refusal)
+    assert f"{name}-Authenticate: ".encode() + challenge + b"\r\n" == ask(name=name)
+    given = proof(challenge).replace(b"Authorization", f"{name}-Authorization".encode())
+    given = given.removeprefix(b"WWW-")
+    again = lab.called(extra=given, call="call-2")
+    assert given.strip().split(b": ", 1)[1] in again.every(given.split(b":")[0].lower())
+
+
+def test_credentials_for_us_never_go_on() -> None:
+    config = settings(
+        {"pbx": {"auth": AuthSettings(realm="sip")}, "carrier": {"pass_challenges": True}}
+    )
+    lab = Lab(replace(config, policies=replace(config.policies, users=(ALICE,))))
+    lab.give(lab.invite())
+    lab.give(lab.invite(extra=proof(challenge_in(lab.take_one(PBX[0])))))
+    assert lab.take_one(PBX[0]).status == 100
+    assert b"uthorization" not in b"".join(data for _, data in lab.sent)
+
+
 def test_a_copied_invite_is_stale_and_its_nonce_good_for_the_one_that_has_it() -> None:
     lab = asking()
     lab.give(lab.invite())
