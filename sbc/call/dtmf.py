@@ -11,6 +11,8 @@
 INFOs go out one after the other, each when the last one is answered or has timed out, so that
 digits keep their order. What holds no digit (a hook flash) crosses as any INFO does.
 
+These INFOs are the legacy usage of RFC 6086 §3, without an Info-Package, as telephones have it.
+
 Digits may be a PIN: nothing here writes one down unless the operator has asked for it.
 """
 
