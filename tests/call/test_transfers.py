@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from policies.settings import Refer, Shield
+from policies.media import Srtp, TrunkMedia
+from policies.settings import LimitSettings, Refer, Shield
 from sbc.call.cdr import Cause
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import parse
@@ -594,6 +597,136 @@ def test_a_held_party_is_offered_to_the_target_unheld() -> None:
     invite = next(one for one in lab.take(PBX[0]) if is_invite(one))
     assert b"recvonly" not in invite.body
     assert b"inactive" not in invite.body
+    a.ask(b"BYE")
+    b.ask(b"BYE")
+    lab.take()
+    lab.assert_nothing_left()
+
+
+# Policy, operators, media
+
+
+def failed_at_once(lab: Lab) -> bytes:
+    """The last news of a transfer that the caller asks for."""
+    a, b = sides(lab)
+    a.ask(b"REFER", extra=REFER_TO % b"4930777")
+    heard = lab.take(PBX[0])
+    answer_notifies(a, heard)
+    assert not any(map(is_invite, heard))
+    b.ask(b"BYE")
+    lab.assert_nothing_left()
+    return sipfrags(heard)[-1][0]
+
+
+def test_a_number_without_a_route() -> None:
+    config = settings()
+    routes = tuple(one for one in config.policies.routes if one.source == "pbx")
+    policies = replace(config.policies, routes=routes)
+    assert failed_at_once(Lab(replace(config, policies=policies))) == b"SIP/2.0 404 Not Found"
+
+
+def test_the_limits_of_trunks_hold_for_transfers() -> None:
+    limits = LimitSettings(calls=1, status=486)
+    assert failed_at_once(Lab(settings({"carrier": {"limits": limits}}))).startswith(b"SIP/2.0 486")
+
+
+def test_a_border_without_ports_transfers_nobody() -> None:
+    lab = Lab()
+    a, b = sides(lab)
+    for stocks in lab.border.core.leases._stocks.values():
+        stocks["inside"].ports.clear()
+    a.ask(b"REFER", extra=REFER_TO % b"4930777")
+    heard = lab.take(PBX[0])
+    answer_notifies(a, heard)
+    assert sipfrags(heard)[-1][0].startswith(b"SIP/2.0 503")
+    b.ask(b"BYE")
+    lab.lease()
+    lab.assert_nothing_left()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_operator_ends_one_of_the_calls(which: int, asked: bool) -> None:
+    lab = Lab()
+    blind = Blind(lab, "a")
+    if asked:
+        blind.until_asked()
+    lab.border.hangup(list(lab.border.calls)[which], lab.now)
+    if which:  # the call as it was is still there
+        blind.news()
+        blind.r.ask(b"BYE")
+    blind.over()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_relay_dies(asked: bool) -> None:
+    lab = Lab()
+    blind = Blind(lab, "b")
+    if asked:
+        blind.until_asked()
+    lab.border.relay_down(0, lab.now)
+    lab.wait(1.0)
+    assert blind.heard(blind.t)
+    assert blind.heard(blind.r)
+    blind.over()
+
+
+def test_silence_of_who_has_left_is_no_fault() -> None:
+    lab = Lab()
+    blind = Blind(lab, "a")
+    blind.t.ask(b"BYE")
+    key = lab.plans[-1][1].call
+    lab.border.relay_silent(key, "a", lab.now)
+    again = blind.until_asked()
+    blind.r.answer(again, 200, body=ANSWER)
+    blind.target.ask(b"BYE")
+    first, _ = blind.over()
+    assert first.cause is Cause.TRANSFERRED
+
+
+@pytest.mark.parametrize("secure", ["carrier", "pbx", "both"])
+def test_each_side_keeps_to_its_rules_of_encryption(secure: str) -> None:
+    """Who stays and the target each have keys with us, or none, as their trunks say."""
+    media = TrunkMedia(srtp=Srtp.REQUIRED)
+    names = ("carrier", "pbx") if secure == "both" else (secure,)
+    lab = Lab(settings({name: {"media": media} for name in names}))
+    key = b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + b64encode(b"k" * 30) + b"\r\n"
+
+    def body(sdp: bytes, name: str) -> bytes:
+        return sdp.replace(b"RTP/AVP", b"RTP/SAVP") + key if name in names else sdp
+
+    def suited(request: Request) -> bytes:
+        """Our key's line as an answer would have it."""
+        lines = request.body.split(b"\r\n")
+        line = next((one for one in lines if b" AES_CM_128_HMAC_SHA1_80 " in one), b"")
+        words = line.split(b" ")
+        tag = words[0].partition(b":")[2]
+        suite = b" ".join((b"a=crypto:" + tag, *words[1:2]))
+        return suite + b" inline:" + b64encode(b"r" * 30) + b"\r\n" if line else b""
+
+    def answer(request: Request, sdp: bytes) -> bytes:
+        line = suited(request)
+        return sdp.replace(b"RTP/AVP", b"RTP/SAVP") + line if line else sdp
+
+    invite = lab.called(body=body(SDP_A, "pbx"))
+    lab.answer(invite, 200, body=answer(invite, SDP_B))
+    lab.take(CARRIER[0])
+    success = lab.take_one(PBX[0])
+    lab.give(lab.in_dialog(b"ACK", success, 1))
+    a, b = Side(lab, success, PBX, 1), Side(lab, invite, CARRIER, 0)
+    a.ask(b"REFER", extra=REFER_TO % b"4930777")
+    heard = lab.take(PBX[0])
+    answer_notifies(a, heard)
+    offer = next(filter(is_invite, heard))
+    assert (b"a=crypto" in offer.body) is ("pbx" in names)
+    target = Side(lab, offer, PBX, 0)
+    target.answer(offer, 200, body=answer(offer, TARGET_SDP))
+    again = b.hears()
+    assert (b"a=crypto" in again.body) is ("carrier" in names)
+    b.answer(again, 200, body=answer(again, ANSWER))
+    stream = lab.plans[-1][1].streams[0]
+    assert (stream.a.srtp_in is not None) is ("carrier" in names)
+    assert (stream.b.srtp_out is not None) is ("pbx" in names)
     a.ask(b"BYE")
     b.ask(b"BYE")
     lab.take()
