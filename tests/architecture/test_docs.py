@@ -198,6 +198,7 @@ def test_every_key_can_be_set_to_its_example(tmp_path, key, value) -> None:
     path.write_text(BASE, "utf-8")
     for general, one in (
         ("realms.NAME", "realms.inside"),
+        ("trunks.NAME.challenges", "trunks.carrier.challenges"),  # we answer those of pbx
         ("trunks.NAME", "trunks.pbx"),
         ("[N]", "[1]"),
     ):
