@@ -10,7 +10,7 @@ from policies.facts import Refuse
 from policies.settings import TrunkSettings
 from sbc.call.capabilities import head_for, options_head, unsupported
 from sbc.call.cdr import Cause
-from sbc.errors import ParseError, ProtocolError
+from sbc.errors import ParseError, ProtocolError, RemoteProtocolError
 from sbc.sdp.facts import UnsupportedMedia
 from sbc.sip.message import Request
 from sbc.sip.status import BYE, INFO, METHODS, NOTIFY, OPTIONS, PRACK, UPDATE
@@ -75,7 +75,7 @@ def fault_head(error: ProtocolError, host: bytes) -> bytes:
         host: ours, as the sender knows it.
     """
     head = _ACCEPT if error.status == 415 else b""
-    if isinstance(error, (ParseError, UnsupportedMedia)):
+    if isinstance(error, (ParseError, RemoteProtocolError, UnsupportedMedia)):
         text = _UNQUOTABLE.sub("?", error.detail[:_MAX_WARNING])
         head += b'Warning: 399 %b "%b"\r\n' % (host, text.encode())
     return head

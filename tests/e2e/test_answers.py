@@ -43,7 +43,7 @@ def shape() -> Shape:
 
 def refuses(status: int) -> Talk:
     talk = called().hear("INVITE")
-    return talk.tell(status, "", 'Reason: Q.850;cause=34;text="at [mark]"').hear("ACK")
+    return talk.tell(status, "", 'Reason: Q.850;cause=34;text="at [mark].example"').hear("ACK")
 
 
 def refused(status: int, *checks: tuple[str, str]) -> Talk:
@@ -51,10 +51,12 @@ def refused(status: int, *checks: tuple[str, str]) -> Talk:
     return talk.hear(status, *checks).ask("ACK")
 
 
+NAMELESS = "^ *Q.850;cause=34$"
+"""A text that names a host does not cross."""
 OWN_TEXT = '^ *Q.850;cause=34;text="No circuit/channel available"$'
 FAILURES = {
     # a target's answer → caller's trunk, number, what the caller is told, and its Reason
-    404: [("0", "0", 404, "cause=34;text="), ("0", "1", 410, "cause=34"), ("3", "0", 404, "!.")],
+    404: [("0", "0", 404, NAMELESS), ("0", "1", 410, "cause=34"), ("3", "0", 404, "!.")],
     486: [("0", "0", 486, "cause=34"), ("0", "1", 484, "cause=34"), ("2", "0", 600, OWN_TEXT)],
     503: [("0", "0", 500, "cause=34"), ("0", "1", 480, "cause=34"), ("2", "1", 480, OWN_TEXT)],
     603: [("0", "0", 603, "cause=34"), ("0", "1", 486, "cause=34"), ("3", "1", 486, "!.")],
@@ -106,10 +108,10 @@ def is_hung_up(*checks: tuple[str, str]) -> Talk:
     return talk.tell(200)
 
 
-REASON = 'Reason: Q.850;cause=17;text="at [mark]"'
+REASON = 'Reason: Q.850;cause=17;text="at [mark].example"'
 BYES = {
     # digit of the trunk that gets the BYE → what it may see of its Reason
-    "0": ("Reason", "cause=17;text="),
+    "0": ("Reason", "^ *Q.850;cause=17$"),
     "2": ("Reason", '^ *Q.850;cause=17;text="User busy"$'),
     "3": ("Reason", "!."),
 }
