@@ -7,7 +7,6 @@ of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -19,7 +18,7 @@ from sbc.call.rejoin import Notifier, Rejoin, take_back
 from sbc.call.states import Ending
 from sbc.call.states import Input as CallInput
 from sbc.call.transfer_states import TABLE, Effect, Input, State
-from sbc.call.transferred import Meeting, ReplacingCall
+from sbc.call.transferred import Half, Meeting, ReplacingCall
 from sbc.call.upkeep import back_off_s
 from sbc.errors import ProtocolError, RelayError
 from sbc.sdp.facts import describe
@@ -29,7 +28,7 @@ from sbc.sdp.parser import parse
 from sbc.sip.message import Response
 from sbc.transaction.timers import Entry
 
-__all__ = ["Half", "Transfer"]
+__all__ = ["Transfer"]
 
 _PATIENCE_S: Final = 32.0
 """For the final answer to a re-INVITE: nobody rings within a call."""
@@ -43,16 +42,6 @@ class Due(IntEnum):
     """The transfer's own timer."""
 
     NEXT = 100
-
-
-@dataclass(slots=True)
-class Half:
-    """One of the calls that the parties come from."""
-
-    call: Call
-    leaves: Leg
-    """Of the transferor, or of who is replaced."""
-    stays: Leg
 
 
 class Transfer:
@@ -211,9 +200,6 @@ class Transfer:
         if self.state is State.OVER:
             self._close()
 
-    def _call(self, now: float) -> None:
-        pass  # the call is begun by who has made it, when all its reports are heard
-
     def _notify(self, now: float) -> None:
         self._tell(False, now)
 
@@ -274,15 +260,14 @@ class Transfer:
         self._core.say(20, "transfer.done", self._name, to=self._to, new=new.id)
         self._new = None
         self._arm(_LINGER_S, now)
-        for half in list(halves):
+        for half in halves:
             if half.leaves.over:
                 self._hang_up(half, now)
 
     def _fail(self, now: float) -> None:
         """Everything is as it was, less those who have left."""
         self._disarm()
-        status = self._status if self._status >= 300 else 480
-        self._status = status
+        self._status = status = self._status if self._status >= 300 else 480
         self._tell(True, now)
         self._core.say(20, "transfer.failed", self._name, to=self._to, status=status)
         rejoin, self._rejoin = self._rejoin, None
@@ -401,7 +386,7 @@ class Transfer:
 
 _Step = Callable[[Transfer, float], None]
 _EFFECTS: Final[Mapping[Effect, _Step]] = {
-    Effect.CALL: Transfer._call,
+    Effect.CALL: lambda transfer, now: None,  # by who has made the call, when it reports to us
     Effect.NOTIFY: Transfer._notify,
     Effect.OFFER: Transfer._offer,
     Effect.PAUSE: Transfer._pause,

@@ -11,6 +11,7 @@ replaces a party with an INVITE of its own, the caller is real and the target Co
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from policies.facts import CallFacts, Target
@@ -35,6 +36,7 @@ from sbc.transaction.machine import ServerTransaction
 
 __all__ = [
     "Consulted",
+    "Half",
     "Meeting",
     "ReplacingCall",
     "Standing",
@@ -45,6 +47,16 @@ __all__ = [
 
 _REFERRED_BY: Final = frozenset((b"referred-by",))
 _DEFAULT_HOPS: Final = 70
+
+
+@dataclass(slots=True)
+class Half:
+    """One of the calls that the parties come from."""
+
+    call: Call
+    leaves: Leg
+    """Of the transferor, or of who is replaced."""
+    stays: Leg
 
 
 class Teller(Protocol):

@@ -30,9 +30,9 @@ from sbc.call.refer import Referral, named, read_refer, read_replaces
 from sbc.call.referrals import notified, pass_on, pointed_at
 from sbc.call.rejoin import Notifier, can_rejoin
 from sbc.call.states import State as CallState
-from sbc.call.transfer import Half, Transfer
+from sbc.call.transfer import Transfer
 from sbc.call.transfer_states import Input
-from sbc.call.transferred import Meeting, ReplacingCall, TransferredCall, invite_for
+from sbc.call.transferred import Half, Meeting, ReplacingCall, TransferredCall, invite_for
 from sbc.errors import ProtocolError, RelayError
 from sbc.sip.message import Request
 from sbc.sip.serialise import ReplyBase

@@ -268,7 +268,8 @@ class Trunk(_Section):
     their place, or the call fails with 480."""
     refer: Annotated[Refer, choice(Refer, "execute, pass or refuse")] = Refer.EXECUTE
     """What becomes of a transfer that it asks for (REFER): the border makes it, the other side
-    gets the REFER where it takes that, or 603."""
+    gets the REFER where it takes that, or 603. The call that comes of it is routed, limited and
+    counted as one of the party that is transferred."""
     failover: Annotated[list[Annotated[StatusKey, BeforeValidator(_digits)]], OneOrMany] = [
         "408",
         "502",
