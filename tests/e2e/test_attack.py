@@ -398,7 +398,7 @@ def _attack(
         if outside and talk.case.guessable and not latched:
             continue
         packets = ammunition(chance, SSRC, line.sent + 2)
-        sources = _others(talk, line, port, talks)
+        sources = _others(talk, line, talks)
         if latched or not outside or not talk.case.signals:
             sources += _neighbours(line)
         for offset in (0, 1):
@@ -407,6 +407,8 @@ def _attack(
             for source in sources:
                 for packet in packets[chance.randrange(2) :: 2]:
                     forger.send(packet, source, target)
+            for source in _ours(talk, line, port, talks):
+                forger.send(packets[0], source, target)  # the capture takes it for ours, too
         if outside and talk.case.secure and latched:
             _attack_srtp(line, port, attacker, forger, packets)
         if latched:
@@ -414,10 +416,9 @@ def _attack(
             forger.refuse((line.host, line.port + 1), (port[0], port[1] + 1))
 
 
-def _others(talk: Talk, line: Line, port: Address, talks: list[Talk]) -> list[Address]:
-    """Whose packets none of this line's are: strangers', the other party's, other calls', ours."""
+def _others(talk: Talk, line: Line, talks: list[Talk]) -> list[Address]:
+    """Whose packets none of this line's are: strangers', the other party's, other calls'."""
     other = talk.inside if line is talk.outside else talk.outside
-    beyond = talk.to_inside if line is talk.outside else talk.to_outside
     another = next(one for one in talks if one is not talk)
     return [
         (THIRD, line.port),
@@ -425,10 +426,14 @@ def _others(talk: Talk, line: Line, port: Address, talks: list[Talk]) -> list[Ad
         (other.host, other.port),
         (another.outside.host, another.outside.port),
         ("127.0.0.1", line.port),
-        port,
-        beyond,
-        another.to_outside,
     ]
+
+
+def _ours(talk: Talk, line: Line, port: Address, talks: list[Talk]) -> list[Address]:
+    """The border's own ports: none of them is anybody's peer."""
+    beyond = talk.to_inside if line is talk.outside else talk.to_outside
+    another = next(one for one in talks if one is not talk)
+    return [port, beyond, another.to_outside]
 
 
 def _neighbours(line: Line) -> list[Address]:
