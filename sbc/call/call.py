@@ -164,16 +164,17 @@ class Call(Kept):
     ) -> None:
         """A request inside a confirmed dialog that is no BYE."""
         transfers = self.core.transfers
-        if request.method == REFER and transfers is not None and self.state is State.UP:
+        connected = self.state is State.UP or self.state is State.ANSWERED
+        if request.method == REFER and transfers is not None and connected:
             transfers.referred(leg, request, reply, txn, now)
-        elif request.method == NOTIFY and transfers is not None and self.state is State.UP:
+        elif request.method == NOTIFY and transfers is not None and connected:
             transfers.notified(leg, request, reply, txn, now)
         elif self.move is not None and self.move.agreeing and request.method in (INVITE, UPDATE):
             leg.respond(txn, reply, 491, b"", now)
         elif self.move is not None and not self.other(leg).is_there:
             status = 491 if request.method in (INVITE, UPDATE) else 480
             leg.respond(txn, reply, status, b"", now)
-        elif self.state is State.UP or self.state is State.ANSWERED:
+        elif connected:
             self._within().received(leg, request, reply, txn, now)
         elif self.state is State.RINGING:  # its 2xx waits for the caller's PRACK
             status = 491 if request.method in (INVITE, UPDATE) else 500

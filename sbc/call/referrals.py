@@ -81,12 +81,17 @@ def notified(
 ) -> None:
     """News of a REFER that went across, for who has sent that: the status line alone.
 
-    Anything else that is notified within a call belongs to no subscription of ours: 481.
+    What else is notified within a call goes across where the trunk's `methods` has it; where not,
+    it belongs to no subscription of ours: 481.
     """
     core, other, road = call.core, call.other(leg), call.road
     event = event_of(request.first(b"event"))
     state = _STATE.match((request.first(b"subscription-state") or b"").strip().lower())
-    if event is None or event[0].lower() != b"refer" or not road.referrals:
+    ours = event is not None and event[0].lower() == b"refer"
+    if not ours and "NOTIFY" in leg.trunk.pass_methods:
+        road.received(leg, request, reply, txn, now)
+        return
+    if event is None or not ours or not road.referrals:
         leg.respond(txn, reply, 481, b"", now)
         return
     content = contents(core, request, other.end.host)

@@ -124,8 +124,8 @@ class Transfers:
         if request.max_forwards == 0:
             raise ProtocolError("Max-Forwards is 0", status=483)
         other = call.other(leg)
-        if call.move is not None or not other.is_there:
-            raise ProtocolError("a transfer is under way", status=500)
+        if call.state is not CallState.UP or call.move is not None or not other.is_there:
+            raise ProtocolError("the call changes just now", status=500)
         if _moves(call) >= _MOST_MOVES:
             raise ProtocolError("too many transfers in a row", status=482)
         if not can_rejoin(other):

@@ -136,3 +136,31 @@ def test_a_dialog_that_the_transferor_does_not_have() -> None:
     assert kinds(lab.take(CARRIER[0]))[-1] == 481
     talk(a, b)
     lab.assert_nothing_left()
+
+
+def test_a_refer_before_the_call_is_acknowledged_comes_too_early() -> None:
+    lab = Lab()
+    invite = lab.called()
+    lab.answer(invite, 200, body=SDP_B)
+    lab.take()
+    b = Tagged(lab, invite, CARRIER, "bob-tag")
+    b.ask(b"REFER", extra=b"Refer-To: <sip:1@h>\r\n")
+    (answer,) = heard(b)
+    assert answer.status == 500
+    assert answer.first(b"retry-after") is not None
+    b.ask(b"BYE")
+    lab.assert_nothing_left()
+
+
+def test_other_news_cross_where_methods_says_so() -> None:
+    lab = Lab(settings({"pbx": {"pass_methods": ("INFO", "NOTIFY")}}))
+    success, invite = lab.connected()
+    a, b = Side(lab, success, PBX, 1), Tagged(lab, invite, CARRIER, "bob-tag")
+    a.ask(b"NOTIFY", extra=b"Event: talk\r\nSubscription-State: active\r\n")
+    (notify,) = heard(b)
+    assert notify.method == b"NOTIFY"
+    b.answer(notify, 200)
+    assert kinds(heard(a)) == [200]
+    a.ask(b"BYE")
+    b.ask(b"BYE")
+    lab.assert_nothing_left()
