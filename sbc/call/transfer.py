@@ -149,7 +149,8 @@ class Transfer:
         """No target is left: the new call ends itself."""
         self._status = status
         if self._new is not None:
-            self._new.teller, self._new = None, None
+            self._new.reports_to(None)
+            self._new = None
         self.handle(Input.FAILED, now)
 
     # What our requests report
@@ -243,7 +244,7 @@ class Transfer:
         """The legs move. From here on the new call stands for itself."""
         new, halves = self._new, self._halves
         assert new is not None and new.b is not None  # noqa: S101, PT018 (by the table)
-        new.teller = None
+        new.reports_to(None)
         if self._met is not None:
             new.b.take_over(halves[0].stays, now)
             new.handle(CallInput.SUCCESS, self._met, now)
@@ -287,7 +288,7 @@ class Transfer:
                     self._hang_up(half, now)
         new, self._new = self._new, None
         if new is not None and not new.record.ended:
-            new.teller = None
+            new.reports_to(None)
             reason = f"the transfer has failed with {status}"
             new.end(Ending(Cause.REJECTED, "border", reason, status), now)
 

@@ -163,8 +163,8 @@ class Meeting(Call):
     """Of how many transfers in a row this is the last."""
     teller: Teller | None
 
-    def reports_to(self, teller: Teller) -> None:
-        """The transfer hears what becomes of the call from now on."""
+    def reports_to(self, teller: Teller | None) -> None:
+        """The transfer hears what becomes of the call from now on; None: nobody does."""
         self.teller = teller
 
     def consult(self, stays: Leg) -> None:
@@ -260,8 +260,8 @@ class TransferredCall(Meeting):
         a.negotiation = Negotiation(session_id(a.token), address)
         self._said = _said_by(stays, lines)
 
-    def reports_to(self, teller: Teller) -> None:
-        """The transfer hears what becomes of the call from now on, and what its caller would."""
+    def reports_to(self, teller: Teller | None) -> None:
+        """The same, and what the caller would hear."""
         super().reports_to(teller)
         if isinstance(self.a, Standing):
             self.a.teller = teller

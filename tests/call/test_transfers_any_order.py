@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from typing import Any
 
 import pytest
@@ -44,9 +46,9 @@ class Storm:
         message = parse(data)
         side = next((one for one in self.sides if one.of.call_id == message.call_id), None)
         if isinstance(message, Response):
-            if message.cseq_method == b"INVITE" and message.status == 200 and side is not None:
-                if self.random.random() < 0.9:
-                    side.ack(self.random.choice(BODIES) if not message.body else b"")
+            success = message.cseq_method == b"INVITE" and message.status == 200
+            if success and side is not None and self.random.random() < 0.9:
+                side.ack(self.random.choice(BODIES) if not message.body else b"")
             return
         if message.method == b"ACK" or self.random.random() < 0.05:
             return  # lost
@@ -107,3 +109,33 @@ def test_nothing_stays_whatever_happens_in_a_transfer(seed: int) -> None:
     crashes = [one[3] for one in lab.border.core.milestones if one[1] == "call.crashed"]
     assert not crashes, crashes[0]["detail"]
     lab.assert_nothing_left()
+
+
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_transfers_leave_nothing_to_a_garbage_collector(seed: int) -> None:
+    calls: dict[str, weakref.ref[object]] = {}
+    gc.collect()
+    gc.disable()
+    try:
+        storm = Storm(seed)
+        lab = storm.lab
+        for _ in range(120):
+            storm.play(1)
+            for name, call in lab.border.calls.items():
+                if name not in calls:
+                    calls[name] = weakref.ref(call)
+        call = None
+        for side in storm.sides:
+            side.ask(b"BYE")
+        lab.wait(70.0, 0.5)
+        lab.plans.clear()
+        lab.sent.clear()
+        lab.answer_removals()
+        for identifier in list(lab.border.calls):
+            lab.border.hangup(identifier, lab.now)
+        lab.wait(70.0, 0.5)
+        lab.answer_removals()
+        assert lab.border.calls == {}
+        assert [name for name, ref in calls.items() if ref() is not None] == []
+    finally:
+        gc.enable()
