@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.phone import Call, Phone, sdp
+from tests.e2e.phone import Call, Message, Phone, sdp
 from tests.e2e.talk import Talk
 from tests.e2e.tcp import answer, incoming, serving
 from tests.e2e.ways import (
@@ -202,6 +202,43 @@ def test_a_call_whose_peer_is_gone_with_its_connection_ends(border: Border) -> N
     causes = sorted(one["cause"] for one in border.cdrs()[before:])
     assert causes == ["normal"] * 2 + ["peer_lost"] * 2
     until(lambda: not border.calls(), 3, "the end of each call")
+
+
+def test_a_call_whose_caller_is_gone_with_its_connection_ends(border: Border) -> None:
+    """It has called over TCP, and nobody is there to be connected to."""
+    before = len(border.cdrs())
+    with ExitStack() as stack:
+        taken = []
+        for way in WAYS.values():
+            phone = Phone((f"{way.there}.10", 5060), way.other, (f"{way.there}.1", 5060))
+            stack.enter_context(phone)
+            host = f"{way.here}.14"
+            raw = socket.create_connection((f"{way.here}.1", 5060), 5, (host, 0))
+            stack.enter_context(raw)
+            words = stack.enter_context(Phone((host, 5072), way.mark, (f"{way.here}.1", 5060)))
+            parts: dict[str, Any] = {
+                "call_id": f"{way.mark}-{words.serial()}",
+                "from_": f"<sip:alice@{way.mark}.example>;tag={way.mark}",
+                "contact": f"<sip:{way.mark}@{host}:5060;transport=tcp>",
+            }
+            offer = sdp(host, 41_000, way.mark)
+            invite = words.request("INVITE", f"sip:000@{way.here}.1", body=offer, **parts)
+            raw.sendall(invite.replace(b"/UDP ", b"/TCP ", 1))
+            b_leg = phone.answering()
+            b_leg.answer()
+            final = next(one for one in incoming(raw) if one.startswith(b"SIP/2.0 200"))
+            told = Message.parse(final, ("", 0))
+            ack = words.request("ACK", told.contact_uri, to=told.first("to"), **parts)
+            raw.sendall(ack.replace(b"/UDP ", b"/TCP ", 1))
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            taken.append((raw, b_leg))
+        time.sleep(0.1)
+        for raw, _ in taken:
+            raw.close()
+        for _, b_leg in taken:
+            b_leg.hung_up()
+    until(lambda: len(border.cdrs()) == before + 2, 3, "a record of each call")
+    assert {one["cause"] for one in border.cdrs()[before:]} == {"peer_lost"}
 
 
 def test_connections_are_kept_alive_by_both_ends(border: Border) -> None:
