@@ -8,6 +8,7 @@ from sbc.call.challenge import Challenged, Shut
 from sbc.call.core import Core
 from sbc.call.credentials import Signer
 from sbc.call.passage import Passage
+from sbc.call.rejoin import Rejoin
 from sbc.sip.message import Response
 from sbc.sip.serialise import ReplyBase
 from sbc.transaction.hop import Hop
@@ -59,6 +60,6 @@ def answered(core: Core, response: Response, hop: Hop, now: float) -> bool:
     signer.sent(again, txn)
     if isinstance(user, BLeg):
         user.resent(again, txn)
-    elif isinstance(user, Passage):
+    elif isinstance(user, Passage | Rejoin):
         user.resent(txn)
     return True

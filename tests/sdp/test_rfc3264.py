@@ -273,3 +273,19 @@ def test_whatever_happens_the_version_only_grows_and_means_one_thing(steps):
                 getattr(leg, step)(session)
         except (LocalProtocolError, RemoteProtocolError):
             assert leg.state is before
+
+
+def test_an_older_description_is_offered_again_under_a_new_number():
+    leg = answered()
+    before = leg.local
+    leg.send_offer(sdp(40000, 40002), [ANCHOR, ANCHOR])
+    leg.receive_answer(sdp(31500, 31502))
+    back = leg.offer_as_before(before)
+    assert version(back) == (7, 3)
+    assert back.split(b"\r\n")[2:-2] == before.split(b"\r\n")[2:-1]
+    assert back.endswith(b"m=audio 0 RTP/AVP 0\r\n")  # never fewer m-lines than before
+    assert (leg.state, leg.we_offered) == (State.OFFER_SENT, True)
+    with pytest.raises(LocalProtocolError):
+        leg.offer_as_before(before)
+    leg.refused()
+    assert leg.state is State.STABLE
