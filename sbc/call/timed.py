@@ -114,6 +114,8 @@ class Timed(Link):
         """Ask the peer now and then whether it is there, where its trunk wants that."""
         ping_s = self.trunk.ping_s
         if ping_s:
+            if self.ping_clock is not None:
+                self.ping_clock.cancel()
             self.ping_clock = self.core.layer.arm_long(self, Watch.PING, ping_s, now)
 
     def _disarm(self) -> None:

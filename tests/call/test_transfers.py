@@ -731,3 +731,36 @@ def test_each_side_keeps_to_its_rules_of_encryption(secure: str) -> None:
     b.ask(b"BYE")
     lab.take()
     lab.assert_nothing_left()
+
+
+def test_a_target_that_answers_reliably_before_it_answers() -> None:
+    lab = Lab()
+    blind = Blind(lab, "a")
+    blind.respond(183, TARGET_SDP, b"Require: 100rel\r\nRSeq: 7\r\n")
+    (prack,) = blind.heard(blind.target)
+    assert prack.method == b"PRACK"
+    blind.target.answer(prack, 200)
+    assert blind.news() == [b"SIP/2.0 183 Session Progress"]
+    assert not blind.heard(blind.r)  # it hears what it heard before
+    blind.respond(200)
+    assert kinds(blind.heard(blind.target)) == [b"ACK"]
+    (again,) = blind.heard(blind.r)
+    blind.r.answer(again, 200, body=ANSWER)
+    assert blind.news() == [b"SIP/2.0 200 OK"]
+    blind.target.ask(b"BYE")
+    blind.over()
+
+
+def test_of_several_forks_the_one_that_answers_is_joined() -> None:
+    lab = Lab()
+    blind = Blind(lab, "b")
+    for tag in ("one", "two"):
+        lab.answer(blind.invite, 183, tag=tag, body=TARGET_SDP, source=CARRIER)
+    lab.answer(blind.invite, 200, tag="two", body=TARGET_SDP, source=CARRIER)
+    lab.answer(blind.invite, 200, tag="one", body=TARGET_SDP, source=CARRIER)
+    assert kinds(blind.heard(blind.target)) == [b"ACK", b"ACK", b"BYE"]
+    (again,) = blind.heard(blind.r)
+    blind.r.answer(again, 200, body=ANSWER)
+    assert blind.news()[-1] == b"SIP/2.0 200 OK"
+    blind.r.ask(b"BYE")
+    blind.over()

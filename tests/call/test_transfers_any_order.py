@@ -11,7 +11,7 @@ import pytest
 
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import parse
-from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, Side
+from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, Side, settings
 from tests.call.test_consulted import Tagged, refer_to, replacing, up
 
 BODIES = [SDP_A, SDP_B, SDP_B.replace(b"sendrecv", b"sendonly"), b"", b"nonsense"]
@@ -21,7 +21,8 @@ class Storm:
     """Two calls of the PBX's, and whoever they bring in."""
 
     def __init__(self, seed: int) -> None:
-        self.lab = Lab()
+        ping = {"ping_s": 30.0, "max_duration_s": 600.0}
+        self.lab = Lab(settings({"carrier": ping, "pbx": ping} if seed % 2 else {}))
         self.random = random.Random(seed)  # noqa: S311
         self.sides: list[Side] = []
         for index, source in enumerate((PBX, self.random.choice((PBX, CARRIER)))):
