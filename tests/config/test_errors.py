@@ -231,7 +231,7 @@ def test_text_that_is_no_configuration(text, message):
             'sbc.yaml:7:60: trunks.carrier.resolve: expected auto, srv or a, got "mx"',
         ),
         (
-            GOOD + 'dns: { servers: [ns.example] }\n',
+            GOOD + "dns: { servers: [ns.example] }\n",
             'sbc.yaml:11:18: dns.servers[1]: expected the address of a DNS server: "ADDRESS" or '
             '"ADDRESS:PORT", got "ns.example" (a name will not do here)',
         ),
