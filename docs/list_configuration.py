@@ -195,7 +195,7 @@ EXAMPLES: Final = {
     "trunks.NAME.offer": "early",
     "trunks.NAME.single_tag": "true",
     "trunks.NAME.redirect": "follow",
-    "trunks.NAME.refer": "pass",
+    "trunks.NAME.refer": "execute",
     "trunks.NAME.failover": '[408, "5xx"]',
     "trunks.NAME.methods.pass": "[INFO, MESSAGE]",
     "trunks.NAME.methods.outside": "[MESSAGE, OPTIONS]",

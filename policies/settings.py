@@ -240,7 +240,7 @@ class TrunkSettings:
     single_tag: bool = False
     """Whether its callers are shown one early dialog for all forks that use the same codec."""
     redirect: Redirect = Redirect.REFUSE
-    refer: Refer = Refer.EXECUTE
+    refer: Refer = Refer.REFUSE
     failover: frozenset[int] = frozenset((408, 502, 503, 504))
     """Answers after which the next target is tried: statuses, or 4 to 6 for a class."""
     media: TrunkMedia = PLAIN

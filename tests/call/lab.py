@@ -12,6 +12,7 @@ from policies.settings import (
     AccessSettings,
     Peer,
     PolicySettings,
+    Refer,
     RouteSettings,
     TrunkSettings,
 )
@@ -68,6 +69,7 @@ def settings(
                         realm=realm,
                         peers=(Peer(host=address[0], port=address[1]),),
                         sources=(ipaddress.ip_network(address[0]),),
+                        refer=Refer.EXECUTE,
                     ),
                     **changes.get(name, {}),
                 )

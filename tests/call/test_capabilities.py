@@ -11,7 +11,7 @@ from sbc.call.capabilities import Peer, _cached, head_for, may_send, options_hea
 from sbc.sip.parser import parse
 from tests.call.messages import request, response
 
-TRUNK = TrunkSettings(name="t", realm="r", peers=(), sources=())
+TRUNK = TrunkSettings(name="t", realm="r", peers=(), sources=(), refer=Refer.EXECUTE)
 NO_TIMER = replace(TRUNK, session_timer=SessionTimerSettings(use=Use.NEVER))
 
 

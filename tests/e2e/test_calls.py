@@ -185,7 +185,7 @@ def _version(message: Message) -> str:
         ("MESSAGE", (405,)),
         ("PUBLISH", (405,)),
         ("SPLICE", (501,)),
-        ("REFER", (400,)),  # without Refer-To (RFC 3515 §2.4.2)
+        ("REFER", (603,)),  # nobody may transfer unless `refer` says so
         ("NOTIFY", (481,)),  # of no subscription (RFC 6665 §4.1.3)
     ],
 )

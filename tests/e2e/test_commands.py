@@ -25,7 +25,7 @@ STEPS = (
 
 WRONG = (
     ("trunk add third --realm nowhere --peer 127.0.1.12", "nowhere"),
-    ("trunk add third --realm inside --peer sip.example.com", "sip.example.com"),
+    ("trunk add third --realm inside --peer sip..example.com", "sip..example.com"),
     ("trunk set carrier --calls many", "many"),
     ("route add --from pbx --to nobody", "nobody"),
     ("config set realms.inside.media.ports 12", "12"),

@@ -228,6 +228,7 @@ def test_a_closed_port_does_not_keep_the_loop_busy(own: Border) -> None:
         time.sleep(0.5)
         before = cpu_seconds(signalling)
         time.sleep(3)
-        assert cpu_seconds(signalling) - before < 0.15, "idle afterwards"
+        # The timers of 1,000 transactions are a few per cent; a loop that spins is all of it.
+        assert cpu_seconds(signalling) - before < 1.0, "idle afterwards"
         assert caller.options().status == 200
     assert OUTSIDE

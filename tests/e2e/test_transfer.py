@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 CALLS = 5
 INNER, OUTER, THIRD = ("127.0.1.10", 5060), ("127.0.2.10", 5060), ("127.0.2.11", 5060)
-ELSEWHERE = {"nat": "always", "latch": "any"}
+ELSEWHERE = {"nat": "always", "latch": "any", "refer": "execute"}
 """baresip binds its RTP to every address, so that on loopback it comes from 127.0.0.1."""
 
 
