@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 CONFIG ?= examples/demo.yaml
 
 EXTENSION := relay/_native.abi3.so
-CRATES    := $(shell find relay/native -name target -prune -o -name fuzz -prune -o -type f -print)
+CRATES    := $(shell find relay/native -name target -prune -o -name fuzz -prune -o -name Cargo.lock -o -type f -print)
 
 .PHONY: help run call test lint docs crates clean
 
@@ -29,8 +29,8 @@ lint: $(VENV)/.ready  ## Lint, format and types
 
 crates:               ## Format, lint and tests of the Rust crates
 	cd relay/native && cargo fmt --check
-	cd relay/native && cargo clippy --locked --all-targets -- -D warnings
-	cd relay/native && cargo test --locked
+	cd relay/native && cargo clippy --all-targets -- -D warnings
+	cd relay/native && cargo test
 
 docs: $(VENV)/.ready  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/draw_state_machines.py
@@ -56,7 +56,7 @@ $(VENV)/.ready: pyproject.toml
 $(EXTENSION): $(VENV)/.ready $(CRATES)
 	@if ! command -v cargo >/dev/null; then \
 	    echo "no cargo: without the native fast path"; \
-	elif (cd relay/native && cargo build -q --release --locked --lib -p relay-native); then \
+	elif (cd relay/native && cargo build -q --release --lib -p relay-native); then \
 	    cp relay/native/target/release/lib_native.so $@.new && mv $@.new $@; \
 	else \
 	    echo "the crates do not compile here: without the native fast path"; \

@@ -18,7 +18,6 @@ if shutil.which("cargo"):
                 "relay._native",
                 path="relay/native/binding/Cargo.toml",
                 binding=Binding.PyO3,
-                args=["--locked"],
                 debug=False,
                 optional=True,
                 py_limited_api=True,
