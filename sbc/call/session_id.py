@@ -16,18 +16,13 @@ from typing import Final
 
 from sbc.sip.message import Message
 
-__all__ = ["NIL", "SessionIds", "uses_session_id"]
+__all__ = ["NIL", "SessionIds"]
 
 NIL: Final = b"0" * 32
 """An end that is not known yet (§5)."""
 
 _UUID: Final = re.compile(rb"[0-9a-f]{32}")
 _REVEALING: Final = frozenset(b"126")  # RFC 9562 §5.1, §5.2, §5.6: a node's address and a time
-
-
-def uses_session_id(message: Message) -> bool:
-    """Whether there is anything here for `SessionIds` to learn."""
-    return message.first(b"session-id") is not None
 
 
 class SessionIds:

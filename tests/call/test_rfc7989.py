@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbc.call.session_id import NIL, SessionIds, uses_session_id
+from sbc.call.session_id import NIL, SessionIds
 from tests.call.messages import request, response
 
 ALICE = b"ab30317f1a784dc48ff824d0d3715d86"
@@ -31,11 +31,6 @@ def ids(**learnt):
     for side, uuid in learnt.items():
         one.learn(side, request(said(uuid)))
     return one
-
-
-def test_most_calls_have_nothing_of_it() -> None:
-    assert not uses_session_id(request())
-    assert uses_session_id(request(said(ALICE)))
 
 
 def test_the_callers_identifier_goes_on_and_the_targets_is_not_known_yet() -> None:
