@@ -23,6 +23,14 @@ def as_file(text: str) -> str:
 
 
 def become(arguments: Sequence[str]) -> NoReturn:
-    """Go on as `python -P -m <arguments>`: small, with nothing of this process left in it."""
+    """Go on as `python -P -m <arguments>`: small, with nothing of this process left in it.
+
+    Raises SystemExit(1), after one line, where this user may not start the interpreter.
+    """
     command = [sys.executable, "-P", "-m", *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 (our own interpreter, no shell)
+    try:
+        os.execv(sys.executable, command)  # noqa: S606 (our own interpreter, no shell)
+    except OSError as error:
+        fault = error.strerror or str(error)
+        print(f"{sys.executable}: cannot be started by this user: {fault}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
