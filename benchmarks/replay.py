@@ -27,7 +27,7 @@ from benchmarks import report
 from relay.control.codec import Decoder, Request, Response, encode
 from relay.control.messages import CallStats, DirectionStats, Inject, Method, Plan, StreamStats
 from sbc.call.border import Border
-from sbc.call.leases import LocalPort
+from sbc.call.media.leases import LocalPort
 from sbc.config.load import load
 from sbc.runtime.journal import Journal
 from sbc.transaction.hop import UDP, Hop, Sources

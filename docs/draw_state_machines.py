@@ -16,11 +16,11 @@ from typing import Any
 
 from relay import latch
 from relay.latch import Belief, Latch, Outcome, Proof, Rules
-from sbc.call import pair_states as pair
-from sbc.call import passage_states as passage
-from sbc.call import reliable, session_timer
 from sbc.call import states as call
-from sbc.call import transfer_states as transfer
+from sbc.call.in_dialog import passage_states as passage
+from sbc.call.legs import reliable, session_timer
+from sbc.call.outside import pair_states as pair
+from sbc.call.transfer import states as transfer
 from sbc.sdp import offer_answer
 from sbc.transaction import invite_client, invite_server, non_invite_client, non_invite_server
 from sbc.transaction.timers import Timer
@@ -124,12 +124,12 @@ def page() -> str:
 def machines() -> Iterator[Machine]:
     """Every table of the code, in the order in which a call meets them."""
     yield Machine("Call", "sbc/call/states.py", call, tuple(_call_arrows(call.TABLE)))
-    where = "sbc/call/passage_states.py"
+    where = "sbc/call/in_dialog/passage_states.py"
     yield Machine("Request within a call", where, passage, tuple(_call_arrows(passage.TABLE)))
-    where = "sbc/call/transfer_states.py"
+    where = "sbc/call/transfer/states.py"
     yield Machine("Transfer", where, transfer, tuple(_call_arrows(transfer.TABLE)))
     arrows = tuple(_pair_arrows(pair.TABLE))
-    yield Machine("Subscription", "sbc/call/pair_states.py", pair, arrows)
+    yield Machine("Subscription", "sbc/call/outside/pair_states.py", pair, arrows)
     for title, module in (
         ("INVITE server transaction", invite_server),
         ("INVITE client transaction", invite_client),
@@ -148,12 +148,12 @@ def machines() -> Iterator[Machine]:
         for (state, event), (effect, after) in reliable._TABLE.items()
         for done in [_MENDING_WORDS.get(_called(effect), _called(effect))]
     )
-    yield Machine("Reliable provisional responses", "sbc/call/reliable.py", reliable, arrows)
+    yield Machine("Reliable provisional responses", "sbc/call/legs/reliable.py", reliable, arrows)
     arrows = tuple(
         Arrow(state.name, _MENDING_WORDS.get(_text(event), _text(event)), "", after.name)
         for (state, event), after in session_timer._TABLE.items()
     )
-    yield Machine("Session timer", "sbc/call/session_timer.py", session_timer, arrows)
+    yield Machine("Session timer", "sbc/call/legs/session_timer.py", session_timer, arrows)
 
 
 def _call_arrows(table: Mapping[Any, Any]) -> Iterator[Arrow]:

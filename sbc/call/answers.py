@@ -8,8 +8,8 @@ from typing import Final
 
 from policies.facts import Refuse
 from policies.settings import TrunkSettings
-from sbc.call.capabilities import head_for, options_head, unsupported
 from sbc.call.cdr import Cause
+from sbc.call.legs.capabilities import head_for, options_head, unsupported
 from sbc.errors import ParseError, ProtocolError, RemoteProtocolError
 from sbc.sdp.facts import UnsupportedMedia
 from sbc.sip.message import Request

@@ -5,7 +5,7 @@ sent leaves by `transmit` and `relay` at once, records and milestones wait for t
 The relay's part is in `relays.py`, the DNS's in `names.py`, the operators' in `operations.py`,
 faults in `boundary.py`.
 Requests are sorted here: to a transaction, to a dialog, to a new call, or to what is outside of
-calls (`outside.py`).
+calls (`outside/requests.py`).
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from policies.engine import Policies
 from policies.facts import Accept, Refuse
 from policies.settings import TrunkSettings
 from sbc.call import answers
-from sbc.call.a_leg import ALeg, merge_key
-from sbc.call.authenticate import answered, refuse
-from sbc.call.b_leg import BLeg
 from sbc.call.call import Call
 from sbc.call.cdr import Cause
-from sbc.call.challenge import Authenticated, Challenges
 from sbc.call.core import Core, RelayOutlet
-from sbc.call.credentials import Credentials
-from sbc.call.headers import Hide
-from sbc.call.health import Health
+from sbc.call.crossing.headers import Hide
+from sbc.call.digest.authenticate import answered, refuse
+from sbc.call.digest.challenge import Authenticated, Challenges
+from sbc.call.digest.credentials import Credentials
+from sbc.call.in_dialog.passage import Passage
 from sbc.call.incoming import facts_of, refusal_of, timer_refusal
-from sbc.call.leases import Leases
-from sbc.call.local import LocalEnds
+from sbc.call.legs.a_leg import ALeg, merge_key
+from sbc.call.legs.b_leg import BLeg
+from sbc.call.legs.local import LocalEnds
+from sbc.call.legs.reliable import ReliableSender, ReliableTimer
+from sbc.call.media.leases import Leases
 from sbc.call.names import NameEvents
 from sbc.call.operations import Operations
-from sbc.call.passage import Passage
 from sbc.call.relays import RelayEvents
-from sbc.call.reliable import ReliableSender, ReliableTimer
-from sbc.call.transferred import ReplacingCall
-from sbc.call.transfers import Transfers
-from sbc.call.where import Where
+from sbc.call.targets.health import Health
+from sbc.call.targets.where import Where
+from sbc.call.transfer.transferred import ReplacingCall
+from sbc.call.transfer.transfers import Transfers
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
 from sbc.errors import ParseError
 from sbc.ids import Mint

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from sbc.call.a_leg import ALeg
-from sbc.call.b_leg import BLeg
 from sbc.call.call import Call
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
-from sbc.call.passage import Passage
+from sbc.call.in_dialog.passage import Passage
+from sbc.call.in_dialog.upkeep import Ping, Refresh
+from sbc.call.legs.a_leg import ALeg
+from sbc.call.legs.b_leg import BLeg
 from sbc.call.states import Ending
-from sbc.call.transfer import Transfer
-from sbc.call.upkeep import Ping, Refresh
+from sbc.call.transfer.transfer import Transfer
 from sbc.sip.message import Request, Response
 
 __all__ = ["Boundary"]

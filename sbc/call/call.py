@@ -13,20 +13,20 @@ from typing import Final
 
 from policies.facts import Accept, CallFacts
 from policies.settings import TrunkSettings
-from sbc.call.a_leg import ALeg
 from sbc.call.answers import Refusal, fault_head
-from sbc.call.b_leg import BLeg
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
-from sbc.call.dtmf import Dialled
-from sbc.call.early import Early
-from sbc.call.exchange import Exchange
-from sbc.call.hunt import Hunt, explained
+from sbc.call.in_dialog.early import Early
+from sbc.call.in_dialog.midcall import Midcall
 from sbc.call.kept import Clock, Kept
-from sbc.call.leg import SDP, Fork, Leg, again_head
-from sbc.call.midcall import Midcall
+from sbc.call.legs.a_leg import ALeg
+from sbc.call.legs.b_leg import BLeg
+from sbc.call.legs.leg import SDP, Fork, Leg, again_head
+from sbc.call.media.dtmf import Dialled
+from sbc.call.media.exchange import Exchange
 from sbc.call.record import Record
 from sbc.call.states import TABLE, Effect, Ending, Input, State
+from sbc.call.targets.hunt import Hunt, explained
 from sbc.errors import ProtocolError, RelayError
 from sbc.resolve.records import Place
 from sbc.sdp.offer_answer import State as Offer

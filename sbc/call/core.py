@@ -15,12 +15,12 @@ from policies.engine import Policies
 from policies.settings import TrunkSettings
 from relay.control.messages import CallStats, Inject, Plan
 from sbc.call.cdr import Cdr
-from sbc.call.challenge import Challenges
-from sbc.call.credentials import Credentials
-from sbc.call.headers import Hide
-from sbc.call.leases import Leases, LocalPort
-from sbc.call.local import LocalEnds
-from sbc.call.where import Where
+from sbc.call.crossing.headers import Hide
+from sbc.call.digest.challenge import Challenges
+from sbc.call.digest.credentials import Credentials
+from sbc.call.legs.local import LocalEnds
+from sbc.call.media.leases import Leases, LocalPort
+from sbc.call.targets.where import Where
 from sbc.ids import Mint
 from sbc.sip.message import Request
 from sbc.sip.serialise import ReplyBase
@@ -132,7 +132,7 @@ class Core:
     inviting: set[tuple[bytes, bytes, int]] = field(default_factory=set)
     """INVITEs that have no final answer yet (`a_leg.merge_key`)."""
     out: set[tuple[str, bytes, str, int]] = field(default_factory=set)
-    """Places that do not answer OPTIONS: trunk, transport, host, port (`sbc.call.health`)."""
+    """Places that do not answer OPTIONS: trunk, transport, host, port (`targets.health`)."""
     dialogs: dict[bytes, Party] = field(default_factory=dict)
     """Our own tag → the leg that it names, early dialogs included."""
     plans: dict[str, Anchored] = field(default_factory=dict)

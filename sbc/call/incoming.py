@@ -6,10 +6,10 @@ from typing import Final
 
 from policies.facts import CallFacts
 from policies.settings import TrunkSettings
-from sbc.call.a_leg import ALeg
 from sbc.call.answers import Refusal
-from sbc.call.capabilities import unsupported
 from sbc.call.cdr import Cause
+from sbc.call.legs.a_leg import ALeg
+from sbc.call.legs.capabilities import unsupported
 from sbc.dialog.route_set import route
 from sbc.errors import ParseError
 from sbc.ids import Mint

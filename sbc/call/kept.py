@@ -11,8 +11,8 @@ from typing import Final
 
 from relay.control.messages import CallStats
 from sbc.call.cdr import Cause
-from sbc.call.early import Early
-from sbc.call.midcall import Midcall
+from sbc.call.in_dialog.early import Early
+from sbc.call.in_dialog.midcall import Midcall
 from sbc.call.sides import Sides
 from sbc.call.states import Ending, State
 from sbc.transaction.timers import Entry

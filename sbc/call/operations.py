@@ -8,7 +8,7 @@ from functools import partial
 from sbc.call.boundary import Boundary
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
-from sbc.call.outside import Outside
+from sbc.call.outside.requests import Outside
 from sbc.call.states import Ending
 
 __all__ = ["Operations"]

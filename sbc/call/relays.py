@@ -6,7 +6,7 @@ from functools import partial
 
 from relay.control.messages import CallStats
 from sbc.call.boundary import Boundary
-from sbc.call.leases import LocalPort
+from sbc.call.media.leases import LocalPort
 
 __all__ = ["RelayEvents"]
 

@@ -10,17 +10,17 @@ from typing import Final, Protocol
 
 from policies.responses import map_status
 from policies.settings import ReasonUse
-from sbc.call.a_leg import ALeg
-from sbc.call.b_leg import BLeg
 from sbc.call.core import Core
-from sbc.call.exchange import Exchange, same_codecs
-from sbc.call.headers import crossing
-from sbc.call.hunt import Hunt
-from sbc.call.leg import SDP, Fork, Leg
-from sbc.call.reasons import crossing_reason, own_reason
+from sbc.call.crossing.headers import crossing
+from sbc.call.crossing.reasons import crossing_reason, own_reason
+from sbc.call.crossing.session_id import SessionIds
+from sbc.call.legs.a_leg import ALeg
+from sbc.call.legs.b_leg import BLeg
+from sbc.call.legs.leg import SDP, Fork, Leg
+from sbc.call.media.exchange import Exchange, same_codecs
 from sbc.call.record import Record
-from sbc.call.session_id import SessionIds
 from sbc.call.states import Ending, State
+from sbc.call.targets.hunt import Hunt
 from sbc.errors import LocalProtocolError, ProtocolError, RelayError
 from sbc.sip.message import Message, Request, Response
 

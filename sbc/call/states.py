@@ -4,7 +4,7 @@ The A-leg brought the call, the B-leg carries it on to one target after another.
 what both sides have been told; each input is one thing that happened on one of them. Effects are
 named here and done in `call.py`; the state itself changes nowhere but in `Call.handle`.
 
-Left out: re-INVITE inside a call changes no state (`leg.py` answers it); further early dialogs
+Left out: re-INVITE inside a call changes no state (`legs/leg.py` answers it); further early dialogs
 of a forked INVITE are the B-leg's matter until one of them is answered.
 """
 

@@ -10,7 +10,7 @@ import click
 
 from policies.settings import TrunkSettings
 from policies.users import HashName, UserSettings
-from sbc.call.challenge import ALGORITHMS
+from sbc.call.digest.challenge import ALGORITHMS
 from sbc.cli.edit import dry_run_option
 from sbc.cli.options import USAGE, config_option, fail, json_option
 from sbc.cli.show import change, table

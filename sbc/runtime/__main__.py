@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from relay.control import lifeline
-from sbc.call.headers import Hide
+from sbc.call.crossing.headers import Hide
 from sbc.config.load import load
 from sbc.config.problems import ConfigError
 from sbc.errors import SbcError

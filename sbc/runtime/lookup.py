@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from sbc.call.where import Where
+from sbc.call.targets.where import Where
 from sbc.resolve.records import Answer, Question
 from sbc.runtime.resolver import Resolver
 from sbc.settings import Settings

@@ -35,7 +35,7 @@ from relay.control.messages import (
     addresses_from_body,
 )
 from sbc.call.border import Border
-from sbc.call.leases import LocalPort
+from sbc.call.media.leases import LocalPort
 
 __all__ = ["RelayClient"]
 

@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from sbc.call.border import Border
-from sbc.call.headers import Hide
+from sbc.call.crossing.headers import Hide
 from sbc.errors import TransportError
 from sbc.resolve.records import Answer, Question
 from sbc.runtime.cdr_file import CdrFile

@@ -94,8 +94,8 @@ def test_the_machines_are_found() -> None:
     names = {one.module.__name__ for one in MACHINES}
     assert names >= {
         "sbc.call.states",
-        "sbc.call.reliable",
-        "sbc.call.session_timer",
+        "sbc.call.legs.reliable",
+        "sbc.call.legs.session_timer",
         "sbc.sdp.offer_answer",
         "sbc.transaction.invite_client",
         "sbc.transaction.invite_server",

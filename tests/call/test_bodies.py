@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbc.call.bodies import hide_body
-from sbc.call.headers import Hide
+from sbc.call.crossing.bodies import hide_body
+from sbc.call.crossing.headers import Hide
 from sbc.sdp.hosts import holds_host
 
 HOST = b"203.0.113.1"

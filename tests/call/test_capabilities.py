@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from policies.settings import Refer, SessionTimerSettings, Shield, TrunkSettings, Use
-from sbc.call.capabilities import Peer, _cached, head_for, may_send, options_head, unsupported
+from sbc.call.legs.capabilities import Peer, _cached, head_for, may_send, options_head, unsupported
 from sbc.sip.parser import parse
 from tests.call.messages import request, response
 

@@ -20,8 +20,8 @@ from policies.users import (
     UserSettings,
     answerable,
 )
-from sbc.call.auth_memory import Guesses, NonceCounts
-from sbc.call.challenge import Authenticated, Challenged, Challenges, Shut
+from sbc.call.digest.challenge import Authenticated, Challenged, Challenges, Shut
+from sbc.call.digest.memory import Guesses, NonceCounts
 from sbc.sip.message import Request
 from sbc.sip.parser import parse
 from tests.support.digest import answer, digest, params

@@ -8,7 +8,7 @@ import pytest
 
 from policies.settings import TrunkSettings
 from policies.users import CredentialSettings, HashName, Secret
-from sbc.call.credentials import Credentials
+from sbc.call.digest.credentials import Credentials
 from sbc.sip.message import Response
 from sbc.sip.parser import parse
 from sbc.sip.status import INVITE

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.media import Dtmf, TrunkMedia
-from sbc.call.dtmf import Dialled, body_of, read_digits
+from sbc.call.media.dtmf import Dialled, body_of, read_digits
 from tests.call.lab import PBX, SDP_B, Lab, Side, settings, sides
 
 RELAY = b"Content-Type: application/dtmf-relay\r\n"

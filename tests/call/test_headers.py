@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbc.call.headers import Hide, crossing, party
+from sbc.call.crossing.headers import Hide, crossing, party
 from sbc.errors import ParseError
 from sbc.sip.address import parse_name_addr
 from sbc.sip.parser import parse

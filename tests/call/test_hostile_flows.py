@@ -10,8 +10,8 @@ import pytest
 
 from policies.media import Srtp, TrunkMedia
 from policies.settings import Redirect
-from sbc.call.bodies import hide_body
-from sbc.call.headers import Hide
+from sbc.call.crossing.bodies import hide_body
+from sbc.call.crossing.headers import Hide
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import parse
 from tests.call.lab import BACKUP, CARRIER, PBX, SDP_A, SDP_B, Lab, settings, sides, statuses

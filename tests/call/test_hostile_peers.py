@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sbc.call.a_leg import ALeg
 from sbc.call.cdr import Cause
-from sbc.call.leg import Leg
+from sbc.call.legs.a_leg import ALeg
+from sbc.call.legs.leg import Leg
 from sbc.sip.message import Request
 from tests.call.lab import BACKUP, CARRIER, PBX, SDP_A, SDP_B, Lab, statuses
 
@@ -99,7 +99,7 @@ class TestOurOwnFaults:
         assert lab.border.core.leases._calls == {0: 0}
 
     def test_while_the_first_target_is_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sbc.call.hunt.ways_to", self.fail)
+        monkeypatch.setattr("sbc.call.targets.hunt.ways_to", self.fail)
         lab = Lab()
         lab.give(lab.invite())
         assert statuses(lab.take(PBX[0])) == [100, 500]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.call.leases import LeaseRequest, Leases
+from sbc.call.media.leases import LeaseRequest, Leases
 from sbc.errors import PortsExhausted
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from policies.settings import Latch, Nat
 from sbc.call.cdr import Cause
-from sbc.call.leases import Leases
+from sbc.call.media.leases import Leases
 from sbc.errors import PortsExhausted, RelayUnavailable
 from sbc.sip.message import Request
 from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.settings import ReasonUse, TrunkSettings
-from sbc.call import parcel
-from sbc.call.seal import opened, other_name, seal
+from sbc.call.crossing import parcel
+from sbc.call.crossing.seal import opened, other_name, seal
 from sbc.errors import RemoteProtocolError
 from sbc.ids import Mint
 from sbc.sdp.hosts import holds_host

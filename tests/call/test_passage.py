@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.call.passage import EFFECTS
-from sbc.call.passage_states import TABLE, Effect, Input, State
+from sbc.call.in_dialog.passage import EFFECTS
+from sbc.call.in_dialog.passage_states import TABLE, Effect, Input, State
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.OVER])

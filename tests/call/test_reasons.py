@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.settings import ReasonUse, TrunkSettings
-from sbc.call.reasons import crossing_reason, own_reason, q850_in, reason_crosses
+from sbc.call.crossing.reasons import crossing_reason, own_reason, q850_in, reason_crosses
 from tests.call.messages import request, response
 
 TRUNKS = {

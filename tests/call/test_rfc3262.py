@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.settings import Shield, TrunkSettings, Use
-from sbc.call.reliable import (
+from sbc.call.legs.reliable import (
     _TABLE,
     Input,
     Match,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.settings import Refresher, SessionTimerSettings, Use
-from sbc.call.session_timer import SessionTimer, State, Wait
+from sbc.call.legs.session_timer import SessionTimer, State, Wait
 from tests.call.messages import request, response
 
 SUPPORTED = b"Supported: timer"

@@ -9,10 +9,10 @@ import pytest
 
 from policies.settings import LimitSettings
 from policies.users import CredentialSettings, Secret
-from sbc.call.pair import Carried, Pair
-from sbc.call.pair import Side as PairSide
-from sbc.call.pair_states import TABLE, Effect, Input, State
-from sbc.call.subscription import Notifiers, Subscribing
+from sbc.call.outside.pair import Carried, Pair
+from sbc.call.outside.pair import Side as PairSide
+from sbc.call.outside.pair_states import TABLE, Effect, Input, State
+from sbc.call.outside.subscription import Notifiers, Subscribing
 from sbc.sip.message import Request, Response
 from sbc.transaction.hop import TCP, Hop
 from tests.call.lab import BACKUP, CARRIER, PBX, Lab, Side, settings, statuses

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbc.call.session_id import NIL, SessionIds
+from sbc.call.crossing.session_id import NIL, SessionIds
 from tests.call.messages import request, response
 
 ALICE = b"ab30317f1a784dc48ff824d0d3715d86"

@@ -328,12 +328,12 @@ def test_a_fault_in_what_an_answer_brings_ends_no_more_than_its_call(
     names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names.call()
-    monkeypatch.setattr("sbc.call.hunt.ways_to", None)
+    monkeypatch.setattr("sbc.call.targets.hunt.ways_to", None)
     names.serve()
 
     assert names.lab.border.core.counters["crashed"] == 1
     assert names.lab.take_one(PBX[0]).status == 500
-    monkeypatch.setattr("sbc.call.where.Where.tick", lambda where, now: 1 / 0)
+    monkeypatch.setattr("sbc.call.targets.where.Where.tick", lambda where, now: 1 / 0)
     names.lab.border.dns_tick(names.lab.now)
     assert names.lab.border.core.counters["crashed"] == 2
 

@@ -10,7 +10,7 @@ import pytest
 from policies.media import CodecSettings, Dtmf, RtcpMux, Srtp, TrunkMedia
 from policies.settings import TrunkSettings
 from relay.control.plans import End
-from sbc.call.terms import Terms, concern, concerns
+from sbc.call.media.terms import Terms, concern, concerns
 from sbc.errors import ProtocolError
 from sbc.sdp.crypto import parse_crypto
 from sbc.sdp.facts import MediaFacts, describe

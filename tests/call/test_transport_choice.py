@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.settings import Peer, TrunkTransport
-from sbc.call.b_leg import BLeg
+from sbc.call.legs.b_leg import BLeg
 from sbc.sip.message import Request
 from sbc.transaction.hop import TCP, UDP, Hop
 from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses

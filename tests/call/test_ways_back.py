@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from policies.settings import Nat
-from sbc.call.local import LocalEnds
+from sbc.call.legs.local import LocalEnds
 from sbc.ids import Token
 from sbc.transaction.hop import TLS, UDP, Hop
 from sbc.transport.settings import ListenerSettings

@@ -11,7 +11,7 @@ import pytest
 
 from policies.facts import Target
 from policies.settings import Peer, Resolve, TrunkSettings, TrunkTransport
-from sbc.call.where import Where
+from sbc.call.targets.where import Where
 from sbc.resolve.records import Address, Answer, Kind, Outcome, Place, Question, Srv
 from sbc.transaction.hop import TCP, TLS, UDP
 from sbc.transport.settings import ListenerSettings

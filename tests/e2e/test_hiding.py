@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sbc.call.headers import Hide
+from sbc.call.crossing.headers import Hide
 from tests.e2e.phone import Phone, sdp
 from tests.e2e.sides import INSIDE, OUTSIDE, TORTURER, over_ipv6, sides
 from tests.support.border import Border, Shape

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sbc.call.headers import Hide
+from sbc.call.crossing.headers import Hide
 from sbc.runtime.__main__ import _hide
 from tests.support.border import SBC, Border, Shape, until
 

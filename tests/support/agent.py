@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from sbc.call.reliable import Match, ReliableReceiver, ReliableSender, ReliableTimer, Take
+from sbc.call.legs.reliable import Match, ReliableReceiver, ReliableSender, ReliableTimer, Take
 from sbc.dialog.dialog import Dialog
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
 from sbc.errors import RemoteProtocolError

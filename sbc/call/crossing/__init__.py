@@ -1,0 +1,1 @@
+"""What of one side reaches the other, and changed how."""

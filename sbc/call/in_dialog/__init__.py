@@ -1,0 +1,1 @@
+"""Requests inside a call, and their way across."""

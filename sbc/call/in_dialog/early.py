@@ -1,0 +1,290 @@
+"""Early dialogs in which more is said than 18x: PRACK, UPDATE, offers (RFC 3262, 3311, 6337).
+
+Each leg is reliable or not by itself. A reliable 18x of the target becomes a reliable one for a
+caller that has 100rel, whose PRACK then goes on to the target, with the offer or answer in it;
+where the caller has none, the target gets its PRACK at once. A caller that requires 100rel gets
+reliable 18x whatever the target sends.
+
+    target ──18x, RSeq──▶ border ──18x, RSeq──▶ caller
+    target ◀──PRACK────── border ◀──PRACK────── caller
+
+A 2xx waits until the caller has acknowledged the description in a 18x before it (RFC 3262 §3).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sbc.call.cdr import Cause
+from sbc.call.in_dialog.change import Change
+from sbc.call.in_dialog.midcall import Connected, Midcall, offer_in
+from sbc.call.legs.a_leg import ALeg
+from sbc.call.legs.b_leg import BLeg
+from sbc.call.legs.capabilities import head_for, may_send, options_head, unsupported
+from sbc.call.legs.leg import CONTENT_TYPE_SDP, Fork, Leg, again_head
+from sbc.call.legs.reliable import Match, ReliableReceiver, ReliableSender, Take, to_be_reliable
+from sbc.call.states import Ending
+from sbc.dialog.dialog import Dialog
+from sbc.errors import ParseError, ProtocolError, RelayError
+from sbc.sdp.model import Session
+from sbc.sdp.offer_answer import State as Offer
+from sbc.sip.message import Request, Response
+from sbc.sip.serialise import ReplyBase
+from sbc.sip.status import INVITE, METHODS, OPTIONS, PRACK, UPDATE
+from sbc.transaction.machine import ServerTransaction
+
+__all__ = ["Early"]
+
+_REFUSED: Final = {Match.STALE: 481, Match.MALFORMED: 400}
+
+
+class Early:
+    """The early dialogs of one call. Made when the first thing is reliable in them.
+
+    Args:
+        call: whose they are.
+        a: the caller's leg.
+        road: what carries requests across.
+    """
+
+    __slots__ = ("_a", "_call", "_receiver", "_road", "_senders", "held")
+
+    def __init__(self, call: Connected, a: ALeg, road: Midcall) -> None:
+        self._call = call
+        self._a = a
+        self._road = road
+        self._receiver: ReliableReceiver | None = None
+        self._senders: list[ReliableSender] = []
+        self.held: Response | None = None
+        """The target's 2xx, while the caller still owes a PRACK."""
+
+    def takes(self, b: BLeg, response: Response) -> bool:
+        """Whether a reliable 18x of the target is to be passed on: not known, and in its order."""
+        if b.invite is not None:
+            try:
+                Dialog.from_response(b.invite, response).next_hop_uri()
+            except ParseError:  # there would be no way to acknowledge it
+                b.core.counters["unreadable_18x"] += 1
+                return False
+        if self._receiver is None or not b.forks:
+            self._receiver = self._receiver or ReliableReceiver()
+        take = self._receiver.on_provisional(response)
+        if take is Take.NEW:
+            b.learn(response)
+        return take in (Take.NEW, Take.UNRELIABLE)
+
+    def ring(
+        self, b: BLeg, response: Response, fork: Fork, head: bytes, body: bytes, now: float
+    ) -> None:
+        """Pass a 18x on, and acknowledge it where nobody else will."""
+        a = self._a
+        rack = b""
+        if response.first(b"rseq") is not None and b.invite is not None:
+            rack = ReliableReceiver.rack(response)
+            if fork.dialog_b is None:
+                fork.dialog_b = Dialog.from_response(b.invite, response)
+        sender = self._sender(fork, bool(body)) if a.txn is not None else None
+        number = 0 if sender is None else sender.number()
+        if sender is None or not number:
+            a.ring(response.status, fork, head, body, now)
+            if rack:
+                self._prack(b, fork, rack, b"", now)
+            return
+        fork.racks = fork.racks or []
+        fork.racks.append(rack)
+        data = a.rings(response.status, fork, head + sender.head(number), body)
+        sender.send(number, response.status, data, bool(body), now)
+
+    def holds(self, fork: Fork) -> bool:
+        """Whether a 2xx of this fork has to wait for a PRACK of the caller's."""
+        return fork.sender is not None and fork.sender.holds_success
+
+    def asked(
+        self,
+        leg: Leg,
+        fork: Fork | None,
+        request: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        now: float,
+    ) -> None:
+        """A request in an early dialog, BYE excepted: see that it is answered."""
+        method = request.method
+        if fork is None:
+            leg.respond(txn, reply, 481, b"", now)
+            return
+        try:
+            dialog = self._dialog(leg, fork)
+            if dialog is not None:
+                dialog.check_request(request)
+            missing = unsupported(request, leg.trunk)
+            if missing:
+                leg.respond(txn, reply, 420, missing, now)
+            elif method == PRACK:
+                self._pracked(leg, fork, request, reply, txn, now)
+            elif method == UPDATE:
+                self._updated(leg, fork, request, reply, txn, now)
+            elif method == INVITE:
+                status = 500 if leg is self._a else 491  # RFC 3261 §14.2
+                head = again_head(leg.token) if status == 500 else b""
+                leg.respond(txn, reply, status, head, now)
+            elif method == OPTIONS:
+                leg.respond(txn, reply, 200, options_head(leg.trunk), now)
+            else:
+                status = 405 if method in METHODS else 501
+                leg.respond(txn, reply, status, head_for(leg.trunk, initial=False), now)
+        except ProtocolError as error:
+            head = again_head(leg.token) if error.status == 500 else b""
+            leg.respond(txn, reply, error.status, head, now)
+        except RelayError:
+            leg.respond(txn, reply, 500, b"", now)
+
+    def stop(self) -> None:
+        """The caller has its final answer: no 18x is repeated any more."""
+        for sender in self._senders:
+            sender.stop()
+        self._senders.clear()
+        self.held = None
+
+    # PRACK
+
+    def _pracked(
+        self,
+        leg: Leg,
+        fork: Fork,
+        request: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        now: float,
+    ) -> None:
+        sender = fork.sender
+        if sender is None or leg is not self._a:
+            leg.respond(txn, reply, 481, b"", now)
+            return
+        offer = offer_in(request)  # one that cannot be read acknowledges nothing
+        match = sender.on_prack(request, now)
+        if match is not Match.ACCEPTED:
+            leg.respond(txn, reply, _REFUSED[match], b"", now)
+            return
+        b, rack = self._target(), fork.racks.pop(0) if fork.racks else b""
+        if fork.negotiation_a.state is Offer.OFFER_SENT:
+            leg.respond(txn, reply, 200, b"", now)
+            self._answered(b, fork, rack, offer, now)
+        elif offer is None:
+            leg.respond(txn, reply, 200, b"", now)
+            if rack:
+                self._prack(b, fork, rack, b"", now)
+        else:
+            try:
+                self._across(leg, b, fork, request, reply, txn, offer, rack, now)
+            except (ProtocolError, RelayError):
+                if rack:
+                    self._prack(b, fork, rack, b"", now)
+                raise
+
+    def _answered(
+        self, b: BLeg, fork: Fork, rack: bytes, answer: Session | None, now: float
+    ) -> None:
+        """The caller's answer to the target's offer in a 18x."""
+        negotiations = fork.negotiation_b, fork.negotiation_a
+        try:
+            if answer is None:
+                raise ProtocolError("expected an answer in the PRACK", status=488)
+            body = self._call.exchange.conclude(b, self._a, answer, negotiations)
+        except ProtocolError as error:
+            ending = Ending(Cause.UNSUPPORTED_MEDIA, "border", f"PRACK: {error}", 488)
+            self._call.end(ending, now)
+            return
+        if rack:
+            self._prack(b, fork, rack, body, now)
+
+    def _prack(self, b: BLeg, fork: Fork, rack: bytes, body: bytes, now: float) -> None:
+        head = rack + CONTENT_TYPE_SDP if body else rack
+        b.ask(PRACK, head, body, None, now, fork.dialog_b)
+
+    # UPDATE
+
+    def _updated(
+        self,
+        leg: Leg,
+        fork: Fork,
+        request: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        now: float,
+    ) -> None:
+        offer = offer_in(request)
+        dialog = self._dialog(leg, fork)
+        contact = request.contact
+        leg.learn(request)
+        if dialog is not None and contact is not None and contact.uri != b"*":
+            dialog.refresh_target(contact.uri)
+        if offer is None:
+            leg.respond(txn, reply, 200, self._road.contact_head(leg), now)
+            return
+        other = self._target() if leg is self._a else self._a
+        self._across(leg, other, fork, request, reply, txn, offer, b"", now)
+
+    def _across(
+        self,
+        leg: Leg,
+        other: Leg,
+        fork: Fork,
+        request: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        offer: Session,
+        rack: bytes,
+        now: float,
+    ) -> None:
+        """An offer in an early dialog goes on: in the PRACK that is owed, else in an UPDATE.
+
+        Raises:
+            ProtocolError, RelayError: what it is refused with; nothing has changed.
+        """
+        status = self._road.offering(leg)
+        if status:
+            raise ProtocolError("an offer is open", status=status)
+        to_target = other is not self._a
+        dialog = self._dialog(other, fork)
+        able = rack != b"" or may_send(other.trunk, other.peer, UPDATE)
+        if not to_target:  # RFC 3311 §5.1: its own offer must be answered for good
+            able = able and fork.sender is not None and fork.sender.settled
+        if dialog is None or not able:
+            raise ProtocolError("the other side takes no offer before it answers", status=488)
+        pair = fork.negotiation_a, fork.negotiation_b
+        change = Change(
+            self._road, leg, other, request, reply, txn, pair if to_target else pair[::-1]
+        )
+        change.dialog = dialog
+        method = PRACK if rack else UPDATE
+        change.begin(self._road, method, request, offer, now, rack)
+        txn.user = change
+        self._road.open.append(change)
+
+    # Small parts
+
+    def _sender(self, fork: Fork, described: bool) -> ReliableSender | None:
+        """What sees our reliable 18x through; None where they are not to be reliable."""
+        a = self._a
+        if a.txn is None or not to_be_reliable(a.trunk, a.pending(), described):
+            return None
+        if fork.sender is None:
+            first = int.from_bytes(fork.tag_a[3:10].rjust(4), "big") % 2**30 + 1
+            fork.sender = ReliableSender(a.core.layer, a.txn, a.pending().cseq, first, self._call)
+            self._senders.append(fork.sender)
+        return fork.sender
+
+    def _dialog(self, leg: Leg, fork: Fork) -> Dialog | None:
+        """The early dialog of a fork at one leg; None: too little is known for one."""
+        if leg is not self._a:
+            return fork.dialog_b
+        if fork.dialog_a is None:
+            fork.dialog_a = Dialog.from_request(self._a.pending(), fork.tag_a)
+        return fork.dialog_a
+
+    def _target(self) -> BLeg:
+        other = self._call.other(self._a)
+        if not isinstance(other, BLeg):
+            raise ParseError("dialog", "no target")
+        return other

@@ -1,0 +1,445 @@
+"""What the media of a call's legs differ in beyond addresses: keys, codecs, payload types, mux.
+
+`sbc.call.media.plan` knows where packets go, this module what is in them. One `Terms` belongs to a
+call that needs any: a trunk with SRTP or a codec policy, or a peer that offers SRTP or rtcp-mux or
+answers under payload types of its own. It follows the exchange of offer and answer:
+
+    offer(side, …)   what the leg that brings it says to it
+    proposal()       ─▶ dresses of our offer to the other side; again for each further target
+    answer(side, …)  ─▶ dresses of our answer to the side that offered, and `fill` for the plan
+    refused()        what held before holds again
+
+An offer that a leg's rules do not allow is refused with 488 before the other side hears of it: no
+stream is ever encrypted on one leg because the other is, nor clear because the other is (RFC 8862
+§5: no silent downgrade). Keys are ours on each leg, and the same for the whole call, so that a
+re-INVITE does not change them (RFC 4568 §7.1.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+from policies.media import PLAIN, CodecSettings, RtcpMux, Srtp
+from policies.settings import TrunkSettings
+from relay.control.plans import End
+from relay.control.plans import Srtp as RelayKey
+from sbc.errors import ProtocolError
+from sbc.sdp.codecs import (
+    CodecPolicy,
+    Crossing,
+    answered,
+    conversions,
+    formats_text,
+    is_event,
+    offered,
+    own_event,
+    payload_map,
+    without_events,
+)
+from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line
+from sbc.sdp.facts import MediaFacts
+from sbc.sdp.model import Media, Session
+from sbc.sdp.rewrite import Dress
+
+__all__ = ["Terms", "concern", "concerns", "renumbered"]
+
+_ALAW, _ULAW = 1, 2
+"""`End.convert`: µ-law to A-law, A-law to µ-law."""
+_REPORT: Final = 1
+"""`End.dtmf`: report and swallow."""
+_DYNAMIC: Final = 35
+"""From here on payload types mean what the description says (RFC 3551 §6)."""
+_MUX: Final = b"\r\na=rtcp-mux"
+_NOT_ACCEPTABLE: Final = 488
+_BAD_ANSWER: Final = 502
+
+
+@dataclass(slots=True)
+class _Keys:
+    """SRTP of one stream on one leg; both or neither."""
+
+    theirs: CryptoLine | None = None
+    ours: CryptoLine | None = None
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One stream, from its offer on."""
+
+    offerer: str
+    """`a` or `b`."""
+    offer: Media
+    keys: dict[str, _Keys] = field(default_factory=lambda: {"a": _Keys(), "b": _Keys()})
+    mux: dict[str, bool] = field(default_factory=lambda: {"a": False, "b": False})
+    proposed: dict[int, CryptoLine] = field(default_factory=dict)
+    """Our lines in the offer to the other side, by tag."""
+    required: bool = False
+    """The other side must answer with a key."""
+    offered_mux: bool = False
+    crossings: list[Crossing] | None = None
+    """None: the formats cross as they are."""
+    taken: list[Crossing] = field(default_factory=list)
+    events: dict[str, int] = field(default_factory=dict)
+    """Side whose digits are converted → payload type of its telephone-events."""
+
+
+def concern(trunk: TrunkSettings) -> bool:
+    """Whether a trunk's calls need terms, whatever its peers say."""
+    return trunk.media is not PLAIN and trunk.media != PLAIN
+
+
+def concerns(session: Session) -> bool:
+    """Whether a peer's offer needs terms, whatever the trunks say."""
+    for media in session.media:  # a loop, for speed: of every offer
+        form = media.form
+        if form.secure or b"\r\na=rtcp-mux" in form.section.text:
+            return True
+    return False
+
+
+def renumbered(offer: Session, answer: Session) -> bool:
+    """Whether an answer calls an audio format otherwise than our offer, which had these types."""
+    for asked, media in zip(offer.media, answer.media, strict=False):  # a loop, for speed
+        theirs, ours = media.form, asked.form
+        if theirs is ours or theirs.kind != b"audio" or media.port == 0:
+            continue
+        if not theirs.clock_rates.keys() <= ours.clock_rates.keys():
+            return True
+    return False
+
+
+class Terms:
+    """The terms of one call.
+
+    Args:
+        trunk_a: whose rules hold for the caller's leg; the other's are told by `retarget`.
+        random: n → n random bytes, for keys.
+    """
+
+    __slots__ = ("_before", "_ours", "_random", "_streams", "_trunks")
+
+    def __init__(self, trunk_a: TrunkSettings, random: Callable[[int], bytes]) -> None:
+        self._trunks = {"a": trunk_a}
+        self._random = random
+        self._ours: dict[tuple[str, int, Suite], CryptoLine] = {}
+        self._streams: dict[int, _Stream] = {}
+        self._before: dict[int, _Stream] | None = None
+
+    def retarget(self, trunk_b: TrunkSettings) -> None:
+        """A target, or another one: its trunk's rules hold for side b."""
+        self._trunks["b"] = trunk_b
+
+    def offer(self, side: str, session: Session, facts: Sequence[MediaFacts]) -> None:
+        """The peer of `side` has made an offer.
+
+        Streams that these terms allow are marked as anchored in `facts`, those that they do not
+        (the clear one beside a secure one) as not.
+
+        Raises:
+            ProtocolError: 488 with what was expected, and what came.
+        """
+        streams: dict[int, _Stream] = {}
+        for index in _carried(session, facts, self._trunks[side]):
+            media = session.media[index]
+            stream = streams[index] = _Stream(side, media)
+            stream.keys[side] = self._choose(side, index, media)
+            stream.mux[side] = facts[index].rtcp_mux and self._takes_mux(side)
+        self._before, self._streams = self._streams, streams
+
+    def proposal(self, lines: int, known: Session | None = None) -> list[Dress | None]:
+        """How our offer to the other side is dressed.
+
+        Args:
+            lines: m-lines of the offer.
+            known: what that side's peer has said last, for payload types that it has named.
+
+        Raises:
+            ProtocolError: 488, no codec of the offer may be used on both legs.
+        """
+        dresses: list[Dress | None] = [None] * lines
+        for index, stream in self._streams.items():
+            named = () if known is None else known.media[index : index + 1]
+            dresses[index] = self._propose(index, stream, named)
+        return dresses
+
+    def answer(
+        self, side: str, session: Session, facts: Sequence[MediaFacts]
+    ) -> list[Dress | None]:
+        """The peer of `side` has answered; how our answer to the other side is dressed.
+
+        May be called again with another answer to the same offer: that of another fork, or of the
+        final response.
+
+        Raises:
+            ProtocolError: 502 for an answer without the key that we require, 488 for one that
+                leaves no codec.
+        """
+        dresses: list[Dress | None] = [None] * len(facts)
+        for index, stream in self._streams.items():
+            if index < len(facts) and session.media[index].port:
+                media = session.media[index]
+                self._accept(side, media, facts[index], stream)
+                facts[index].anchored = True
+                dresses[index] = self._reply(side, media, stream)
+        return dresses
+
+    def agreed(self) -> None:
+        """The exchange is complete: it can no longer be taken back."""
+        self._before = None
+
+    def refused(self) -> None:
+        """The open offer came to nothing."""
+        if self._before is not None:
+            self._streams, self._before = self._before, None
+
+    def fill(self, side: str, index: int, end: End) -> None:
+        """Write what holds for one end of a stream into the plan."""
+        stream = self._streams.get(index)
+        if stream is None:
+            return
+        keys = stream.keys[side]
+        end.srtp_in, end.srtp_out = _relay_key(keys.theirs), _relay_key(keys.ours)
+        end.rtcp_mux = stream.mux[side]
+        media = self._trunks[side].media
+        end.continuity, end.strict = media.continuity, media.strict
+        end.rtcp_bye, end.rtcp_app = media.rtcp_bye, media.rtcp_app
+        if stream.crossings is not None:
+            from_offerer = side == stream.offerer
+            end.payloads = payload_map(stream.taken, from_offerer=from_offerer)
+            end.convert = {
+                number: _ALAW if law == b"PCMA" else _ULAW
+                for number, law in conversions(stream.taken, from_offerer=from_offerer).items()
+            }
+            numbers = {
+                one.offerer if from_offerer else one.answerer: one.clock_rate
+                for one in stream.taken
+                if not one.own
+            }
+            end.clock_rates = {**end.clock_rates, **numbers}
+            end.codecs = {
+                number: one.name.decode("ascii", "replace")
+                for one in stream.taken
+                if not (one.own or is_event(one))
+                for number in ((one.offerer,) if from_offerer else (one.answerer, one.answered))
+                if number >= _DYNAMIC
+            }
+            if side in stream.events:
+                end.dtmf_pt, end.dtmf = stream.events[side], _REPORT
+
+    def events_of(self, side: str) -> int | None:
+        """The stream in which this side's digits are events that do not pass; None: none."""
+        for index, stream in self._streams.items():
+            if side in stream.events:
+                return index
+        return None
+
+    def ciphers(self, side: str) -> list[str]:
+        """The crypto suite of each stream of a leg, `none` where it is clear: for the record."""
+        keys = [stream.keys[side].ours for _, stream in sorted(self._streams.items())]
+        return [line.suite.sdp_name if line else "none" for line in keys]
+
+    # Keys
+
+    def _choose(self, side: str, index: int, media: Media) -> _Keys:
+        """Of the lines that a peer offers, the one that this leg likes best."""
+        trunk = self._trunks[side]
+        if trunk.media.srtp is Srtp.OFF:
+            return _Keys()
+        lines, reasons = crypto_lines(media.section.lines)
+        by_suite = {line.suite.sdp_name: line for line in reversed(lines)}
+        best = next((by_suite[name] for name in trunk.media.suites if name in by_suite), None)
+        if best is not None:
+            return _Keys(best, self._own_line(side, index, best))
+        if media.form.secure or trunk.media.srtp is Srtp.REQUIRED:
+            unwanted = [f"{name} is not among its suites" for name in by_suite]
+            detail = "; ".join(reasons + unwanted) or "no a=crypto line"
+            raise ProtocolError(
+                f"trunk {trunk.name}: expected SRTP of its suites in m-line {index + 1}: {detail}",
+                status=_NOT_ACCEPTABLE,
+            )
+        return _Keys()
+
+    def _own_line(self, side: str, index: int, theirs: CryptoLine) -> CryptoLine:
+        """Our line in an answer: the peer's tag and suite, our key (RFC 4568 §5.1.2)."""
+        ours = self._own(side, index, theirs.suite)
+        return CryptoLine(theirs.tag, theirs.suite, theirs.suite_word, ours.key)
+
+    def _own(self, side: str, index: int, suite: Suite) -> CryptoLine:
+        key = side, index, suite
+        line = self._ours.get(key)
+        if line is None:
+            tag = 1 + sum(side == one[0] and index == one[1] for one in self._ours)
+            line = self._ours[key] = new_line(tag, suite, self._random)
+        return line
+
+    def _takes_mux(self, side: str) -> bool:
+        return self._trunks[side].media.rtcp_mux is not RtcpMux.OFF
+
+    # Our offer
+
+    def _propose(self, index: int, stream: _Stream, known: Sequence[Media]) -> Dress:
+        """How our offer to the side that has not offered is dressed."""
+        other = _other(stream.offerer)
+        trunk = self._trunks[other]
+        further = b""
+        stream.proposed = {}
+        if trunk.media.srtp is not Srtp.OFF:
+            for name in trunk.media.suites:
+                line = self._own(other, index, Suite[name])
+                stream.proposed[line.tag] = line
+                further += line.text()
+        stream.required = trunk.media.srtp is Srtp.REQUIRED
+        stream.offered_mux = trunk.media.rtcp_mux is RtcpMux.OFFER
+        if stream.offered_mux:
+            further += _MUX
+        feedback = b"F" if stream.offer.proto[-1:] == b"F" else b""
+        proto = (b"RTP/SAVP" if stream.required else b"RTP/AVP") + feedback
+        types, rest = self._formats_offered(index, stream, known)
+        return Dress(proto, types, rest, further)
+
+    def _formats_offered(
+        self, index: int, stream: _Stream, known: Sequence[Media]
+    ) -> tuple[bytes, bytes | None]:
+        """Payload types and lines of our offer; nothing where they cross as they are."""
+        media = stream.offer
+        if media.kind != b"audio":
+            return b"", None
+        here, there = self._codecs(stream.offerer), self._codecs(_other(stream.offerer))
+        named = known[0].form.formats if known and known[0].port else ()
+        stream.crossings = offered(media.form, here, there, named)
+        wanted = self._converts_digits_of(_other(stream.offerer))
+        if wanted and stream.crossings and not any(map(is_event, stream.crossings)):
+            stream.crossings.append(own_event(stream.crossings))
+        if not stream.crossings:
+            names = b", ".join(name or b"?" for _, name, _ in media.form.formats)
+            raise ProtocolError(
+                f"m-line {index + 1}: none of its codecs may be used on both legs:"
+                f" {names.decode('ascii', 'replace')}",
+                status=_NOT_ACCEPTABLE,
+            )
+        numbers = [(one.answerer, one) for one in stream.crossings]
+        return formats_text(media.form, numbers, there.ptime_ms)
+
+    def _codecs(self, side: str) -> CodecPolicy:
+        policy = _policy(self._trunks[side].media.codecs)
+        return without_events(policy) if self._trunks[side].media.dtmf.by_info else policy
+
+    def _converts_digits_of(self, side: str) -> bool:
+        """Whether this side's digits are telephone-events, and the other's go by INFO."""
+        own, others = self._trunks[side].media.dtmf, self._trunks[_other(side)].media.dtmf
+        return others.by_info and not own.by_info
+
+    # The answer
+
+    def _accept(self, side: str, media: Media, facts: MediaFacts, stream: _Stream) -> None:
+        """What the peer that was offered has taken."""
+        lines, reasons = crypto_lines(media.section.lines) if stream.proposed else ([], [])
+        keys = _Keys()
+        for line in lines:
+            ours = stream.proposed.get(line.tag)
+            if ours is not None and ours.suite is line.suite:
+                keys = _Keys(line, ours)
+                break
+        if keys.theirs is None and (stream.required or media.form.secure):
+            detail = "; ".join(reasons) or "no a=crypto line that answers ours"
+            raise ProtocolError(
+                f"trunk {self._trunks[side].name}: expected SRTP in the answer: {detail}",
+                status=_BAD_ANSWER,
+            )
+        stream.keys[side] = keys
+        stream.mux[side] = stream.offered_mux and facts.rtcp_mux
+        if stream.crossings is not None:
+            stream.taken = answered(stream.crossings, media.form, self._codecs(stream.offerer))
+            if not stream.taken:
+                raise ProtocolError("an answer without a codec of the offer", status=_BAD_ANSWER)
+            self._take_events(stream)
+
+    def _take_events(self, stream: _Stream) -> None:
+        """Digits of one side alone: under which payload type, and in our answer if it offered."""
+        stream.events = {}
+        answerer = _other(stream.offerer)
+        if self._converts_digits_of(answerer):
+            number = next((one.answered for one in stream.taken if is_event(one)), -1)
+            if number >= 0:
+                stream.events[answerer] = number
+            stream.taken = [one for one in stream.taken if not is_event(one)]
+        elif self._converts_digits_of(stream.offerer):
+            clock_rate = stream.taken[0].clock_rate
+            for number, name, rate in stream.offer.form.formats:
+                if name.lower() == b"telephone-event" and rate == clock_rate:
+                    stream.events[stream.offerer] = number
+                    stream.taken.append(own_event(stream.taken, offerer=number))
+                    break
+
+    def _reply(self, side: str, media: Media, stream: _Stream) -> Dress:
+        """How our answer to the offerer is dressed."""
+        offerer = _other(side)
+        ours = stream.keys[offerer].ours
+        further = ours.text() if ours is not None else b""
+        if stream.mux[offerer]:
+            further += _MUX
+        if stream.crossings is None:
+            return Dress(further=further)
+        numbers = [(one.offerer, one) for one in stream.taken]
+        types, rest = formats_text(media.form, numbers, self._codecs(offerer).ptime_ms)
+        return Dress(payload_types=types, rest=rest, further=further)
+
+
+def _carried(session: Session, facts: Sequence[MediaFacts], trunk: TrunkSettings) -> list[int]:
+    """Indices of the streams that are carried; `facts` say the same from now on.
+
+    Of a secure and a clear m-line for one stream (best effort in two m-lines) the secure one is
+    taken where the trunk's rules have it, and the other left in its place with port 0.
+    """
+    secure = [
+        index for index, media in enumerate(session.media) if media.port and media.form.secure
+    ]
+    taken: list[int] = []
+    doubled: set[str] = set()
+    for index in secure:
+        kind = facts[index].kind
+        clear_too = any(one.anchored and one.kind == kind for one in facts)
+        if trunk.media.srtp is Srtp.OFF:
+            if not clear_too:
+                raise ProtocolError(
+                    f"trunk {trunk.name}: {kind} offered only in SRTP, which is off there",
+                    status=_NOT_ACCEPTABLE,
+                )
+            continue
+        facts[index].anchored = True
+        taken.append(index)
+        doubled.add(kind)
+    for media in facts:
+        if media.anchored and media.index not in taken:
+            if media.kind in doubled and not session.media[media.index].form.secure:
+                media.anchored = False
+            else:
+                taken.append(media.index)
+    return sorted(taken)
+
+
+def _other(side: str) -> str:
+    return "b" if side == "a" else "a"
+
+
+@lru_cache(maxsize=1024)
+def _policy(settings: CodecSettings) -> CodecPolicy:
+    """The operator's words as those of SDP."""
+
+    def words(names: Sequence[str]) -> list[bytes]:
+        return [name.upper().encode() for name in names]
+
+    return CodecPolicy(
+        allow=frozenset(words(settings.allow)) if settings.allow else None,
+        strip=frozenset(words(settings.strip)),
+        order=tuple(words(settings.order)),
+        single=settings.single,
+        ptime_ms=settings.ptime_ms,
+    )
+
+
+def _relay_key(line: CryptoLine | None) -> RelayKey | None:
+    return None if line is None else RelayKey(line.suite.sdp_name, line.key, line.mki)

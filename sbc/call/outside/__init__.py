@@ -1,0 +1,1 @@
+"""Requests that belong to no call: MESSAGE, PUBLISH, SUBSCRIBE, OPTIONS."""

@@ -1,0 +1,1 @@
+"""Whom an INVITE is sent to, and where that is."""

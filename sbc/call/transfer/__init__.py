@@ -1,0 +1,1 @@
+"""REFER, Replaces, and the calls that come of them."""
