@@ -6,7 +6,6 @@ which is what `single` is for. The stronger hashes are left to a telephone of ou
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -108,7 +107,6 @@ def test_baresip_with_an_account_calls_out(border: Border, tmp_path: Path) -> No
             password=WORD,
         ) as inside,
     ):
-        time.sleep(0.7)
         inside.call("sip:100@127.0.1.1")
         b_leg = outside.answering()
         b_leg.answer()

@@ -160,7 +160,6 @@ def heard(
             case: stack.enter_context(telephone(case, "inside"))
             for case in ("info to events", "info-digit to events")
         }
-        time.sleep(0.7)
         for phone in callers.values():
             phone.call("sip:100@127.0.1.1")
         answered = desk.answering()

@@ -104,7 +104,6 @@ def heard(border: Border, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             )
             for at, name in enumerate(CASES)
         }
-        time.sleep(1.0)
         for inside, _ in pairs.values():
             inside.call("sip:100@127.0.1.1")
         for inside, _ in pairs.values():

@@ -45,7 +45,6 @@ def test_two_soft_phones_hear_each_other(border: Border, tmp_path: Path, codec: 
             rtp_ports=(10_200, 10_300),
         ) as outside,
     ):
-        time.sleep(0.7)
         inside.call("sip:100@127.0.1.1")
         inside.await_log("established")
         time.sleep(3)

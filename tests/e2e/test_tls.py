@@ -260,7 +260,6 @@ def test_two_soft_phones_call_each_other_over_tls(
                 tls=(str(both), files.authority.path),
             )
             phones.append(stack.enter_context(phone))
-        time.sleep(0.7)
         for at, (caller, uri) in enumerate(
             zip(phones, ("sip:100@127.0.1.1", "sip:alice@127.0.2.1"), strict=True)
         ):

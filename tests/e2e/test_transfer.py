@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,7 +228,6 @@ def test_a_soft_phone_transfers_its_party(
         codec="PCMU",
         tone_hz=440,
     ) as agent:
-        time.sleep(0.7)
         if calls:
             agent.call(f"sip:100@{shape.inside}")
             party = outer.answering()

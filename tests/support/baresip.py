@@ -141,6 +141,7 @@ class Baresip:
         )
 
     def __enter__(self) -> Baresip:
+        self.await_log("baresip is ready")
         return self
 
     def __exit__(

@@ -6,6 +6,7 @@ would lose packets; it writes a pcap file that any tool reads. Everything else h
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import signal
@@ -83,6 +84,7 @@ class Capture:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._marks: set[bytes] = set()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.capture", str(path)],
             stdout=subprocess.PIPE,
@@ -106,7 +108,7 @@ class Capture:
         """Ends the recording; how many packets are missing from it."""
         if self._process.stdout is None or self._process.stdout.closed:
             return 0
-        time.sleep(0.2)  # the last packets are still on their way through the recorder
+        self._catch_up()
         self._process.send_signal(signal.SIGTERM)
         told = self._process.stdout.read()
         self._process.stdout.close()
@@ -114,9 +116,33 @@ class Capture:
         return int(told or b"-1")
 
     def packets(self) -> list[Packet]:
-        """What is in the file by now."""
-        time.sleep(0.3)
-        return list(read_packets(self.path.read_bytes()))
+        """All that has arrived by now."""
+        self._catch_up()
+        packets = read_packets(self.path.read_bytes())
+        return [one for one in packets if one.payload not in self._marks]
+
+    def _catch_up(self) -> None:
+        """Waits until what was sent before is in the file: a packet of ours comes after it.
+
+        Raises:
+            TimeoutError: the recorder has stopped, or is 20 s behind.
+        """
+        mark = os.urandom(16)
+        self._marks.add(mark)
+        start = self.path.stat().st_size
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.sendto(mark, sock.getsockname())
+        deadline = time.monotonic() + 20
+        while mark not in self._written(start):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the recorder of {self.path} is behind")
+            time.sleep(0.02)
+
+    def _written(self, start: int) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(start)
+            return file.read()
 
 
 def read_packets(pcap: bytes) -> Iterator[Packet]:
@@ -213,7 +239,7 @@ def _record(path: str) -> None:
         socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_IPV6)) as ipv6,
         open(path, "wb", buffering=1 << 16) as file,
     ):
-        socks = (ipv4, ipv6)
+        socks = (ipv6, ipv4)  # the marks of `Capture` are IPv4, and come last
         for sock in socks:
             sock.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE
             sock.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS: the kernel's own clock
