@@ -130,6 +130,13 @@ class Latch:
         """Where our packets to this peer go; None while it has not earned any."""
         return self.source if self.rules.nat else self.rules.signalled
 
+    @property
+    def expected(self) -> Address | None:
+        """Whose packets are to be kept apart from strangers', believed yet or not."""
+        if self.source is None and not self.rules.nat:
+            return self.rules.signalled
+        return self.source
+
     def worth_opening(self, source: Address) -> bool:
         """Whether an SRTP packet from there could be believed, if it is authentic."""
         return source == self.source or self.rules.belief(source, Proof.NEWEST) != Belief.NONE

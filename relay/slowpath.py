@@ -149,20 +149,15 @@ class SlowPath:
         if outcome == Outcome.LOCKED:
             self._settle(lane)
             self._latched(lane)
-        elif outcome == Outcome.CHANGED:
-            self._aim_at(lane)
-        elif unknown:
+        elif outcome == Outcome.CHANGED or unknown:
             self._settle(lane)
 
     def _settle(self, lane: Lane) -> None:
-        """The latch is locked: let the fast path have the stream, and its peer our packets."""
+        """The fast path shall have the stream, and its peer our packets. A source that is only
+        provisional gets them already and has a socket of its own, but its packets still come here.
+        """
         if lane.opposite is not None:
             self.refresh([lane, lane.opposite])
-
-    def _aim_at(self, lane: Lane) -> None:
-        """The source is provisional: it gets our packets already, but it has no flow yet."""
-        if lane.opposite is not None:
-            self.refresh([lane.opposite])
 
     def _carry(self, lane: Lane, packet: Packet, size: int, now: float) -> bool:
         """An RTP packet of the peer's. Returns whether it would be the fast path's to carry."""
@@ -248,10 +243,10 @@ class SlowPath:
         if outcome == Outcome.REFUSED:
             lane.drop(DropReason.WRONG_SOURCE)
             return False
-        if port is not lane:
-            self._learnt(port, outcome, unknown=False)
         if self._allowed(lane, len(data), now):
             self._cross_rtcp(lane, packet, now)
+        if port is not lane:
+            self._learnt(port, outcome, unknown=False)  # last: it may receive, into this memory
         return True
 
     def _cross_rtcp(self, lane: Lane, packet: Packet, now: float) -> None:
@@ -365,7 +360,7 @@ def _flow(lane: Lane) -> Flow:
         direction.key,
         lane.pair.generation,
         verdict,
-        latch.source if latch.locked else None,
+        latch.expected,
         direction.out,
         destination,
         reason,
@@ -375,6 +370,8 @@ def _flow(lane: Lane) -> Flow:
     )
     if direction.crossing is not PLAIN:
         _change(flow, lane)
+    if not latch.locked:
+        flow.verdict = Verdict.PUNT
     return flow
 
 

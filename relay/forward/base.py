@@ -6,7 +6,7 @@ datagram on an open port, in this order; the first line that applies ends it whe
 DROP. Only what is neither None nor empty in a flow costs anything.
 
      1. not RTP (shorter than 12 bytes, version not 2, a second byte of 192..223)   → PUNT
-     2. no flow, or its source is not the flow's                                    → PUNT
+     2. no flow, or its source is not the flow's, or the flow's verdict is PUNT     → PUNT
      3. `types` says PUNT for its payload type                                      → PUNT
      4. `numbering`: another SSRC, or a sequence number that jumps                  → PUNT
      5. `srtp_in`: unprotect, or  → DROP, SIZE, SSRC, SRTP_REPLAY or SRTP_AUTH by the failure
@@ -123,7 +123,9 @@ class Flow:
     verdict: Verdict
     """FORWARD or DROP of what passes the checks; PUNT: everything is punted."""
     source: Address | None
-    """The exact source; None while it is being learnt: everything is punted."""
+    """The exact source; None: everything is punted. Whatever the verdict, its packets are kept
+    apart from strangers', so that no flood of those can stand before them; and no more of them
+    than `rate_octets` allows is punted."""
     out: Key
     """Our (address, port) that the packets leave from: the other end's."""
     destination: Address | None

@@ -44,7 +44,8 @@ _header = FIXED_HEADER.pack
 def is_plain(flow: Flow) -> bool:
     """Whether what a flow forwards leaves as it came, whatever it is."""
     return (
-        flow.srtp_in is None
+        flow.verdict != Verdict.PUNT
+        and flow.srtp_in is None
         and flow.srtp_out is None
         and flow.types is None
         and flow.payloads is None

@@ -116,6 +116,7 @@ class PythonForwarder:
         while muted and muted[0][0] <= now:
             port = muted.popleft()[1]
             if not port.shut:
+                empty(port.rx)  # what stands there is the flood's
                 port.muted = False
                 self._loop.watch(port.rx.fileno(), port.receive_any)
 

@@ -30,6 +30,7 @@ _UNSURE: Final = 64
 """Packets of a new connected socket whose source is looked at; more than can have landed there."""
 _STALE: Final = 64
 _DROP: Final = int(Verdict.DROP)
+_PUNT: Final = int(Verdict.PUNT)
 
 _read_header = FIXED_HEADER.unpack_from
 
@@ -217,7 +218,7 @@ class Port:
     def _match_changing(self, size: int, now: float) -> None:
         """A packet from the source of a flow that does more than forward."""
         flow, data = self._flow, self._memory.view(size)
-        if size < MIN_SIZE or flow is None:
+        if size < MIN_SIZE or flow is None or flow.verdict == _PUNT:
             self._punt_own(size, now)
             return
         first, second, sequence, timestamp, ssrc = _read_header(data)
@@ -304,12 +305,11 @@ class Port:
         if before is None or before.rate_octets != flow.rate_octets:
             self._policer = Policer(flow.rate_octets, _BURST_S * flow.rate_octets, 0.0)
             self._credit = 0.0
-        source = None if flow.verdict == Verdict.PUNT else flow.source
-        if source != self._source:
+        if flow.source != self._source:
             self._disconnect()
-            self._source = source
-            if source is not None:
-                self._connect(source)
+            self._source = flow.source
+            if flow.source is not None:
+                self._connect(flow.source)
         if self._out is not out:
             self._unlink()
             self._out = out

@@ -35,6 +35,8 @@ const ADVANCE: f64 = 16.0;
 pub(crate) struct Flow {
     /// FORWARD; else what passes the checks is dropped.
     pub(crate) forward: bool,
+    /// Everything is punted, the source's packets too: it only has a socket of its own.
+    pub(crate) punt: bool,
     /// The exact source; `None`: everything is punted.
     pub(crate) source: Option<Address>,
     pub(crate) destination: Option<Address>,
@@ -112,6 +114,9 @@ impl Flow {
         allowance: Allowance<'_>,
         aim: Option<&Aim>,
     ) -> Outcome {
+        if self.punt {
+            return Outcome::Punt; // 2
+        }
         let Some(data) = buffer.get(..len) else { return Outcome::Punt };
         let Some(header) = Fixed::read(data).filter(Fixed::is_rtp) else {
             return Outcome::Punt; // 1

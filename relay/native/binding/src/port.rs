@@ -9,7 +9,6 @@ use relay_core::policer::Policer;
 
 use crate::address::Address;
 use crate::flow::{Aim, Allowance, Flow, Outcome, POLICED};
-use crate::punts::Punt;
 use crate::sockets::Media;
 
 /// As many as `DropReason` has, and some to spare.
@@ -97,8 +96,6 @@ pub(crate) struct Port {
     pub(crate) tos: u8,
     /// A flood: `rx` is left alone for a moment.
     pub(crate) muted: bool,
-    /// What was received before that and is still to go up.
-    pub(crate) held: Vec<Punt>,
     /// By side: the slow path is behind, so nothing is read.
     pub(crate) paused: [bool; 2],
     /// By side: packets on their way up.
@@ -123,7 +120,6 @@ impl Port {
             drops,
             tos: 0,
             muted: false,
-            held: Vec::new(),
             paused: [false; 2],
             waiting: [0; 2],
         }

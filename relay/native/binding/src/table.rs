@@ -166,29 +166,21 @@ impl Table {
         }
     }
 
-    /// Leaves a flooded port alone, or listens to it again; a latched peer is on its other socket.
+    /// Leaves a flooded port alone, or listens to it again; its peer is on its other socket. What
+    /// waits on `rx` and on its way up from there is the flood's and is discarded, both times: whom
+    /// it hides is heard the sooner.
     pub(crate) fn mute(&mut self, id: PortId, muted: bool) {
-        if self.get(id).is_none_or(|port| port.muted == muted) {
-            return;
-        }
-        let (now, later) = if muted {
-            self.punts.reclaim(id).into_iter().partition(|punt| punt.side == Side::Tx)
-        } else {
-            (self.held(id), Vec::new())
-        };
-        for punt in now {
-            self.punts.push(punt);
-        }
-        if let Some(port) = self.get_mut(id) {
-            port.muted = muted;
-            port.held = later;
+        let Some(port) = self.get_mut(id).filter(|port| port.muted != muted) else { return };
+        port.muted = muted;
+        port.rx.empty();
+        for punt in self.punts.reclaim(id) {
+            if punt.side == Side::Tx {
+                self.punts.push(punt);
+            } else {
+                self.taken(id, Side::Rx);
+            }
         }
         self.watch(id, Side::Rx);
-    }
-
-    /// What a muted port has received already.
-    fn held(&mut self, id: PortId) -> Vec<Punt> {
-        self.get_mut(id).map(|port| std::mem::take(&mut port.held)).unwrap_or_default()
     }
 
     /// Serves what epoll has named: one packet.
@@ -337,16 +329,12 @@ impl Table {
         if port.source.is_none() || port.waiting == [0; 2] {
             return;
         }
-        let mut punts = self.held(id);
-        punts.append(&mut self.punts.reclaim(id));
-        for punt in punts {
+        for punt in self.punts.reclaim(id) {
             let size = punt.data.len();
             self.buffer[..size].copy_from_slice(&punt.data);
             let Some(port) = self.ports.get_mut(id.index as usize) else { return };
             if port.pass(&mut self.buffer, size, punt.source, punt.now) != Outcome::Punt {
                 self.taken(id, punt.side);
-            } else if port.muted && punt.side == Side::Rx {
-                port.held.push(punt);
             } else {
                 self.punts.push(punt);
             }

@@ -45,10 +45,10 @@ struct WantedNumbering {
 impl Wanted {
     /// As the thread needs it. Raises ValueError.
     pub(crate) fn to_flow(&self) -> PyResult<Flow> {
-        let source = if self.verdict == PUNT { &None } else { &self.source };
         Ok(Flow {
             forward: self.verdict == FORWARD,
-            source: address(source)?,
+            punt: self.verdict == PUNT,
+            source: address(&self.source)?,
             destination: address(&self.destination)?,
             reason: self.reason,
             unit_octets: self.unit_octets,
