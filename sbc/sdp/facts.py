@@ -9,6 +9,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from sbc.errors import ProtocolError
+from sbc.sdp.forms import Form
 from sbc.sdp.lines import Direction, Meaning, Role
 from sbc.sdp.model import Media, Session
 
@@ -26,10 +27,11 @@ _SECURE_PROFILES: Final = frozenset(
     b" TCP/TLS/RTP/SAVP TCP/DTLS/RTP/SAVP TCP/TLS/RTP/SAVPF TCP/DTLS/RTP/SAVPF".split()
 )
 
-# Looking a member up on its enum costs more than the list access it is for.
+# Looking a member up on its enum costs more than what it is for.
+_SENDS: Final = Direction.SENDONLY
+_RECEIVES: Final = Direction.RECVONLY
 _DIRECTION: Final = Role.DIRECTION
 _PTIME: Final = Role.PTIME
-_MAXPTIME: Final = Role.MAXPTIME
 _AS: Final = Role.BANDWIDTH
 _TIAS: Final = Role.BANDWIDTH_TIAS
 _RTCP: Final = Role.RTCP
@@ -55,10 +57,10 @@ class MediaFacts:
     """One m-line of a peer."""
 
     index: int
-    kind: str
-    """"audio", "video", …"""
-    proto: bytes
+    form: Form
+    """All that it says but for its addresses."""
     port: int
+    """0: disabled (RFC 3264 §6, §8.2)."""
     remote: tuple[str, int] | None
     """Where it wants its RTP; None: disabled, on hold by address, or no address that packets
     may be sent to (a host name, multicast)."""
@@ -68,34 +70,30 @@ class MediaFacts:
     """As it says, hold by address included (c=0.0.0.0 takes the receiving away)."""
     anchored: bool
     """Whether it is enabled and of a kind that we relay."""
-    formats: list[tuple[int, bytes, int]]
-    """Payload type, encoding name as written, clock rate in Hz; b"" and 0 where not known."""
-    clock_rates: dict[int, int]
-    """Payload type → Hz, where known."""
-    codec_names: dict[int, str]
-    """Of audio: payload type → codec, where the number alone does not say it."""
     ptime_ms: int
     """0: not said."""
-    maxptime_ms: int
     bandwidth_bps: int
     """b=TIAS, else b=AS; the session's where the media has none; 0: not said."""
-    rtcp_mux: bool
-    """Offered or accepted (RFC 5761)."""
 
     @property
-    def disabled(self) -> bool:
-        """Port 0 (RFC 3264 §6, §8.2)."""
-        return self.port == 0
+    def kind(self) -> str:
+        """ "audio", "video", …"""
+        return self.form.kind_text
+
+    @property
+    def rtcp_mux(self) -> bool:
+        """Offered or accepted (RFC 5761)."""
+        return self.form.section.said[_RTCP_MUX] is not None
 
     @property
     def sends(self) -> bool:
         """Whether we are to expect RTP from it."""
-        return self.anchored and bool(self.direction & Direction.SENDONLY)
+        return self.anchored and bool(self.direction & _SENDS)
 
     @property
     def receives(self) -> bool:
         """Whether it wants RTP; not on hold, by either spelling."""
-        return self.anchored and bool(self.direction & Direction.RECVONLY)
+        return self.anchored and bool(self.direction & _RECEIVES)
 
 
 def is_relayed(media: Media) -> bool:
@@ -126,10 +124,13 @@ def check_offer(facts: list[MediaFacts]) -> None:
     """
     plain = {media.kind for media in facts if media.anchored}
     for media in facts:
-        if media.port and media.proto.upper() in _SECURE_PROFILES and media.kind not in plain:
-            raise UnsupportedMedia(f"{media.kind} offered only as {_text(media.proto)}")
+        proto = media.form.proto
+        if media.port and proto.upper() in _SECURE_PROFILES and media.kind not in plain:
+            raise UnsupportedMedia(f"{media.kind} offered only as {_text(proto)}")
     if not plain:
-        offered = ", ".join(f"{media.kind} {_text(media.proto)}" for media in facts if media.port)
+        offered = ", ".join(
+            f"{media.kind} {_text(media.form.proto)}" for media in facts if media.port
+        )
         raise UnsupportedMedia(f"no RTP/AVP stream among: {offered or 'none enabled'}")
 
 
@@ -140,7 +141,7 @@ def _describe(index: int, media: Media, session: Session) -> MediaFacts:
     direction = _DIRECTIONS[said.number]
     host, held = address_of(media.connection(session))
     if held:
-        direction = Direction(direction & Direction.SENDONLY)
+        direction = _DIRECTIONS[direction & _SENDS]
     port = media.port
     remote = remote_rtcp = None
     if host and port:
@@ -148,20 +149,14 @@ def _describe(index: int, media: Media, session: Session) -> MediaFacts:
         remote_rtcp = _remote_rtcp(remote, own[_RTCP] or _NOT_SAID)
     return MediaFacts(
         index,
-        form.kind_text,
-        form.proto,
+        form,
         port,
         remote,
         remote_rtcp,
         direction,
         port != 0 and form.relayed,
-        form.formats,
-        form.clock_rates,
-        form.codec_names,
         (own[_PTIME] or defaults[_PTIME] or _NOT_SAID).number,
-        (own[_MAXPTIME] or defaults[_MAXPTIME] or _NOT_SAID).number,
         (own[_TIAS] or own[_AS] or defaults[_TIAS] or defaults[_AS] or _NOT_SAID).number,
-        own[_RTCP_MUX] is not None,
     )
 
 

@@ -71,6 +71,9 @@ class Form:
     """Payload type → Hz, where known."""
     codec_names: dict[int, str]
     """Of audio: payload type → codec, where the number alone does not say it."""
+    first: str
+    """The first format, which is the one in use once it is answered (RFC 3264 §6.1): its name, or
+    the word where there is none."""
 
 
 class _Forms(dict[tuple[bytes, bytes, bytes], Form]):
@@ -113,6 +116,7 @@ def _read(kind: bytes, rest: bytes, text: bytes) -> Form:
         formats,
         {payload_type: rate for payload_type, _, rate in formats if rate},
         _codec_names(formats) if kind == b"audio" else {},
+        ((formats and formats[0][1]) or b" ".join(words[:1])).decode("ascii", "replace"),
     )
 
 

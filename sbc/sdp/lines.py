@@ -54,14 +54,13 @@ class Role(IntEnum):
     DIRECTION = 1
     RTPMAP = 2
     PTIME = 3
-    MAXPTIME = 4
-    BANDWIDTH = 5
+    BANDWIDTH = 4
     """b=AS, or the conference total CT."""
-    BANDWIDTH_TIAS = 6
+    BANDWIDTH_TIAS = 5
     """b=TIAS (RFC 3890), more precise than AS where both are said."""
-    RTCP = 7
-    RTCP_MUX = 8
-    TIMING = 9
+    RTCP = 6
+    RTCP_MUX = 7
+    TIMING = 8
 
 
 @dataclass(slots=True)
@@ -174,11 +173,10 @@ def _read_attribute(line: bytes) -> Meaning:
     if name == b"rtcp-xr" and _RTCP_XR.fullmatch(line):
         return Meaning(True)
     crosses = not holds_host(line, len(head) + 3)
-    if name in (b"ptime", b"maxptime"):
-        role = Role.PTIME if name == b"ptime" else Role.MAXPTIME
+    if name == b"ptime":
         whole = value.strip().partition(b".")[0]  # "20.0" has been seen
         if whole.isdigit() and len(whole) <= 5:
-            return Meaning(crosses, role, int(whole))
+            return Meaning(crosses, Role.PTIME, int(whole))
     return Meaning(crosses)
 
 

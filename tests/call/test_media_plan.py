@@ -109,6 +109,32 @@ def test_a_lost_worker_ends_its_calls_on_both_legs() -> None:
     lab.connected(call="after")
 
 
+def test_an_answer_whose_only_format_is_no_payload_type_is_carried_as_it_is() -> None:
+    lab = Lab()
+    answer = SDP_B.replace(b"RTP/AVP 8 0 101", b"RTP/AVP 200")
+    assert answer != SDP_B
+    lab.answer(lab.called(), 200, body=answer)
+    success = lab.take(PBX[0])[0]
+    lab.give(lab.in_dialog(b"ACK", success, 1))
+    lab.give(lab.in_dialog(b"BYE", success, 2))
+    lab.answer(lab.take(CARRIER[0])[-1], 200)
+    lab.answer_removals()
+    record = lab.record
+    assert (record.cause, record.codecs) == (Cause.NORMAL, ["200"])
+
+
+def test_an_address_stays_while_it_is_held_by_address() -> None:
+    lab = Lab()
+    success, _ = lab.connected()
+    held = SDP_A.replace(b"c=IN IP4 10.0.0.2", b"c=IN IP4 0.0.0.0")
+    assert held != SDP_A
+    lab.give(lab.in_dialog(b"INVITE", success, 2, body=held))
+    lab.answer(lab.take_one(CARRIER[0]), 200, body=SDP_B)
+    end = lab.plans[-1][1].streams[0].a
+    assert (end.remote, end.remote_rtcp) == (("10.0.0.2", 6000), ("10.0.0.2", 6001))
+    assert not end.may_receive
+
+
 def test_a_refused_plan_ends_the_call() -> None:
     lab = Lab()
     lab.answer(lab.called(), 183, body=SDP_B)

@@ -556,12 +556,8 @@ def same_codecs(fork: Fork, response: Response) -> bool:
 
 
 def _formats(facts: list[MediaFacts]) -> list[list[int]]:
-    return [[number for number, _, _ in media.formats] for media in facts]
+    return [[number for number, _, _ in media.form.formats] for media in facts]
 
 
 def _codecs(facts: list[MediaFacts]) -> list[str]:
-    return [
-        media.formats[0][1].decode("ascii", "replace") or str(media.formats[0][0])
-        for media in facts
-        if media.anchored
-    ]
+    return [media.form.first for media in facts if media.anchored]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from policies.settings import Latch, Nat, TrunkSettings
@@ -21,6 +22,54 @@ _VIDEO_PACKETS: Final = 500
 _DEFAULT_PTIME_MS: Final = 20
 
 
+@dataclass(slots=True)
+class _Side:
+    """One side, as its peer has described it last."""
+
+    trunk: TrunkSettings
+    dscp: int
+    """How what it is sent is marked."""
+    ports: list[LocalPort]
+    """Ours, one for each stream: the lease's own list."""
+    facts: list[MediaFacts] = field(default_factory=list)
+    """Of each stream."""
+    nat: bool = False
+    sip_source: str = ""
+
+    def end(self, at: int, expects: bool) -> End:
+        """This end of one stream.
+
+        Args:
+            at: its place among the streams.
+            expects: whether silence would be a fault.
+        """
+        trunk, media = self.trunk, self.facts[at]
+        address, port = self.ports[at]
+        form = media.form
+        if form.kind == b"video":
+            packets, nominal = _VIDEO_PACKETS, _VIDEO_RATE_BYTES
+        else:
+            ptime_ms = media.ptime_ms or _DEFAULT_PTIME_MS
+            packets, nominal = max(1000 // ptime_ms, _DEFAULT_PACKETS), _DEFAULT_RATE_BYTES
+        return End(
+            trunk.realm,
+            address,
+            port,
+            media.remote,
+            media.remote_rtcp,
+            self.nat,
+            trunk.latch is Latch.ANY,
+            self.sip_source,
+            expects,
+            media.receives,
+            form.clock_rates,
+            packets,
+            max(media.bandwidth_bps // 8, nominal),
+            dscp=self.dscp,
+            codecs=form.codec_names,
+        )
+
+
 class CallMedia:
     """The plan of one call, as far as both sides have told us.
 
@@ -32,46 +81,29 @@ class CallMedia:
         dscp: realm → how media towards it is marked.
     """
 
-    __slots__ = (
-        "_a",
-        "_a_sends",
-        "_answered",
-        "_b",
-        "_b_sends",
-        "_dscp",
-        "_streams",
-        "_trunk_a",
-        "_trunk_b",
-        "key",
-        "lease",
-        "revision",
-    )
+    __slots__ = ("_a", "_answered", "_b", "_streams", "key", "lease", "revision")
 
     def __init__(
         self,
         key: str,
         lease: Lease,
-        streams: Sequence[tuple[int, str]],
+        streams: list[tuple[int, str]],
         trunk_a: TrunkSettings,
         trunk_b: TrunkSettings,
         dscp: Mapping[str, int],
     ) -> None:
         self.key = key
-        self._dscp = dscp
         self.lease = lease
         self.revision = 0
         self._answered = False
-        self._streams = list(streams)
-        self._trunk_a, self._trunk_b = trunk_a, trunk_b
-        self._a: list[End] = []
-        self._b: list[End] = []
-        self._a_sends: list[bool] = []
-        self._b_sends: list[bool] = []
+        self._streams = streams
+        self._a = _Side(trunk_a, dscp[trunk_a.realm], lease.a)
+        self._b = _Side(trunk_b, dscp[trunk_b.realm], lease.b)
 
     @property
     def realm_b(self) -> str:
         """Where the other side is."""
-        return self._trunk_b.realm
+        return self._b.trunk.realm
 
     def ports(self, side: str) -> list[tuple[int, LocalPort]]:
         """The m-line's index and our port of each stream on one side."""
@@ -83,20 +115,17 @@ class CallMedia:
 
         Args:
             side: `a` or `b`.
-            facts: its m-lines, as many as the offer has.
+            facts: its m-lines, as many as the offer has. Where one is held by address, the address
+                that the side has told before stays, here as in them.
             nat: whether its media may come from elsewhere than it says.
             sip_source: the address that its signalling came from.
         """
-        mine = [facts[index] for index, _ in self._streams]
-        sends = [media.sends for media in mine]
-        if side == "a":
-            dscp = self._dscp[self._trunk_a.realm]
-            ends = _ends(self._trunk_a, self.lease.a, mine, nat, sip_source, self._a, dscp)
-            self._a, self._a_sends = ends, sends
-        else:
-            dscp = self._dscp[self._trunk_b.realm]
-            ends = _ends(self._trunk_b, self.lease.b, mine, nat, sip_source, self._b, dscp)
-            self._b, self._b_sends = ends, sends
+        mine = self._a if side == "a" else self._b
+        before, mine.facts = mine.facts, [facts[index] for index, _ in self._streams]
+        for old, new in zip(before, mine.facts, strict=False):
+            if new.remote is None:
+                new.remote, new.remote_rtcp = old.remote, old.remote_rtcp
+        mine.nat, mine.sip_source = nat, sip_source
 
     def add(self, index: int, kind: str, ports: tuple[LocalPort, LocalPort]) -> None:
         """One more stream, with a pair of ports for each side."""
@@ -119,7 +148,7 @@ class CallMedia:
 
     def retarget(self, trunk_b: TrunkSettings) -> None:
         """Another target or fork speaks for side b: what the one before has said is void."""
-        self._trunk_b, self._b = trunk_b, []
+        self._b.trunk, self._b.facts = trunk_b, []
 
     def connected(self) -> None:
         """The call is answered: from here on silence is a fault."""
@@ -129,61 +158,20 @@ class CallMedia:
         """The plan as it stands, under a revision of its own; both sides have described theirs."""
         self.revision += 1
         streams: list[Stream] = []
-        sending = zip(*(self._streams, self._a, self._b, self._a_sends, self._b_sends), strict=True)
-        for (index, kind), a, b, a_sends, b_sends in sending:
-            known = self._answered and a.remote is not None and b.remote is not None
-            a.expects = known and a_sends and b.may_receive
-            b.expects = known and b_sends and a.may_receive
+        a, b = self._a, self._b
+        for at, (index, kind) in enumerate(self._streams):
+            of_a, of_b = a.facts[at], b.facts[at]
+            known = self._answered and of_a.remote is not None and of_b.remote is not None
+            end_a = a.end(at, known and of_a.sends and of_b.receives)
+            end_b = b.end(at, known and of_b.sends and of_a.receives)
             if terms is not None:
-                terms.fill("a", index, a)
-                terms.fill("b", index, b)
-            streams.append(Stream(index, kind, a, b))
-        timeout_s = min(self._trunk_a.media_timeout_s, self._trunk_b.media_timeout_s)
+                terms.fill("a", index, end_a)
+                terms.fill("b", index, end_b)
+            streams.append(Stream(index, kind, end_a, end_b))
+        timeout_s = min(a.trunk.media_timeout_s, b.trunk.media_timeout_s)
         return Plan(self.key, self.revision, streams, timeout_s)
 
 
 def behind_nat(trunk: TrunkSettings, via_differs: bool) -> bool:
     """Whether a leg is treated as behind NAT: the trunk's word, or its Via against its source."""
     return trunk.nat is Nat.ALWAYS or (trunk.nat is Nat.AUTO and via_differs)
-
-
-def _ends(
-    trunk: TrunkSettings,
-    ports: Sequence[LocalPort],
-    facts: Sequence[MediaFacts],
-    nat: bool,
-    sip_source: str,
-    before: list[End],
-    dscp: int,
-) -> list[End]:
-    """One side of every stream; `before` is what it was until now."""
-    latch_any = trunk.latch is Latch.ANY
-    ends: list[End] = []
-    for (address, port), media in zip(ports, facts, strict=True):
-        remote, remote_rtcp = media.remote, media.remote_rtcp
-        if remote is None and len(before) > len(ends):  # held by address: the old one stays
-            old = before[len(ends)]
-            remote, remote_rtcp = old.remote, old.remote_rtcp
-        video = media.kind == "video"
-        packets = 1000 // (media.ptime_ms or _DEFAULT_PTIME_MS)
-        nominal = _VIDEO_RATE_BYTES if video else _DEFAULT_RATE_BYTES
-        ends.append(
-            End(
-                trunk.realm,
-                address,
-                port,
-                remote,
-                remote_rtcp,
-                nat,
-                latch_any,
-                sip_source,
-                False,  # `expects`: `plan` sees both sides
-                media.receives,
-                media.clock_rates,
-                _VIDEO_PACKETS if video else max(packets, _DEFAULT_PACKETS),
-                max(media.bandwidth_bps // 8, nominal),
-                dscp=dscp,
-                codecs=media.codec_names,
-            )
-        )
-    return ends
