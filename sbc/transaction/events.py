@@ -1,7 +1,7 @@
 """What goes into a transaction, and what comes out of it.
 
-Events are messages, timers, an answer of the transaction user (`Respond`) and the plain `Input`
-members. A machine sorts each event into a `Key` and looks its table up.
+Events are messages, timers, an answer of the transaction user and plain `Input` members. Each is
+sorted into a `Key`, by which a machine looks its table up.
 """
 
 from __future__ import annotations
@@ -10,22 +10,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias, final
 
-from sbc.sip.message import Request, Response
 from sbc.transaction.timers import Timer, TimerValues
 
-__all__ = [
-    "Action",
-    "Arm",
-    "Arms",
-    "Event",
-    "Input",
-    "Key",
-    "PassUp",
-    "Respond",
-    "Send",
-    "Signal",
-    "State",
-]
+__all__ = ["Action", "Arm", "Arms", "Input", "Key", "Signal", "State"]
 
 
 class State(IntEnum):
@@ -58,30 +45,6 @@ class Input(IntEnum):
     RESPOND_UNLAWFUL = 63  # one that RFC 4320 forbids
 
 
-@dataclass(slots=True)
-class Respond:
-    """The transaction user's answer, ready to send."""
-
-    status: int
-    data: bytes
-
-
-@final
-@dataclass(slots=True)
-class Send:
-    """Transmit `data` on the transaction's hop."""
-
-    data: bytes
-
-
-@final
-@dataclass(slots=True)
-class PassUp:
-    """The transaction user must see `message`."""
-
-    message: Request | Response
-
-
 @final
 @dataclass(slots=True)
 class Arm:
@@ -99,6 +62,7 @@ class Signal(IntEnum):
     SEND_CANCEL = 3  # start a CANCEL transaction for this INVITE (RFC 3261 §9.1)
     TIMED_OUT = 4  # tell the user: no answer, or no ACK, in 64*T1
     TRANSPORT_LOST = 5  # tell the user: what it wanted to say could not be carried
+    PASS_UP = 6  # the user must see the message
 
 
 class Arms:
@@ -124,5 +88,5 @@ class Arms:
 
 
 Key: TypeAlias = Timer | Input
-Event: TypeAlias = Timer | Input | Request | Response | Respond
-Action: TypeAlias = Send | PassUp | Arm | Signal
+Action: TypeAlias = bytes | Arm | Signal
+"""Bytes are to be transmitted on the transaction's hop."""

@@ -13,20 +13,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.sip.message import Response
-from sbc.transaction.events import Action, Arm, Arms, Event, Input, PassUp, Send, Signal, State
+from sbc.transaction.events import Action, Arm, Arms, Input, Signal, State
 from sbc.transaction.hop import Hop
 from sbc.transaction.machine import (
     NOTHING,
+    PASS_UP,
     ClientTransaction,
     Table,
     TransactionKey,
     absorb,
-    client_input,
     end,
     lose,
     pass_up,
     time_out,
-    unexpected,
 )
 from sbc.transaction.request import ClientRequest
 from sbc.transaction.timers import Timer, User
@@ -54,40 +53,32 @@ class InviteClient(ClientTransaction):
         """Whether nobody wants it any more."""
         return self.cancel_wanted or self.cancel_sent
 
-    def handle(self, event: Event, now: float) -> Sequence[Action]:
-        key = client_input(event)
-        row = _TABLE.get((self.state, key))
-        if row is None:
-            return unexpected(key)
-        effect, self.state = row
-        return effect(self, event)
 
-
-def _start(txn: InviteClient, event: Input) -> Sequence[Action]:
+def _start(txn: InviteClient, said: None) -> Sequence[Action]:
     arms = txn.arms
     if txn.hop.reliable:
-        return Send(txn.data), arms.b
+        return txn.data, arms.b
     txn.interval_s = arms.values.t1_s
-    return Send(txn.data), arms.a  # B follows the last A: most calls never need it
+    return txn.data, arms.a  # B follows the last A: most calls never need it
 
 
-def _retransmit(txn: InviteClient, event: Timer) -> Sequence[Action]:
+def _retransmit(txn: InviteClient, said: None) -> Sequence[Action]:
     txn.interval_s *= 2
     values = txn.arms.values
     if txn.interval_s < values.give_up_s:
-        return Send(txn.data), Arm(Timer.A, txn.interval_s)
-    return Send(txn.data), Arm(Timer.B, values.t1_s)  # the seventh, 63*T1 after the first
+        return txn.data, Arm(Timer.A, txn.interval_s)
+    return txn.data, Arm(Timer.B, values.t1_s)  # the seventh, 63*T1 after the first
 
 
 def _proceed(txn: InviteClient, response: Response) -> Sequence[Action]:
     if txn.cancel_wanted:
-        return PassUp(response), *_cancel(txn, Input.CANCEL)
-    return (PassUp(response),)
+        return PASS_UP, *_cancel(txn, None)
+    return pass_up(txn, response)
 
 
 def _accept(txn: InviteClient, response: Response) -> Sequence[Action]:
     txn.conclude()
-    return PassUp(response), txn.arms.m
+    return PASS_UP, txn.arms.m
 
 
 def _acknowledge(txn: InviteClient, response: Response) -> Sequence[Action]:
@@ -96,19 +87,19 @@ def _acknowledge(txn: InviteClient, response: Response) -> Sequence[Action]:
     txn.data = ack
     txn.user = None
     wait = Arm(Timer.D, 0.0) if txn.hop.reliable else txn.arms.d
-    return PassUp(response), Send(ack), wait
+    return PASS_UP, ack, wait
 
 
 def _acknowledge_again(txn: InviteClient, response: Response) -> Sequence[Action]:
-    return (Send(txn.data),)
+    return (txn.data,)
 
 
-def _cancel_later(txn: InviteClient, event: Input) -> Sequence[Action]:
+def _cancel_later(txn: InviteClient, said: None) -> Sequence[Action]:
     txn.cancel_wanted = True
     return NOTHING
 
 
-def _cancel(txn: InviteClient, event: Input) -> Sequence[Action]:
+def _cancel(txn: InviteClient, said: None) -> Sequence[Action]:
     if txn.cancel_sent:
         return NOTHING
     txn.cancel_sent = True
@@ -140,3 +131,4 @@ _TABLE: Final[Table] = {
     (State.ACCEPTED, Input.CANCEL): (absorb, State.ACCEPTED),
     (State.TERMINATED, Input.CANCEL): (absorb, State.TERMINATED),
 }
+InviteClient.table = _TABLE

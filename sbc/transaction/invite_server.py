@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.sip.message import Request
-from sbc.transaction.events import Action, Arm, Event, Input, Respond, Send, Signal, State
+from sbc.transaction.events import Action, Arm, Input, Signal, State
 from sbc.transaction.machine import (
     NOTHING,
     ServerTransaction,
@@ -21,9 +21,7 @@ from sbc.transaction.machine import (
     absorb,
     end,
     pass_up,
-    server_input,
     time_out,
-    unexpected,
 )
 from sbc.transaction.timers import Timer
 
@@ -37,46 +35,38 @@ class InviteServer(ServerTransaction):
 
     __slots__ = ()
 
-    def handle(self, event: Event, now: float) -> Sequence[Action]:
-        key = server_input(event)
-        row = _TABLE.get((self.state, key))
-        if row is None:
-            return unexpected(key)
-        effect, self.state = row
-        return effect(self, event)
+
+def _send_last(txn: InviteServer, said: Request | None) -> Sequence[Action]:
+    return (txn.last,) if txn.last else NOTHING
 
 
-def _send_last(txn: InviteServer, event: Event) -> Sequence[Action]:
-    return (Send(txn.last),) if txn.last else NOTHING
+def _send_provisional(txn: InviteServer, answer: bytes) -> Sequence[Action]:
+    txn.last = answer
+    return (answer,)
 
 
-def _send_provisional(txn: InviteServer, answer: Respond) -> Sequence[Action]:
-    txn.last = answer.data
-    return (Send(answer.data),)
-
-
-def _accept(txn: InviteServer, answer: Respond) -> Sequence[Action]:
+def _accept(txn: InviteServer, answer: bytes) -> Sequence[Action]:
     txn.last = b""  # the user keeps the 2xx (RFC 3261 §13.3.1.4)
-    return Send(answer.data), txn.arms.l
+    return answer, txn.arms.l
 
 
-def _accept_again(txn: InviteServer, answer: Respond) -> Sequence[Action]:
-    return (Send(answer.data),)
+def _accept_again(txn: InviteServer, answer: bytes) -> Sequence[Action]:
+    return (answer,)
 
 
-def _complete(txn: InviteServer, answer: Respond) -> Sequence[Action]:
-    txn.last = answer.data
+def _complete(txn: InviteServer, answer: bytes) -> Sequence[Action]:
+    txn.last = answer
     txn.user = None
     arms = txn.arms
     if txn.hop.reliable:
-        return Send(answer.data), arms.h
+        return answer, arms.h
     txn.interval_s = arms.values.t1_s
-    return Send(answer.data), arms.g, arms.h
+    return answer, arms.g, arms.h
 
 
-def _retransmit(txn: InviteServer, event: Timer) -> Sequence[Action]:
+def _retransmit(txn: InviteServer, said: None) -> Sequence[Action]:
     txn.interval_s = min(2 * txn.interval_s, txn.arms.values.t2_s)
-    return Send(txn.last), Arm(Timer.G, txn.interval_s)
+    return txn.last, Arm(Timer.G, txn.interval_s)
 
 
 def _confirm(txn: InviteServer, ack: Request) -> Sequence[Action]:
@@ -84,7 +74,7 @@ def _confirm(txn: InviteServer, ack: Request) -> Sequence[Action]:
     return (Arm(Timer.I, 0.0) if txn.hop.reliable else txn.arms.i,)
 
 
-def _report_loss(txn: InviteServer, event: Input) -> Sequence[Action]:
+def _report_loss(txn: InviteServer, said: None) -> Sequence[Action]:
     return _LOST
 
 
@@ -111,3 +101,4 @@ _TABLE: Final[Table] = {
     (State.CONFIRMED, Input.ACK): (absorb, State.CONFIRMED),
     (State.CONFIRMED, Input.REQUEST): (absorb, State.CONFIRMED),
 }
+InviteServer.table = _TABLE

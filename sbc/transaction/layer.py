@@ -7,7 +7,7 @@ but to transmit, and it holds nothing of a transaction that has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
@@ -15,11 +15,17 @@ from typing import Final, TypeAlias
 from sbc.errors import LocalProtocolError
 from sbc.sip.message import Request, Response
 from sbc.sip.status import ACK, CANCEL, INVITE
-from sbc.transaction.events import Action, Arm, Arms, Input, PassUp, Respond, Send, Signal
+from sbc.transaction.events import Action, Arm, Arms, Input, Signal
 from sbc.transaction.hop import Hop
 from sbc.transaction.invite_client import InviteClient
 from sbc.transaction.invite_server import InviteServer
-from sbc.transaction.machine import ClientTransaction, ServerTransaction, TransactionKey
+from sbc.transaction.machine import (
+    PASS_UP,
+    ClientTransaction,
+    ServerTransaction,
+    Transaction,
+    TransactionKey,
+)
 from sbc.transaction.matching import client_key, invite_key, server_key
 from sbc.transaction.non_invite_client import NonInviteClient
 from sbc.transaction.non_invite_server import NonInviteServer
@@ -39,8 +45,6 @@ __all__ = [
     "TransactionLayer",
     "TransportLost",
 ]
-
-Transaction: TypeAlias = ClientTransaction | ServerTransaction
 
 
 @dataclass(slots=True)
@@ -159,14 +163,14 @@ class TransactionLayer:
             LocalProtocolError: an ACK, or a branch that is in use.
         """
         method = request.method
-        key = client_key(hop.realm, request.branch, method)
+        key = client_key(request.branch, method)
         if method == ACK or key in self._clients:
             raise LocalProtocolError(
                 f"expected a new transaction, got {method!r} {request.branch!r}"
             )
         machine = InviteClient if method == INVITE else NonInviteClient
         txn = self._clients[key] = machine(request, hop, key, user, self._arms)
-        self._perform(txn, txn.handle(_START, now), now)
+        self._perform(txn, txn.handle(_START), now)
         return txn
 
     def cancel(self, txn: ClientTransaction, now: float, head: bytes = b"") -> None:
@@ -181,7 +185,7 @@ class TransactionLayer:
         """
         if isinstance(txn, InviteClient):
             txn.cancel_head = head
-            self._perform(txn, txn.handle(Input.CANCEL, now), now)
+            self._perform(txn, txn.handle(Input.CANCEL), now)
 
     def receive_response(self, response: Response, hop: Hop, now: float) -> User | None:
         """The user that must act on this response, or None: absorbed, stray, or nobody's.
@@ -189,22 +193,28 @@ class TransactionLayer:
         The user gets each provisional response, the first final one, and of an INVITE every 2xx
         (retransmitted or from another fork; each needs its ACK, RFC 3261 §13.2.2.4).
         """
-        method = response.cseq_method
-        txn = self._clients.get(client_key(hop.realm, response.via.branch, method))
-        if txn is None or txn.method != method:
+        txn = self._asked(response, hop)
+        if txn is None:
             self.counters["stray_response"] += 1
             return None
         user = txn.user
-        heard = self._perform(txn, txn.handle(response, now), now)
+        heard = self._perform(txn, txn.receive(response), now)
         return user if heard is not None else None
 
     def awaiting(self, response: Response, hop: Hop) -> ClientTransaction | None:
         """The transaction whose request this response may end; None: no such one, or it is late."""
-        method = response.cseq_method
-        txn = self._clients.get(client_key(hop.realm, response.via.branch, method))
-        if txn is None or txn.method != method or txn.request is None:
+        txn = self._asked(response, hop)
+        if txn is None or txn.request is None:
             return None
         return None if isinstance(txn, InviteClient) and txn.given_up else txn
+
+    def _asked(self, response: Response, hop: Hop) -> ClientTransaction | None:
+        """The transaction that a response is to (RFC 3261 §17.1.3)."""
+        method = response.cseq_method
+        txn = self._clients.get(client_key(response.via.branch, method))
+        if txn is None or txn.method != method or txn.hop.realm != hop.realm:
+            return None
+        return txn
 
     # Their requests
 
@@ -218,7 +228,7 @@ class TransactionLayer:
         txn = self._servers.get(key)
         method = request.method
         if txn is not None:
-            heard = self._perform(txn, txn.handle(request, now), now)
+            heard = self._perform(txn, txn.receive(request), now)
             if heard is None:
                 self.counters["absorbed"] += 1
                 return _ABSORBED
@@ -227,10 +237,10 @@ class TransactionLayer:
             self.counters["stray_ack"] += 1
             return _STRAY_ACK
         machine = InviteServer if method == INVITE else NonInviteServer
-        txn = self._servers[key] = machine(request, hop, key, self._arms)
-        self._perform(txn, txn.handle(request, now), now)
+        txn = self._servers[key] = machine(method, hop, key, self._arms)
+        self._perform(txn, txn.receive(request), now)
         if method == CANCEL:
-            return Cancel(txn, self._servers.get(invite_key(key)))
+            return Cancel(txn, self._servers.get(invite_key(request, hop.realm)))
         return New(txn)
 
     def knows(self, request: Request, hop: Hop) -> bool:
@@ -243,7 +253,7 @@ class TransactionLayer:
         An answer that comes too late, or that RFC 4320 forbids, is counted and not sent. A 2xx to
         an INVITE may be repeated: its retransmission is the user's (RFC 3261 §13.3.1.4).
         """
-        self._perform(txn, txn.handle(Respond(status, data), now), now)
+        self._perform(txn, txn.respond(status, data), now)
 
     # Transport and time
 
@@ -256,18 +266,17 @@ class TransactionLayer:
             branch: of the request that failed; None: any request to that address, or on that
                 connection, may have.
         """
-        lost: Iterable[ClientTransaction | None]
         if branch is None:
             lost = [txn for txn in self._clients.values() if _goes_to(txn.hop, hop)]
         else:
-            lost = [
-                self._clients.get(client_key(hop.realm, branch, method))
+            found = [
+                self._clients.get(client_key(branch, method))
                 for method in (INVITE, CANCEL)  # CANCEL has a key of its own, all others share one
             ]
+            lost = [txn for txn in found if txn is not None and txn.hop.realm == hop.realm]
         notices: list[tuple[User, Notice]] = []
         for txn in lost:
-            if txn is not None:
-                self._hand(txn, Input.TRANSPORT_FAILED, now, notices)
+            self._hand(txn, Input.TRANSPORT_FAILED, now, notices)
         return notices
 
     def fail(self, txn: Transaction, now: float) -> list[tuple[User, Notice]]:
@@ -282,11 +291,11 @@ class TransactionLayer:
         Acting on one notice may end the user of a later one: look before you act.
         """
         notices: list[tuple[User, Notice]] = []
-        for owner, timer in self.timers.due(now):
+        for of, timer in self.timers.due(now):
             if type(timer) is Timer:
-                self._hand(owner, timer, now, notices)
-            else:
-                notices.append((owner, timer))
+                self._hand(of, timer, now, notices)
+            elif of.owner is not None:
+                notices.append((of.owner, timer))
         notices.extend(self.wheel.due(now))
         return notices
 
@@ -316,8 +325,8 @@ class TransactionLayer:
         notices: list[tuple[User, Notice]],
     ) -> None:
         user = txn.user
-        actions = txn.handle(event, now)
-        if actions and type(actions[0]) is Send:  # timers A, E and G
+        actions = txn.handle(event)
+        if actions and type(actions[0]) is bytes:  # timers A, E and G
             self.counters["retransmitted"] += 1
         heard = self._perform(txn, actions, now)
         if heard is None:
@@ -327,39 +336,37 @@ class TransactionLayer:
         if user is not None:
             notices.append((user, TimedOut(txn) if timed_out else TransportLost(txn)))
 
-    def _perform(
-        self, txn: Transaction, actions: Sequence[Action], now: float
-    ) -> PassUp | Signal | None:
+    def _perform(self, txn: Transaction, actions: Sequence[Action], now: float) -> Signal | None:
         """Do what a machine returned; return the one action, if any, that is for the user."""
-        heard: PassUp | Signal | None = None
+        heard: Signal | None = None
         for action in actions:
-            if type(action) is Send:
-                self.transmit(txn.hop, action.data)
+            if action is PASS_UP:
+                heard = PASS_UP
+            elif type(action) is bytes:
+                self.transmit(txn.hop, action)
             elif type(action) is Arm:
                 if action.duration_s > 0:
-                    self.timers.arm(txn.cell, action.timer, action.duration_s, now)
+                    self.timers.arm(txn, action.timer, action.duration_s, now)
                 else:
-                    self._perform(txn, txn.handle(action.timer, now), now)
-            elif type(action) is PassUp:
-                heard = action
+                    self._perform(txn, txn.handle(action.timer), now)
             elif action is _ENDED:
                 self._unlink(txn)
             elif action is Signal.SEND_CANCEL:
                 self._send_cancel(txn, now)
             elif action is Signal.IGNORED:
                 self.counters["unexpected"] += 1
-            else:  # timed out, transport lost
+            elif isinstance(action, Signal):  # timed out, transport lost
                 heard = action
         return heard
 
     def _unlink(self, txn: Transaction) -> None:
+        """What is left is a shell, which a timer that is still armed may hold."""
         if isinstance(txn, ClientTransaction):
             del self._clients[txn.key]
-            if txn.request is not None:
-                txn.request.sender = None
-        else:
+            txn.conclude()
+        elif isinstance(txn, ServerTransaction):
             del self._servers[txn.key]
-        txn.cell.owner = None  # a timer that is still armed holds the cell alone
+            txn.last = b""
         txn.user = None
 
     def _send_cancel(self, txn: Transaction, now: float) -> None:

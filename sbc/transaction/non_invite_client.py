@@ -11,17 +11,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.sip.message import Response
-from sbc.transaction.events import Action, Arm, Event, Input, PassUp, Send, State
+from sbc.transaction.events import Action, Arm, Input, State
 from sbc.transaction.machine import (
+    PASS_UP,
     ClientTransaction,
     Table,
     absorb,
-    client_input,
     end,
     lose,
     pass_up,
     time_out,
-    unexpected,
 )
 from sbc.transaction.timers import Timer
 
@@ -33,32 +32,24 @@ class NonInviteClient(ClientTransaction):
 
     __slots__ = ()
 
-    def handle(self, event: Event, now: float) -> Sequence[Action]:
-        key = client_input(event)
-        row = _TABLE.get((self.state, key))
-        if row is None:
-            return unexpected(key)
-        effect, self.state = row
-        return effect(self, event)
 
-
-def _start(txn: NonInviteClient, event: Input) -> Sequence[Action]:
+def _start(txn: NonInviteClient, said: None) -> Sequence[Action]:
     arms = txn.arms
     if txn.hop.reliable:
-        return Send(txn.data), arms.f
+        return txn.data, arms.f
     txn.interval_s = arms.values.t1_s
     txn.left_s = arms.values.give_up_s - txn.interval_s
-    return Send(txn.data), arms.e  # F follows the last E: most requests never need it
+    return txn.data, arms.e  # F follows the last E: most requests never need it
 
 
-def _retransmit(txn: NonInviteClient, event: Timer) -> Sequence[Action]:
+def _retransmit(txn: NonInviteClient, said: None) -> Sequence[Action]:
     txn.interval_s = min(2 * txn.interval_s, txn.arms.values.t2_s)
-    return Send(txn.data), _next(txn)
+    return txn.data, _next(txn)
 
 
-def _retransmit_slowly(txn: NonInviteClient, event: Timer) -> Sequence[Action]:
+def _retransmit_slowly(txn: NonInviteClient, said: None) -> Sequence[Action]:
     txn.interval_s = txn.arms.values.t2_s
-    return Send(txn.data), _next(txn)
+    return txn.data, _next(txn)
 
 
 def _next(txn: NonInviteClient) -> Arm:
@@ -72,7 +63,7 @@ def _next(txn: NonInviteClient) -> Arm:
 def _complete(txn: NonInviteClient, response: Response) -> Sequence[Action]:
     txn.conclude()
     txn.user = None
-    return PassUp(response), Arm(Timer.K, 0.0) if txn.hop.reliable else txn.arms.k
+    return PASS_UP, Arm(Timer.K, 0.0) if txn.hop.reliable else txn.arms.k
 
 
 _TABLE: Final[Table] = {
@@ -95,3 +86,4 @@ _TABLE: Final[Table] = {
     (State.COMPLETED, Input.SUCCESS): (absorb, State.COMPLETED),
     (State.COMPLETED, Input.FAILURE): (absorb, State.COMPLETED),
 }
+NonInviteClient.table = _TABLE

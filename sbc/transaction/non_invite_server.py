@@ -12,15 +12,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.sip.message import Request
-from sbc.transaction.events import Action, Arm, Event, Input, Key, PassUp, Respond, Send, State
+from sbc.transaction.events import Action, Arm, Input, State
 from sbc.transaction.machine import (
+    PASS_UP,
     ServerTransaction,
     Table,
     absorb,
     end,
     lose,
-    server_input,
-    unexpected,
 )
 from sbc.transaction.timers import Timer
 
@@ -32,38 +31,29 @@ class NonInviteServer(ServerTransaction):
 
     __slots__ = ()
 
-    def handle(self, event: Event, now: float) -> Sequence[Action]:
-        key = _key(event)
-        row = _TABLE.get((self.state, key))
-        if row is None:
-            return unexpected(key)
-        effect, self.state = row
-        return effect(self, event)
-
-
-def _key(event: Event) -> Key:
-    if type(event) is Respond and (event.status == 408 or 100 < event.status < 200):
-        return Input.RESPOND_UNLAWFUL
-    return server_input(event)
+    def respond(self, status: int, data: bytes) -> Sequence[Action]:
+        if status == 408 or 100 < status < 200:
+            return self.handle(Input.RESPOND_UNLAWFUL, data)
+        return super().respond(status, data)
 
 
 def _begin(txn: NonInviteServer, request: Request) -> Sequence[Action]:
-    return PassUp(request), txn.arms.f
+    return PASS_UP, txn.arms.f
 
 
-def _send_last(txn: NonInviteServer, event: Request) -> Sequence[Action]:
-    return (Send(txn.last),)
+def _send_last(txn: NonInviteServer, request: Request) -> Sequence[Action]:
+    return (txn.last,)
 
 
-def _send_provisional(txn: NonInviteServer, answer: Respond) -> Sequence[Action]:
-    txn.last = answer.data
-    return (Send(answer.data),)
+def _send_provisional(txn: NonInviteServer, answer: bytes) -> Sequence[Action]:
+    txn.last = answer
+    return (answer,)
 
 
-def _complete(txn: NonInviteServer, answer: Respond) -> Sequence[Action]:
-    txn.last = answer.data
+def _complete(txn: NonInviteServer, answer: bytes) -> Sequence[Action]:
+    txn.last = answer
     txn.user = None
-    return Send(answer.data), Arm(Timer.J, 0.0) if txn.hop.reliable else txn.arms.j
+    return answer, Arm(Timer.J, 0.0) if txn.hop.reliable else txn.arms.j
 
 
 _TABLE: Final[Table] = {
@@ -88,3 +78,4 @@ _TABLE: Final[Table] = {
     (State.TRYING, Timer.F): (end, State.TERMINATED),
     (State.PROCEEDING, Timer.F): (end, State.TERMINATED),
 }
+NonInviteServer.table = _TABLE

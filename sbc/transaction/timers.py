@@ -1,9 +1,10 @@
 """Timers as data: who wants to hear what, when (RFC 3261 §17, Table 4; RFC 6026).
 
 Nearly every SIP timer has one of eight durations, so a FIFO for each duration is always in order:
-arming is an append, firing a popleft, and nothing is ever cancelled. An entry does not hold the
-machine that armed it but its `Cell`; a machine that ends empties its cell, and what is left in the
-queues until its time comes is a few words, never a call.
+arming is an append, firing a popleft, and nothing is ever cancelled. A transaction that has ended
+lets a stale timer pass; it holds nothing by then. Of a user an entry holds no more than its
+`Cell`, which the user empties when it ends: what is left in the queues until its time comes is a
+few words, never a call.
 
 That is cheap up to 64*T1. Longer timers (no answer, session expiry, maximum duration) would pile
 up, so they go to the `TimerWheel`, which takes an entry out when it is cancelled.
@@ -59,7 +60,7 @@ class TimerValues:
 
 
 class Cell:
-    """What a timer entry holds instead of its machine. Set `owner` to None when the owner ends."""
+    """What a timer entry holds instead of a user. Set `owner` to None when the owner ends."""
 
     __slots__ = ("owner",)
 
@@ -67,7 +68,7 @@ class Cell:
         self.owner: User | None = owner
 
 
-_Entry: TypeAlias = tuple[float, Cell, IntEnum]
+_Entry: TypeAlias = tuple[float, User, IntEnum]
 
 
 class TimerTable:
@@ -85,22 +86,24 @@ class TimerTable:
         """Entries, those of ended owners included."""
         return sum(map(len, self._queues.values()))
 
-    def arm(self, cell: Cell, timer: IntEnum, duration_s: float, now: float) -> None:
-        """Let `due` return (cell.owner, timer) once `now + duration_s` is reached."""
-        self._queues[duration_s].append((now + duration_s, cell, timer))
+    def arm(self, of: User, timer: IntEnum, duration_s: float, now: float) -> None:
+        """Let `due` return (of, timer) once `now + duration_s` is reached.
+
+        Args:
+            of: the transaction, or the cell of whoever else it is for.
+        """
+        self._queues[duration_s].append((now + duration_s, of, timer))
 
     def due(self, now: float) -> list[tuple[User, IntEnum]]:
-        """Take what is due, without the entries of owners that have ended.
+        """Take what is due, stale or not.
 
         In order for each duration; timers of different durations in any order.
         """
         fired: list[tuple[User, IntEnum]] = []
         for queue in self._queues.values():
             while queue and queue[0][0] <= now:
-                _, cell, timer = queue.popleft()
-                owner = cell.owner
-                if owner is not None:
-                    fired.append((owner, timer))
+                _, of, timer = queue.popleft()
+                fired.append((of, timer))
         return fired
 
     def next_due(self) -> float | None:

@@ -24,6 +24,15 @@ def test_user_timers_come_back_with_their_owners() -> None:
     assert entry.owner is None
 
 
+def test_the_timer_of_a_user_that_has_ended_is_not_heard_of() -> None:
+    bench = Bench()
+    cell = Cell("ended")
+    bench.layer.arm_user(cell, Mine.SOON, 0.5, 0.0)
+    cell.owner = None
+    bench.run(1.0)
+    assert bench.heard == []
+
+
 def test_transactions_and_users_share_a_tick() -> None:
     bench = Bench()
     bench.layer.arm_user(Cell("mine"), Mine.SOON, 32.0, 0.0)
