@@ -158,6 +158,11 @@ class ClientRequest:
         request.tries = self.tries + 1
         return request
 
+    def shed(self) -> None:
+        """Keep what the dialogs of later answers are made of: URI, From, To and number."""
+        self.data = self.via_line = self.branch = self.route_lines = self.call_id_line = b""
+        self.max_forwards_line = self.head = self.body = self.credentials = b""
+
     def _sibling(
         self, method: bytes, to_line: bytes, head: bytes, credentials: bytes = b""
     ) -> ClientRequest:

@@ -160,9 +160,8 @@ class BLeg(Leg):
 
     def settled(self) -> None:
         """The caller has the answer: nothing more is said in early dialogs."""
-        # What a late fork needs of the INVITE is its lines; the rest is a kilobyte a held call.
         if self.invite is not None:
-            self.invite.data = self.invite.head = self.invite.body = b""
+            self.invite.shed()
         self.forks.clear()
 
     def fork_of(self, response: Response) -> Fork | None:
@@ -183,11 +182,14 @@ class BLeg(Leg):
         return self.negotiation.fork()
 
     def unlink(self) -> None:
-        """Let go of the call; late answers still get their ACK and BYE."""
+        """Let go of the call; late answers still get their ACK and BYE, and no more is kept."""
         self._impatient_no_more()
         super().unlink()
         self.forks.clear()
         self.forget(self.tag)
+        self.dialog = self.peer = None
+        if self.negotiation is not None and self.negotiation.we_offered:
+            self.negotiation = None  # who was made an offer is owed no answer
 
     def _impatient_no_more(self) -> None:
         if self.patience is not None:

@@ -149,9 +149,9 @@ class Consulted(BLeg):
 
     def unlink(self) -> None:
         """Let go of the call, and of the dialog that was taken over."""
-        super().unlink()
         if self.dialog is not None:
             self.forget(self.dialog.local_tag)
+        super().unlink()
 
 
 class Meeting(Call):
