@@ -21,7 +21,7 @@ from relay.round_trip import RoundTrip
 from relay.srtp_watch import SrtpWatch
 from relay.stats import Reception
 
-__all__ = ["END_NAMES", "Call", "Lane", "LaneDigits", "call_stats", "direction_stats"]
+__all__ = ["END_NAMES", "Call", "Guard", "Lane", "LaneDigits", "call_stats", "direction_stats"]
 
 END_NAMES: Final = ("a", "b")
 """By side."""
@@ -31,6 +31,25 @@ _DIGITS_PER_S: Final = 20.0
 _DIGITS_AT_ONCE: Final = 40.0
 _NOTHING: Final = Reception({})
 """What RTCP lanes have for RTP: it stays empty."""
+
+
+class Guard:
+    """What is known of the strangers at a lane's port, and done against them.
+
+    Args:
+        policer: of their packets.
+    """
+
+    __slots__ = ("away", "muted_until", "policer", "shut_until")
+
+    def __init__(self, policer: Policer) -> None:
+        self.policer = policer
+        self.shut_until = 0.0
+        """When others than believable hosts are let in again: monotonic seconds; 0.0: they are."""
+        self.away = 0
+        """What the kernel has discarded at the port, as far as that has been counted."""
+        self.muted_until = 0.0
+        """When the port is listened to again; 0.0: it is."""
 
 
 class Lane:
@@ -54,6 +73,7 @@ class Lane:
         "drops",
         "expected_since",
         "flow",
+        "guard",
         "heard",
         "latch",
         "opposite",
@@ -103,6 +123,8 @@ class Lane:
         self.drops: dict[DropReason, int] | None = None
         self.policer: Policer | None = None
         """Of the slow path."""
+        self.guard: Guard | None = None
+        """Once a stranger has come."""
         self.heard = 0.0
         """When the last RTCP came; 0.0: none."""
         self.expected_since = now
@@ -112,11 +134,11 @@ class Lane:
         """Packets, octets and RTCP packets that are in the worker's totals already."""
         self.accounted_drops: dict[DropReason, int] | None = None
 
-    def drop(self, reason: DropReason) -> None:
-        """Count a packet that the slow path has dropped."""
+    def drop(self, reason: DropReason, packets: int = 1) -> None:
+        """Count what the slow path has dropped, or the kernel for it."""
         if self.drops is None:
             self.drops = {}
-        self.drops[reason] = self.drops.get(reason, 0) + 1
+        self.drops[reason] = self.drops.get(reason, 0) + packets
 
     def all_drops(self, fast: dict[DropReason, int]) -> dict[DropReason, int]:
         """What was dropped, by the slow path and, as given, by the fast one."""
@@ -147,9 +169,10 @@ class Lane:
         return self.srtp_in is not None or self.srtp_out is not None
 
     def part(self) -> None:
-        """Forget the other lanes, which know this one."""
+        """Forget the other lanes, which know this one, and the port, which is not its own now."""
         self.opposite = self.beside = None
         self.digits = None
+        self.guard = None
 
 
 class LaneDigits:

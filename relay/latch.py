@@ -84,6 +84,14 @@ class Rules:
     sip_source: str | None = None
     asymmetric: bool = False
 
+    @property
+    def hosts(self) -> list[str]:
+        """From where packets may be believed for their source alone."""
+        found = [] if self.signalled is None else [self.signalled[0]]
+        if self.nat and self.sip_source is not None:
+            found.append(self.sip_source)
+        return found
+
     def belief(self, source: Address, proof: Proof = Proof.NONE) -> Belief:
         """How far these rules believe a source."""
         signalled = self.signalled

@@ -65,7 +65,7 @@ class Service:
     ) -> None:
         self.calls: dict[str, Call] = {}
         self.desk = desk
-        self.slowpath = SlowPath(forwarder, secret, self._latched, self._digit)
+        self.slowpath = SlowPath(forwarder, secret, self._latched, self._digit, desk.rx)
         self.digits = self.slowpath.digits
         self.draining = False
         self.totals = {
@@ -319,6 +319,7 @@ class Service:
         lane.direction = direction
         rekeyed = direction.crossing.srtp_in != before.crossing.srtp_in
         lane.latch.signal(direction.rules, rekeyed=rekeyed)
+        self.slowpath.floods.signal(lane)
         if direction.component == Component.RTP:
             lane.reception.signal(direction.clock_rates)
         if direction.tos != before.tos:
@@ -334,7 +335,7 @@ class Service:
                 lane = Lane(call.key, direction, pairs[direction.key], self._window_s, now)
                 if direction.component == Component.RTP:
                     lane.reception = self._forwarder.reception(direction.clock_rates)
-                self.slowpath.open(lane, self.desk.rx[direction.key])
+                self.slowpath.open(lane)
                 opened.append(lane)
         except OSError as error:
             self._forwarder.close([lane.direction.key for lane in opened])
@@ -377,6 +378,8 @@ class Service:
         return found
 
     def _dropped(self, lane: Lane) -> dict[DropReason, int]:
+        """What others than the slow path have dropped of a lane's."""
+        self.slowpath.floods.count(lane)
         return self._forwarder.counters(lane.direction.key)
 
     def _account(self, lane: Lane) -> None:

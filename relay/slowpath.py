@@ -8,7 +8,7 @@ Because it can forward every packet itself, a fast path may be flushed at any mo
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -16,6 +16,7 @@ from relay.call import Lane
 from relay.digit_desk import DigitDesk
 from relay.dtmf import Digit
 from relay.errors import ParseError
+from relay.floods import Floods
 from relay.forward.base import (
     DropReason,
     Flow,
@@ -36,10 +37,12 @@ from relay.forward.change import (
 from relay.latch import Address, Outcome, Proof
 from relay.plan import PLAIN, Component
 from relay.policer import Policer
+from relay.ports import Key
 from relay.round_trip import RoundTrip
 from relay.rtcp_terms import terms_of
 from relay.rtp import rtcp
 from relay.rtp.packet import FIXED_HEADER, Kind, classify
+from relay.sockets import let_all_in
 
 __all__ = ["SlowPath"]
 
@@ -66,6 +69,7 @@ class SlowPath:
         secret: 16 to 32 random bytes; CNAMEs are derived with it.
         latched: called with an RTP lane when its peer is settled.
         told: called with each digit that an RTP lane's peer has sent.
+        sockets: the bound socket of each port.
     """
 
     def __init__(
@@ -74,18 +78,23 @@ class SlowPath:
         secret: bytes,
         latched: Callable[[Lane], None],
         told: Callable[[Lane, Digit], None],
+        sockets: Mapping[Key, socket.socket],
     ) -> None:
         self._forwarder = forwarder
         self._secret = secret
         self._latched = latched
         self.digits = DigitDesk(self, secret, told)
+        self.floods = Floods(forwarder, sockets)
         self.punts = 0
+        self._sockets = sockets
 
-    def open(self, lane: Lane, rx: socket.socket) -> None:
+    def open(self, lane: Lane) -> None:
         """Serve a lane's port. Raises OSError."""
         direction = lane.direction
-        punt = self._rtp if direction.component == Component.RTP else self._rtcp
-        self._forwarder.open(direction.key, rx, partial(punt, lane))
+        judge = self._rtp if direction.component == Component.RTP else self._rtcp
+        rx = self._sockets[direction.key]
+        let_all_in(rx)  # whoever had the port before may have died with others shut out
+        self._forwarder.open(direction.key, rx, partial(self._take, lane, judge))
         if direction.tos:
             self.mark(lane)
 
@@ -100,11 +109,23 @@ class SlowPath:
             lane.flow = flow
         self._forwarder.install(flows)
 
+    def _take(
+        self,
+        lane: Lane,
+        judge: Callable[[Lane, memoryview, Address, float], bool],
+        data: memoryview,
+        source: Address,
+        now: float,
+    ) -> None:
+        """A punted packet."""
+        self.punts += 1
+        if not judge(lane, data, source, now):
+            self.floods.stranger(lane, now)
+
     # RTP
 
     def _rtp(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
         """One packet on an RTP port. Returns whether its source is somebody's."""
-        self.punts += 1
         kind = classify(data)
         direction = lane.direction
         if kind == Kind.RTCP and direction.muxed:
@@ -115,7 +136,7 @@ class SlowPath:
             kind = Kind.RTP
         if kind != Kind.RTP:
             lane.drop(_NOT_RTP[kind])
-            return lane.latch.source == source
+            return lane.latch.expected == source
         packet: Packet = data
         proof = Proof.NONE
         if lane.srtp_in is not None:
@@ -123,7 +144,7 @@ class SlowPath:
             before = lane.srtp_in.index(ssrc)
             clear = _opened(lane, lane, opened, data, source)
             if clear is None:
-                return lane.latch.source == source
+                return lane.latch.expected == source
             packet = clear
             # It is this packet's index, not one that a thread of the fast path has just accepted.
             after = lane.srtp_in.index(ssrc)
@@ -209,11 +230,10 @@ class SlowPath:
 
     def _rtcp(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
         """One datagram on an RTCP port."""
-        self.punts += 1
         kind = classify(data)
         if kind != Kind.RTCP:
             lane.drop(_NOT_RTCP.get(kind, DropReason.RTCP_MALFORMED))
-            return lane.latch.source == source
+            return lane.latch.expected == source
         return self._report(lane, lane, data, source, now)
 
     def _muxed(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
@@ -236,7 +256,7 @@ class SlowPath:
             before = lane.srtp_in.rtcp_index
             clear = _opened(lane, port, opened_rtcp, data, source)
             if clear is None:
-                return port.latch.source == source
+                return port.latch.expected == source
             packet = clear
             proof = Proof.NEWEST if 0 < before < lane.srtp_in.rtcp_index else Proof.AUTHENTIC
         outcome = port.latch.consider(source, now, proof)

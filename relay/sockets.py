@@ -9,12 +9,28 @@ that no stranger gets so much as an ICMP error.
 from __future__ import annotations
 
 import socket
+import struct
+from array import array
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["connect_beside", "empty", "mark", "readable"]
+__all__ = ["connect_beside", "empty", "let_all_in", "let_in", "mark", "readable", "turned_away"]
 
 _MAX_STALE: Final = 4096
+
+# asm-generic/socket.h, linux/filter.h and linux/sock_diag.h; module `socket` does not have them.
+_SO_ATTACH_FILTER: Final = 26
+_SO_DETACH_FILTER: Final = 27
+_SO_MEMINFO: Final = 55
+_DROPS: Final = struct.Struct("32xI")  # the last of nine
+_LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
+_IF_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
+_RETURN: Final = 0x06  # BPF_RET | BPF_K
+_IP_HEADER: Final = 0xFFF00000  # SKF_NET_OFF
+_SOURCE_AT: Final = {socket.AF_INET: 12, socket.AF_INET6: 8}
+_WHOLE: Final = 0xFFFFFFFF
+_step = struct.Struct("HBBI").pack
 
 
 def connect_beside(rx: socket.socket, peer: tuple[str, int]) -> socket.socket:
@@ -75,3 +91,50 @@ def mark(one: socket.socket, tos: int) -> None:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, tos)
         else:
             one.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, tos)
+
+
+def let_in(rx: socket.socket, hosts: Iterable[str]) -> bool:
+    """Have the kernel discard what comes from other hosts than these, before it is in the queue.
+
+    A filter of BPF's first kind, which needs no privilege. Returns whether there is one now.
+    """
+    try:
+        code = array("B", b"".join(_filter(rx.family, hosts)))
+        address, size = code.buffer_info()
+        rx.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", size // 8, address))
+    except OSError:
+        return False
+    return True
+
+
+def _filter(family: int, hosts: Iterable[str]) -> Iterable[bytes]:
+    """If the source is one of them: the whole packet. Else nothing."""
+    source_at = _IP_HEADER + _SOURCE_AT[socket.AddressFamily(family)]
+    for host in hosts:
+        if (":" in host) != (family == socket.AF_INET6):
+            continue  # its SIP comes by another family than its media
+        packed = socket.inet_pton(family, host)
+        for at in range(0, len(packed), 4):
+            left = (len(packed) - at) // 4 - 1  # further words of this host
+            yield _step(_LOAD, 0, 0, source_at + at)
+            yield _step(_IF_EQUAL, 0, 2 * left + 1, int.from_bytes(packed[at : at + 4]))
+        yield _step(_RETURN, 0, 0, _WHOLE)
+    yield _step(_RETURN, 0, 0, 0)
+
+
+def let_all_in(rx: socket.socket) -> None:
+    """The reverse of `let_in`, whoever has called that."""
+    with suppress(OSError):  # ENOENT: there is no filter
+        rx.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+def turned_away(rx: socket.socket) -> int:
+    """How many packets the kernel has discarded that came for this socket, modulo 2^32.
+
+    0 where it does not tell.
+    """
+    try:
+        info = rx.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _DROPS.size)
+    except OSError:
+        return 0
+    return int(_DROPS.unpack(info)[0]) if len(info) == _DROPS.size else 0

@@ -160,6 +160,7 @@ class Worker:
         if server is not None and server.busy:
             server.work(now, _CONTROL_BUDGET_S)
         self.forwarder.between(now)
+        self.service.slowpath.floods.between(now)
         if self.service.burying:
             self.service.bury(now)
         if now >= self._next_sweep:
@@ -296,7 +297,8 @@ class Worker:
         counters = {
             **self.service.totals,
             "punts": self.service.slowpath.punts,
-            "mutes": self.forwarder.mutes,
+            "floods": self.service.slowpath.floods.shut,
+            "mutes": self.service.slowpath.floods.mutes,
             "unconnected": self.forwarder.unconnected,
             "resent": self.forwarder.resent,
             "crashes": self.loop.crashes + (server.crashes if server else 0),

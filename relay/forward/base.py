@@ -153,9 +153,9 @@ class Flow:
     """None: SSRC, sequence number and timestamp stay, whatever they are."""
 
 
-Punt: TypeAlias = Callable[[memoryview, Address, float], bool]
-"""(packet, source, monotonic seconds) → whether the source is somebody's; if not, it is policed.
-The memory is the forwarder's again when the call returns."""
+Punt: TypeAlias = Callable[[memoryview, Address, float], None]
+"""Called with packet, source, monotonic seconds. The memory is the forwarder's again when the call
+returns."""
 
 
 class Forwarder(Protocol):
@@ -192,9 +192,12 @@ class Forwarder(Protocol):
         """Serve a port: every packet is punted until a flow is installed.
 
         Packets that wait on the socket from before are a former call's or a stranger's and are
-        discarded. Strangers' packets are policed, so that a flood of them costs little: beyond
-        200 a second the port is left alone for a moment and the kernel drops what is too much.
+        discarded.
         """
+
+    def mute(self, key: Key, *, muted: bool) -> None:
+        """Leave a flooded port's unconnected socket alone, or listen to it again; an expected peer
+        is on the other one. What waits there meanwhile is discarded."""
 
     def close(self, keys: Sequence[Key]) -> None:
         """Stop serving these ports; their flows are removed."""

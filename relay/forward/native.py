@@ -14,13 +14,11 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
 from relay.forward.base import Address, DropReason, Flow, Key, Punt, SrtpSession
 from relay.loop import Loop
-from relay.policer import Policer
 from relay.stats import Reception
 
 try:
@@ -32,9 +30,6 @@ __all__ = ["NativeEnded", "NativeForwarder"]
 
 _log = logging.getLogger(__name__)
 
-_STRANGERS_PER_S: Final = 200.0
-_STRANGERS_AT_ONCE: Final = 400.0
-_MUTED_S: Final = 0.25
 _FETCHED: Final = 32
 """Punts that are worked off for one event: then it is the turn of others in the loop."""
 
@@ -46,15 +41,13 @@ class NativeEnded(Exception):
 class _Port:
     """An open port, as the slow path knows it."""
 
-    __slots__ = ("handle", "key", "muted", "punt", "rx", "strangers")
+    __slots__ = ("handle", "key", "punt", "rx")
 
     def __init__(self, key: Key, rx: socket.socket, punt: Punt, handle: _native.Port) -> None:
         self.key = key
         self.rx: Final = rx  # holds the descriptor for as long as the thread uses it
         self.punt = punt
         self.handle: Final = handle
-        self.muted = False
-        self.strangers: Policer | None = None
 
 
 class NativeForwarder:
@@ -78,8 +71,6 @@ class NativeForwarder:
         self._loop = loop
         self._ports: dict[Key, _Port] = {}
         self._by_index: list[_Port | None] = []
-        self._muted: deque[tuple[float, _Port]] = deque()
-        self.mutes = 0
         loop.watch(self._engine.fileno(), self._fetch)
 
     def __len__(self) -> int:
@@ -156,19 +147,16 @@ class NativeForwarder:
             return False
         return True
 
-    def between(self, now: float) -> None:
-        """Listen again to ports that a flood had muted; called between rounds.
+    def mute(self, key: Key, *, muted: bool) -> None:
+        """Leave a flooded port alone, or listen to it again; an expected peer is on its other
+        socket."""
+        self._engine.mute(self._ports[key].handle, muted)
 
-        Raises NativeEnded.
-        """
+    def between(self, now: float) -> None:
+        """See that the thread lives; called between rounds. Raises NativeEnded."""
         fault = self._engine.fault
         if fault is not None:
             raise NativeEnded(f"the native fast path has ended: {fault}")
-        muted = self._muted
-        while muted and muted[0][0] <= now:
-            port = muted.popleft()[1]
-            port.muted = False
-            self._engine.mute(port.handle, False)
 
     @property
     def quiet(self) -> bool:
@@ -188,26 +176,15 @@ class NativeForwarder:
                 break
             index, data, source, arrived = punted
             port = self._by_index[index]
-            if port is not None and not self._somebodys(port, data, source, arrived):
-                self._stranger(port, arrived)
+            if port is not None:
+                self._hand_up(port, data, source, arrived)
         if self._engine.fault is not None:  # `between` says it; the flag stays up
             self._loop.unwatch(self._engine.fileno())
 
-    def _somebodys(self, port: _Port, data: bytearray, source: Address, now: float) -> bool:
+    def _hand_up(self, port: _Port, data: bytearray, source: Address, now: float) -> None:
         try:
-            return port.punt(memoryview(data), source, now)
+            port.punt(memoryview(data), source, now)
         except Exception:
             # The boundary: a bug costs the packet and is counted, as in the loop.
             self._loop.crashes += 1
             _log.exception("punt.crashed port=%d", port.key[1])
-            return False
-
-    def _stranger(self, port: _Port, now: float) -> None:
-        if port.strangers is None:
-            port.strangers = Policer(_STRANGERS_PER_S, _STRANGERS_AT_ONCE, now)
-        allowed = port.strangers.take(1.0, now)
-        if not allowed and not port.muted and self._ports.get(port.key) is port:
-            self.mutes += 1
-            port.muted = True
-            self._engine.mute(port.handle, True)
-            self._muted.append((now + _MUTED_S, port))

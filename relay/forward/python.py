@@ -9,9 +9,7 @@ packets after its connect, which may have come before it and are looked at here.
 from __future__ import annotations
 
 import socket
-from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from relay.forward.base import Address, DropReason, Flow, Key, Punt
 from relay.forward.memory import Memory
@@ -23,8 +21,6 @@ from relay.sockets import empty
 from relay.stats import Reception
 
 __all__ = ["PythonForwarder"]
-
-_MUTED_S: Final = 0.25
 
 
 class PythonForwarder:
@@ -40,12 +36,10 @@ class PythonForwarder:
         self._loop = loop
         self._memory = Memory()
         self._ports: dict[Key, Port] = {}
-        self._muted: deque[tuple[float, Port]] = deque()
         self.unconnected = 0
         """Flows that stay on their unconnected socket for want of a descriptor."""
         self.resent = 0
         """Packets that were sent once more after an error: most met a closed port's ICMP."""
-        self.mutes = 0
 
     def __len__(self) -> int:
         """Open ports."""
@@ -110,15 +104,21 @@ class PythonForwarder:
             return False
         return True
 
+    def mute(self, key: Key, *, muted: bool) -> None:
+        """Leave a flooded port alone, or listen to it again; an expected peer is on its other
+        socket."""
+        port = self._ports[key]
+        if muted == port.muted:
+            return
+        port.muted = muted
+        if muted:
+            self._loop.unwatch(port.rx.fileno())
+        else:
+            empty(port.rx)
+            self._loop.watch(port.rx.fileno(), port.receive_any)
+
     def between(self, now: float) -> None:
-        """Listen again to ports that a flood had muted; called between rounds."""
-        muted = self._muted
-        while muted and muted[0][0] <= now:
-            port = muted.popleft()[1]
-            if not port.shut:
-                empty(port.rx)  # what stands there is the flood's
-                port.muted = False
-                self._loop.watch(port.rx.fileno(), port.receive_any)
+        """Nothing: all that it does is done in the loop."""
 
     def watch_peer(self, port: Port) -> None:
         """Poll a port's connected socket."""
@@ -134,10 +134,3 @@ class PythonForwarder:
         """Stop polling it, before it is closed."""
         if port.tx is not None:
             self._loop.unwatch(port.tx.fileno())
-
-    def mute(self, port: Port, now: float) -> None:
-        """Leave a flooded port alone for a moment; a latched peer is on its other socket."""
-        self.mutes += 1
-        port.muted = True
-        self._loop.unwatch(port.rx.fileno())
-        self._muted.append((now + _MUTED_S, port))

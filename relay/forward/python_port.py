@@ -24,8 +24,6 @@ __all__ = ["Owner", "Port"]
 _ADVANCE: Final = 16
 """The policer is asked for the allowance of so many packets at once: exact to that number."""
 _BURST_S: Final = 2.0
-_STRANGERS_PER_S: Final = 200.0
-_STRANGERS_AT_ONCE: Final = 400.0
 _UNSURE: Final = 64
 """Packets of a new connected socket whose source is looked at; more than can have landed there."""
 _STALE: Final = 64
@@ -49,9 +47,6 @@ class Owner(Protocol):
 
     def unwatch_peer(self, port: Port) -> None:
         """Stop polling it."""
-
-    def mute(self, port: Port, now: float) -> None:
-        """Leave a flooded port alone for a moment."""
 
 
 _NO_POLICER: Final = Policer(0.0, 0.0, 0.0)
@@ -78,7 +73,6 @@ class Port:
         "_receive",
         "_send",
         "_source",
-        "_strangers",
         "_tos",
         "_unit",
         "_unsure",
@@ -119,7 +113,6 @@ class Port:
         self._unsure = 0
         self._reason = DropReason.UNLATCHED
         self._punts: Policer | None = None
-        self._strangers: Policer | None = None
         self._tos = 0
         mark(rx, 0)
 
@@ -132,8 +125,8 @@ class Port:
         source: Address = address if len(address) == 2 else address[:2]
         if source == self._source:
             self._match_any(size, now)
-        elif not self._punt(self._memory.view(size), source, now):
-            self._stranger(now)
+        else:
+            self._punt(self._memory.view(size), source, now)
 
     def receive_new_peer(self, now: float) -> None:
         """One packet from a socket that was connected just now.
@@ -386,9 +379,3 @@ class Port:
         if self.drops is None:
             self.drops = {}
         self.drops[reason] = self.drops.get(reason, 0) + 1
-
-    def _stranger(self, now: float) -> None:
-        if self._strangers is None:
-            self._strangers = Policer(_STRANGERS_PER_S, _STRANGERS_AT_ONCE, now)
-        if not self._strangers.take(1.0, now) and not self.muted and not self.shut:
-            self._forwarder.mute(self, now)

@@ -141,6 +141,7 @@ class Rig:
                 continue
             self.loop.run_once()
             self.forwarder.between(time.monotonic())
+            self.service.slowpath.floods.between(time.monotonic())
             if not self.service.digits.idle:
                 self.service.digits.work(time.monotonic())
             quiet = 0 if passes else quiet + 1

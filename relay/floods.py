@@ -1,0 +1,116 @@
+"""Floods of strangers' packets at a port: kept from its peer, and from the slow path.
+
+A port whose peer is expected at one address has a socket for it, beside which a flood may do what
+it likes. Where the peer is still to be found, its packets come with everybody's. So when strangers
+send more than a port is given time for, the kernel is told whose hosts may be believed at all: the
+packets of others never reach the socket then, and none of theirs can stand before a peer's. That
+holds until signalling believes other hosts, or for ten seconds; for one only where somebody from
+elsewhere might prove to be the peer (by a key, or because `latch: any` asks for no proof).
+
+What comes from these hosts and is too much all the same, as forged packets may, has the whole port
+left alone for a quarter of a second, and what stands in it then is discarded.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from heapq import heappop, heappush
+from itertools import count
+from typing import Final
+
+from relay.call import Guard, Lane
+from relay.forward.base import DropReason, Forwarder
+from relay.policer import Policer
+from relay.ports import Key
+from relay.sockets import let_all_in, let_in, turned_away
+
+__all__ = ["Floods"]
+
+_STRANGERS_PER_S: Final = 200.0
+_STRANGERS_AT_ONCE: Final = 400.0
+"""More than the socket of a port can hold: what stands in it when the others are shut out."""
+_SHUT_S: Final = 10.0
+_SHUT_TO_PROOF_S: Final = 1.0
+_MUTED_S: Final = 0.25
+
+
+class Floods:
+    """The floods of one worker.
+
+    Args:
+        forwarder: the fast path.
+        sockets: the bound socket of each port.
+    """
+
+    def __init__(self, forwarder: Forwarder, sockets: Mapping[Key, socket.socket]) -> None:
+        self.shut = 0
+        """How often others were shut out."""
+        self.mutes = 0
+        """How often a port was left alone."""
+        self._forwarder = forwarder
+        self._sockets = sockets
+        self._due: list[tuple[float, int, Lane]] = []
+        self._numbers = count()
+
+    def stranger(self, lane: Lane, now: float) -> None:
+        """A packet of nobody's has come to a lane's port."""
+        guard = lane.guard
+        if guard is None:
+            guard = lane.guard = Guard(Policer(_STRANGERS_PER_S, _STRANGERS_AT_ONCE, now))
+        if guard.policer.take(1.0, now) or guard.muted_until:
+            return
+        if not guard.shut_until and self._shut(lane, guard, now):
+            self._wait(lane, guard.shut_until)
+        else:
+            self.mutes += 1
+            self._forwarder.mute(lane.direction.key, muted=True)
+            guard.muted_until = now + _MUTED_S
+            self._wait(lane, guard.muted_until)
+
+    def between(self, now: float) -> None:
+        """Let in again whose time has come; called between rounds."""
+        due = self._due
+        while due and due[0][0] <= now:
+            when, _, lane = heappop(due)
+            guard = lane.guard
+            if guard is None:
+                continue  # the call is over
+            if guard.muted_until == when:
+                guard.muted_until = 0.0
+                self._forwarder.mute(lane.direction.key, muted=False)
+            if guard.shut_until == when:
+                self._open(lane, guard)
+
+    def signal(self, lane: Lane) -> None:
+        """Signalling believes others, perhaps."""
+        if lane.guard is not None and lane.guard.shut_until:
+            self._open(lane, lane.guard)
+
+    def count(self, lane: Lane) -> None:
+        """Count those who are shut out, as far as they have come."""
+        guard = lane.guard
+        if guard is not None and guard.shut_until:
+            away = turned_away(self._sockets[lane.direction.key])
+            lane.drop(DropReason.WRONG_SOURCE, away - guard.away & 0xFFFFFFFF)
+            guard.away = away
+
+    def _shut(self, lane: Lane, guard: Guard, now: float) -> bool:
+        """Shut others out. Returns whether the kernel does that."""
+        rules, rx = lane.latch.rules, self._sockets[lane.direction.key]
+        guard.away = turned_away(rx)
+        if not let_in(rx, rules.hosts):
+            return False
+        self.shut += 1
+        guard.policer = Policer(_STRANGERS_PER_S, _STRANGERS_AT_ONCE, now)
+        may_prove = rules.nat and (rules.latch_any or lane.srtp_in is not None)
+        guard.shut_until = now + (_SHUT_TO_PROOF_S if may_prove else _SHUT_S)
+        return True
+
+    def _open(self, lane: Lane, guard: Guard) -> None:
+        self.count(lane)
+        guard.shut_until = 0.0
+        let_all_in(self._sockets[lane.direction.key])
+
+    def _wait(self, lane: Lane, when: float) -> None:
+        heappush(self._due, (when, next(self._numbers), lane))
