@@ -180,11 +180,11 @@ class Record:
             user=facts.user or None,
             from_user=_text(facts.from_user) or "",
             to_user=_text(facts.request_user) or "",
-            started_s=round(self._started_s, 3),
-            rang_s=_rounded(self._rang_s),
-            answered_s=_rounded(self._answered_s),
-            ended_s=round(self._ended_s or wall_s, 3),
-            duration_s=round(self._duration_s(), 3),
+            started_s=self._started_s,
+            rang_s=self._rang_s,
+            answered_s=self._answered_s,
+            ended_s=self._ended_s or wall_s,
+            duration_s=self._duration_s(),
             status=self.status,
             cause=self.cause,
             hung_up_by=self.by,
@@ -223,18 +223,18 @@ def _stream(side: str, kind: str, heard: DirectionStats) -> StreamRecord:
         heard.packets,
         heard.octets,
         heard.lost,
-        round(heard.jitter_ms, 2),
+        heard.jitter_ms,
         sum(heard.dropped.values()),
         list(heard.payload_types),
-        loss=round(heard.loss_share, 4),
-        burst_ms=round(heard.burst_ms, 1),
-        burst_loss=round(heard.burst_density, 4),
-        gap_ms=round(heard.gap_ms, 1),
-        max_gap_ms=round(heard.max_gap_ms, 1),
-        rtt_ms=_rounded(heard.rtt_ms, 1),
-        r=_rounded(heard.r, 1),
-        mos=_rounded(heard.mos, 2),
-        mos_worst=_rounded(heard.mos_worst, 2),
+        heard.loss_share,
+        heard.burst_ms,
+        heard.burst_density,
+        heard.gap_ms,
+        heard.max_gap_ms,
+        heard.rtt_ms,
+        heard.r,
+        heard.mos,
+        heard.mos_worst,
     )
 
 
@@ -246,5 +246,5 @@ def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("utf-8", "replace")
 
 
-def _rounded(value: float | None, places: int = 3) -> float | None:
-    return None if value is None else round(value, places)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

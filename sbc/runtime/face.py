@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 from sbc.call.record import stream_records
@@ -34,7 +35,7 @@ class Face:
         stats = None
         if isinstance(slot, int) and isinstance(key, str):
             stats = await server.relay.query(slot, key)
-        return found | {"streams": [one.to_plain() for one in stream_records(stats)]}
+        return found | {"streams": [json.loads(one.to_json()) for one in stream_records(stats)]}
 
     def hangup(self, call_id: str, now: float) -> bool:
         """End one call on both legs."""
