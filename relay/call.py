@@ -21,7 +21,16 @@ from relay.round_trip import RoundTrip
 from relay.srtp_watch import SrtpWatch
 from relay.stats import Reception
 
-__all__ = ["END_NAMES", "Call", "Guard", "Lane", "LaneDigits", "call_stats", "direction_stats"]
+__all__ = [
+    "END_NAMES",
+    "Call",
+    "Former",
+    "Guard",
+    "Lane",
+    "LaneDigits",
+    "call_stats",
+    "direction_stats",
+]
 
 END_NAMES: Final = ("a", "b")
 """By side."""
@@ -52,6 +61,19 @@ class Guard:
         """When the port is listened to again; 0.0: it is."""
 
 
+@dataclass(slots=True)
+class Former:
+    """The key that a peer had before the one that it has told now (RFC 4568 §7.1.4).
+
+    What it sent before it changed is still on its way, and it changes when our answer arrives.
+    """
+
+    session: SrtpSession = field(repr=False)
+    """Of what it has sent; nothing is ever protected with it."""
+    until: float
+    """When it is worth nothing any more: monotonic seconds."""
+
+
 class Lane:
     """One direction, RTP or RTCP, while the call lasts.
 
@@ -73,6 +95,7 @@ class Lane:
         "drops",
         "expected_since",
         "flow",
+        "former",
         "guard",
         "heard",
         "latch",
@@ -104,6 +127,8 @@ class Lane:
         """The same peer's other component; None as `opposite` is."""
         self.srtp_in: SrtpSession | None = None
         self.srtp_out: SrtpSession | None = None
+        self.former: Former | None = None
+        """For a moment after the key of what comes has changed."""
         self.renumbering: Renumbering | None = None
         """Of RTP that may not keep its numbers."""
         self.flow: Flow | None = None

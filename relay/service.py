@@ -297,15 +297,15 @@ class Service:
             new.get(direction.key) or self._signal(present[direction.place], direction, now)
             for direction in wanted
         ]
-        self._connect(call)
+        self._connect(call, now)
 
-    def _connect(self, call: Call) -> None:
+    def _connect(self, call: Call, now: float) -> None:
         """Let lanes know each other and their keys, and the fast path all of them."""
         call.link()
         lanes = call.lanes
         for lane in lanes:
             if lane.direction.crossing is not PLAIN or lane.keyed:
-                give_keys(call, lane, self._forwarder)
+                give_keys(call, lane, self._forwarder, now)
         self.slowpath.refresh([lane for lane in lanes if lane.direction.component == Component.RTP])
 
     def _signal(self, lane: Lane, direction: Direction, now: float) -> Lane:

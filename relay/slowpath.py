@@ -22,7 +22,6 @@ from relay.forward.base import (
     Flow,
     Forwarder,
     Numbering,
-    SrtpSession,
     Verdict,
 )
 from relay.forward.change import (
@@ -34,6 +33,7 @@ from relay.forward.change import (
     sealed_rtcp,
     sealed_rtp,
 )
+from relay.keys import unlock
 from relay.latch import Address, Outcome, Proof
 from relay.plan import PLAIN, Component
 from relay.policer import Policer
@@ -142,9 +142,12 @@ class SlowPath:
         if lane.srtp_in is not None:
             _, _, sequence, _, ssrc = _read_header(data)
             before = lane.srtp_in.index(ssrc)
-            clear = _opened(lane, lane, opened, data, source)
+            clear, of_former = unlock(lane, lane, opened, data, source, now)
             if clear is None:
                 return lane.latch.expected == source
+            if of_former:  # it comes from where it came from before, and proves nothing
+                self._carry(lane, clear, len(data), now)
+                return True
             packet = clear
             # It is this packet's index, not one that a thread of the fast path has just accepted.
             after = lane.srtp_in.index(ssrc)
@@ -254,9 +257,13 @@ class SlowPath:
         proof = Proof.NONE
         if lane.srtp_in is not None:
             before = lane.srtp_in.rtcp_index
-            clear = _opened(lane, port, opened_rtcp, data, source)
+            clear, of_former = unlock(lane, port, opened_rtcp, data, source, now)
             if clear is None:
                 return port.latch.expected == source
+            if of_former:
+                if self._allowed(lane, len(data), now):
+                    self._cross_rtcp(lane, clear, now)
+                return True
             packet = clear
             proof = Proof.NEWEST if 0 < before < lane.srtp_in.rtcp_index else Proof.AUTHENTIC
         outcome = port.latch.consider(source, now, proof)
@@ -346,27 +353,6 @@ def _destination(lane: Lane) -> Address | None:
     return sink.latch.destination if sink is not None else None
 
 
-def _opened(
-    lane: Lane,
-    port: Lane,
-    open_with: Callable[[SrtpSession, Packet], bytes | DropReason],
-    data: Packet,
-    source: Address,
-) -> bytes | None:
-    """The content of an SRTP or SRTCP packet; None: there is none, which has been counted."""
-    latch = port.latch
-    if lane.srtp_in is None or not latch.worth_opening(source):
-        lane.drop(DropReason.WRONG_SOURCE)
-        return None
-    clear = open_with(lane.srtp_in, data)
-    if isinstance(clear, bytes):
-        return clear
-    # Rubbish from elsewhere is a stranger's: it says nothing of the peer's key.
-    strange = latch.locked and source != latch.source
-    lane.drop(DropReason.WRONG_SOURCE if strange else clear)
-    return None
-
-
 def _flow(lane: Lane) -> Flow:
     """What the fast path needs to know of an RTP lane now."""
     direction, latch = lane.direction, lane.latch
@@ -390,7 +376,7 @@ def _flow(lane: Lane) -> Flow:
     )
     if direction.crossing is not PLAIN:
         _change(flow, lane)
-    if not latch.locked:
+    if not latch.locked or lane.former is not None:
         flow.verdict = Verdict.PUNT
     return flow
 

@@ -138,8 +138,9 @@ def test_what_was_made_with_the_key_before_is_dropped_once_there_is_another(rig,
     late = [sealed(call.session, rtp(number)) for number in range(11, 15)]
     call.talk.end_a = replace(call.talk.end_a, srtp_in=Srtp(suite, key_of(suite, 2)))
     call.talk.apply()
-    for packet in (*late, *call.wire):
+    for packet in call.wire:
         call.talk.a.send(packet, call.talk.to_a)
+    for packet in (*late, *call.wire):
         rig.peer("127.0.6.9").send(packet, call.talk.to_a)
     rig.run()
     assert call.talk.b.received() == []
