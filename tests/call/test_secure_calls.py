@@ -97,6 +97,35 @@ def test_the_next_target_is_offered_by_its_own_rules() -> None:
     assert b"crypto" not in second.body
 
 
+def test_no_target_learns_the_key_of_another() -> None:
+    """Whoever has refused a call could else decrypt what the next one is sent."""
+    secure = TrunkMedia(srtp=Srtp.REQUIRED)
+    border = lab(carrier=secure, backup=secure)
+    first = border.called()
+    border.answer(first, 183, body=answer_to(first.body))
+    border.answer(first, 503)
+    border.take(CARRIER[0])
+    second = border.take_one(BACKUP[0])
+    told = [{line.key for line in keys(invite.body)} for invite in (first, second)]
+    assert len(told[0]) == len(told[1]) == len(TrunkMedia().suites)
+    assert not told[0] & told[1]
+    assert [line.tag for line in keys(second.body)] == [line.tag for line in keys(first.body)]
+    border.answer(second, 200, body=answer_to(second.body), source=BACKUP)
+    out = border.plans[-1][1].streams[0].b.srtp_out
+    assert out is not None
+    assert out.key in told[1]
+
+
+def test_forks_of_one_target_answer_one_offer_and_have_one_key() -> None:
+    border = lab(carrier=TrunkMedia(srtp=Srtp.REQUIRED))
+    invite = border.called()
+    for tag in ("fork-1", "fork-2"):
+        border.answer(invite, 183, tag=tag, body=answer_to(invite.body))
+    ours = [plan.streams[0].b.srtp_out for _, plan in border.plans]
+    assert len(ours) == 2
+    assert ours[0] == ours[1]
+
+
 def test_a_target_whose_codecs_do_not_fit_is_passed_over() -> None:
     border = lab(carrier=TrunkMedia(codecs=CodecSettings(allow=("G729",))), backup=TrunkMedia())
     border.give(border.invite())

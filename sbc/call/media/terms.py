@@ -11,8 +11,8 @@ answers under payload types of its own. It follows the exchange of offer and ans
 
 An offer that a leg's rules do not allow is refused with 488 before the other side hears of it: no
 stream is ever encrypted on one leg because the other is, nor clear because the other is (RFC 8862
-§5: no silent downgrade). Keys are ours on each leg, and the same for the whole call, so that a
-re-INVITE does not change them (RFC 4568 §7.1.4).
+§5: no silent downgrade). Keys are ours on each leg, others for each target, and the same while a
+peer is in the call, so that a re-INVITE does not change them (RFC 4568 §7.1.4).
 """
 
 from __future__ import annotations
@@ -129,8 +129,12 @@ class Terms:
         self._before: dict[int, _Stream] | None = None
 
     def retarget(self, trunk_b: TrunkSettings) -> None:
-        """A target, or another one: its trunk's rules hold for side b."""
+        """A target, or another one: its trunk's rules hold for side b, and keys of its own.
+
+        Who was offered a key before could decrypt what this one is sent.
+        """
         self._trunks["b"] = trunk_b
+        self._ours = {key: line for key, line in self._ours.items() if key[0] != "b"}
 
     def offer(self, side: str, session: Session, facts: Sequence[MediaFacts]) -> None:
         """The peer of `side` has made an offer.
