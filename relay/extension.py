@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["Extension", "look"]
 
-_INTERFACE: Final = 2
+_INTERFACE: Final = 3
 """What this release expects of it; grows with each change of what it offers."""
 
 
@@ -25,6 +25,8 @@ class Extension:
     """`release` or `debug`; a debug build is several times as dear."""
     problem: str = ""
     """Why it cannot be used; empty: it can."""
+    ringless: str = ""
+    """Why it cannot use io_uring, and so is a fifth dearer; empty: it can."""
 
     @property
     def usable(self) -> bool:
@@ -34,7 +36,8 @@ class Extension:
     def __str__(self) -> str:
         if self.problem:
             return f"no native extension: {self.problem}"
-        return f"native extension {self.version}, {self.profile} build"
+        found = f"native extension {self.version}, {self.profile} build"
+        return f"{found}, without io_uring: {self.ringless}" if self.ringless else found
 
 
 @cache
@@ -50,4 +53,4 @@ def look() -> Extension:
     if interface != _INTERFACE:
         problem = f"it is of another release: interface {interface}, expected {_INTERFACE}"
         return Extension(version, profile, problem)
-    return Extension(version, profile)
+    return Extension(version, profile, ringless=native.ringless() or "")

@@ -35,5 +35,7 @@ def choose(wanted: str, loop: Loop) -> FastPath:
         _log.log(level, "fast_path.python reason=%s", extension)
         return PythonForwarder(loop)
     level = logging.INFO if extension.profile == "release" else logging.WARNING
-    _log.log(level, "fast_path.native version=%s build=%s", extension.version, extension.profile)
+    calls = f"plain reason={extension.ringless}" if extension.ringless else "io_uring"
+    said = extension.version, extension.profile, calls
+    _log.log(level, "fast_path.native version=%s build=%s calls=%s", *said)
     return NativeForwarder(loop)

@@ -6,7 +6,7 @@ threads change one table in turn. What the thread punts waits in a queue, at mos
 socket, and is fetched here in the worker's loop; while a queue is full the kernel keeps what
 comes, and drops what is too much.
 
-There may be no extension: `relay.extension` tells.
+There may be no extension, and it may have no io_uring: `relay.extension` tells.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ __all__ = ["NativeEnded", "NativeForwarder"]
 
 _log = logging.getLogger(__name__)
 
+_BATCH: Final = 4
+"""Ready sockets from which one call of the kernel for all of them is worth it."""
 _FETCHED: Final = 32
 """Punts that are worked off for one event: then it is the turn of others in the loop."""
 
@@ -55,17 +57,19 @@ class NativeForwarder:
 
     Args:
         loop: where its queue of punts is polled.
+        batch: from how many ready sockets on the thread receives from all with one call of the
+            kernel and sends with another (io_uring, where there is one); 0: never.
     """
 
     name = "native"
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, batch: int = _BATCH) -> None:
         if _native is None:
             raise ImportError("the compiled extension relay._native is not here")
         # Signals are for Python's own thread, which they must wake.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
-            self._engine = _native.Engine()
+            self._engine = _native.Engine(batch)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._loop = loop
@@ -76,6 +80,11 @@ class NativeForwarder:
     def __len__(self) -> int:
         """Open ports."""
         return len(self._ports)
+
+    @property
+    def ringless(self) -> str | None:
+        """Why each packet has calls of its own; None: io_uring has one for many."""
+        return self._engine.ringless
 
     @property
     def unconnected(self) -> int:

@@ -214,8 +214,17 @@ def bind_pairs(address: str, count: int) -> tuple[tuple[int, ...], list[socket.s
 class Talk:
     """A call of two peers through a rig: the most common set-up of a test."""
 
-    def __init__(self, rig: Rig, a: dict[str, Any] | None = None, b: dict[str, Any] | None = None):
+    call = "call"
+
+    def __init__(
+        self,
+        rig: Rig,
+        a: dict[str, Any] | None = None,
+        b: dict[str, Any] | None = None,
+        call: str = call,
+    ):
         self.rig = rig
+        self.call = call
         self.a, self.a_rtcp = peer_pair("127.0.6.1")
         self.b, self.b_rtcp = peer_pair("127.0.6.2")
         rig.peers += (self.a, self.a_rtcp, self.b, self.b_rtcp)
@@ -229,7 +238,7 @@ class Talk:
         """The next revision of the plan."""
         self.revision += 1
         stream = Stream(0, "audio", self.end_a, self.end_b)
-        self.rig.apply(Plan("call", self.revision, [stream], **more))
+        self.rig.apply(Plan(self.call, self.revision, [stream], **more))
 
     @property
     def to_a(self) -> tuple[str, int]:

@@ -1,7 +1,8 @@
 """The fast paths beside each other: same flows, same packets, same verdicts, bytes and counters.
 
-Each example installs one flow in both, with sessions of their own but the same keys, and sends both
-the same datagrams from the same kind of source. `relay.forward.base` is what they must both do.
+Each example installs one flow in each, with sessions of their own but the same keys, and sends all
+of them the same datagrams from the same kind of source. `relay.forward.base` is what they must do:
+the one in Python, and the thread in Rust with io_uring and without.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,7 +52,7 @@ FIGURES = (
 
 @dataclass
 class Wish:
-    """What one flow does, in values that both paths can be given."""
+    """What one flow does, in values that all paths can be given."""
 
     suite_in: str | None = None
     suite_out: str | None = None
@@ -158,7 +160,11 @@ class Path:
 
 @pytest.fixture(scope="module")
 def paths() -> Iterator[list[Path]]:
-    made = [Path(PythonForwarder), Path(NativeForwarder)]
+    made = [
+        Path(PythonForwarder),
+        Path(partial(NativeForwarder, batch=1)),
+        Path(partial(NativeForwarder, batch=0)),
+    ]
     yield made
     for path in made:
         path.close()
@@ -189,7 +195,7 @@ PACKETS = st.builds(
 
 @dataclass
 class Datagram:
-    """One to send to both paths."""
+    """One to send to all paths."""
 
     data: bytes
     sealed: bool = True
@@ -281,15 +287,15 @@ def simple(*sequences: int, size: int = 160) -> list[Datagram]:
 @example(Wish(rate_octets=SLOW, unit_octets=60), [Datagram(bytes(20))] * 20)
 @example(Wish(rate_octets=SLOW, types={0: Verdict.PUNT}, unit_octets=60), simple(*range(20)))
 @given(wish=WISHES, datagrams=DATAGRAMS)
-def test_both_do_the_same(paths, wish, datagrams):
-    python, native = play(paths, wish, datagrams)
-    assert native == python
+def test_all_do_the_same(paths, wish, datagrams):
+    python, batched, plain = play(paths, wish, datagrams)
+    assert batched == plain == python
 
 
 def test_what_is_compared_is_there_at_all(paths):
     wish = Wish("AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM", payloads={0: 8}, convert={0: 1})
-    python, native = play(paths, wish, simple(1, 2, 2, 4))
-    assert native == python
+    python, batched, plain = play(paths, wish, simple(1, 2, 2, 4))
+    assert batched == plain == python
     assert [len(data) for data in python["received"]] == [188] * 3
     assert python["drops"] == {DropReason.SRTP_REPLAY: 1}
     assert (python["packets"], python["highest"], python["lost"]) == (3, 4, 1)

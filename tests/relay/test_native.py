@@ -243,15 +243,25 @@ def test_without_the_extension_python_serves_and_one_line_says_why(
     assert says in caplog.text
 
 
-@pytest.mark.parametrize(("profile", "level"), [("release", "INFO"), ("debug", "WARNING")])
-def test_one_line_says_which_build_serves(loop, monkeypatch, caplog, profile, level):
+@pytest.mark.parametrize(
+    ("profile", "ringless", "level", "calls"),
+    [
+        ("release", "", "INFO", "io_uring"),
+        ("debug", "", "WARNING", "io_uring"),
+        ("release", "Operation not permitted", "INFO", "plain reason=Operation not permitted"),
+    ],
+)
+def test_one_line_says_which_build_serves_and_how(
+    loop, monkeypatch, caplog, profile, ringless, level, calls
+):
     caplog.set_level("INFO")
-    extension = relay.extension.Extension("0.1.0", profile)
+    extension = relay.extension.Extension("0.1.0", profile, ringless=ringless)
     monkeypatch.setattr("relay.forward.choice.look", lambda: extension)
     choose("auto", loop).stop()
     (record,) = caplog.records
     assert record.levelname == level
-    assert record.getMessage() == f"fast_path.native version=0.1.0 build={profile}"
+    said = f"fast_path.native version=0.1.0 build={profile} calls={calls}"
+    assert record.getMessage() == said
 
 
 def test_a_file_that_is_no_extension_is_a_problem_with_a_name(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -14,11 +15,18 @@ from tests.relay.rig import Rig
 
 FAST_PATHS: dict[str, Callable[[Loop], Forwarder]] = {
     "python": PythonForwarder,
-    "native": NativeForwarder,
+    "native": partial(NativeForwarder, batch=1),
+    "native-plain": partial(NativeForwarder, batch=0),
 }
+"""The thread of `native` with io_uring, if this machine has it, and with a call for each packet."""
 
 
-@pytest.fixture(params=["python", pytest.param("native", marks=pytest.mark.native)])
+@pytest.fixture(
+    params=[
+        "python",
+        *(pytest.param(name, marks=pytest.mark.native) for name in list(FAST_PATHS)[1:]),
+    ]
+)
 def fast_path(request) -> Callable[[Loop], Forwarder]:
     return FAST_PATHS[request.param]
 

@@ -308,6 +308,43 @@ def test_a_closed_port_costs_no_packet_once_it_is_open_again(rig):
     assert rtp(4) in talk.a.received()
 
 
+def test_an_error_of_the_kernel_is_no_packet(rig):
+    talk = Talk(rig)
+    talk.both_speak()
+    talk.a.received()
+    talk.b.close()
+    rig.peers.remove(talk.b)
+    for number in range(4, 10):
+        talk.a.send(rtp(number), talk.to_a)
+        rig.run()
+    assert talk.a.received() == []
+    assert rig.stats(side="b").packets == 3
+
+
+def test_long_streams_of_many_calls_cross_in_order_and_whole(rig):
+    """So long that the first packets, which a fast path may look at more closely, are past."""
+    talks = [Talk(rig, call=f"call-{number}") for number in range(3)]
+    there, back = (
+        [
+            [
+                rtp(number, bytes([first + index]) * (3000 if number % 50 == 9 else 160))
+                for number in range(200)
+            ]
+            for index in range(3)
+        ]
+        for first in (0, 9)
+    )
+    for start in range(0, 200, 4):
+        for number in range(start, start + 4):
+            for index, talk in enumerate(talks):
+                talk.a.send(there[index][number], talk.to_a)
+                talk.b.send(back[index][number], talk.to_b)
+        rig.run()
+    for index, talk in enumerate(talks):
+        assert talk.b.all() == [(data, talk.to_b) for data in there[index]]
+        assert talk.a.all() == [(data, talk.to_a) for data in back[index]]
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(datagrams=st.lists(st.binary(max_size=80), max_size=12), from_peer=st.booleans())
 def test_no_datagram_stops_the_relay(rig, datagrams, from_peer):

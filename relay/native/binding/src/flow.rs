@@ -11,12 +11,13 @@ use relay_core::stats::{MAX_DROPOUT, MAX_MISORDER, Reception};
 
 use crate::address::Address;
 use crate::port::Totals;
+use crate::prefetch::prefetch;
 use crate::sockets::Media;
 use crate::srtp::{Failure, Key};
 
 // Numbers of `DropReason`.
 pub(crate) const POLICED: usize = 3;
-const UNSENT: usize = 10;
+pub(crate) const UNSENT: usize = 10;
 const SRTP_AUTH: usize = 11;
 const SRTP_REPLAY: usize = 12;
 const SRTP_REUSE: usize = 13;
@@ -73,6 +74,34 @@ pub(crate) struct Aim {
     pub(crate) totals: Arc<Totals>,
 }
 
+/// When packets leave.
+pub(crate) trait Exit {
+    /// Takes the packet at the start of a buffer. Returns whether the kernel took it, or may.
+    fn leave(&mut self, aim: &Aim, data: &[u8]) -> bool;
+}
+
+/// At once.
+pub(crate) struct AtOnce;
+
+impl Exit for AtOnce {
+    fn leave(&mut self, aim: &Aim, data: &[u8]) -> bool {
+        aim.send(data) || aim.send_again(data)
+    }
+}
+
+/// With the others of a batch, where it goes to a socket's peer: so many octets of its buffer.
+pub(crate) struct WithOthers(pub(crate) usize);
+
+impl Exit for WithOthers {
+    fn leave(&mut self, aim: &Aim, data: &[u8]) -> bool {
+        if aim.to.is_some() {
+            return AtOnce.leave(aim, data);
+        }
+        self.0 = data.len();
+        true
+    }
+}
+
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -104,6 +133,14 @@ impl Allowance<'_> {
 }
 
 impl Flow {
+    /// Asks for what a packet needs besides the flow.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&*self.reception);
+        for key in [&self.srtp_in, &self.srtp_out].into_iter().flatten() {
+            prefetch(&**key);
+        }
+    }
+
     /// The steps of the contract, in its order and with its numbers.
     #[inline]
     pub(crate) fn carry(
@@ -113,6 +150,7 @@ impl Flow {
         now: f64,
         allowance: Allowance<'_>,
         aim: Option<&Aim>,
+        exit: &mut impl Exit,
     ) -> Outcome {
         if self.punt {
             return Outcome::Punt; // 2
@@ -146,7 +184,7 @@ impl Flow {
             Err(reason) => return Outcome::Drop(reason),
         }
         match buffer.get(..len) {
-            Some(data) if aim.send(data) => Outcome::Sent, // 14
+            Some(data) if exit.leave(aim, data) => Outcome::Sent, // 14
             _ => Outcome::Drop(UNSENT),
         }
     }
@@ -218,12 +256,14 @@ fn protecting(failure: Failure) -> usize {
 }
 
 impl Aim {
-    /// Sends, and once more if that fails: the error may be an earlier packet's (ECONNREFUSED by
-    /// ICMP). Returns whether the kernel took it.
+    /// Returns whether the kernel took it.
     fn send(&self, data: &[u8]) -> bool {
-        self.socket.send(data, self.to).is_ok() || {
-            self.totals.resent.fetch_add(1, Ordering::Relaxed);
-            self.socket.send(data, self.to).is_ok()
-        }
+        self.socket.send(data, self.to).is_ok()
+    }
+
+    /// Once more: the error may be an earlier packet's (ECONNREFUSED by ICMP).
+    pub(crate) fn send_again(&self, data: &[u8]) -> bool {
+        self.totals.resent.fetch_add(1, Ordering::Relaxed);
+        self.send(data)
     }
 }

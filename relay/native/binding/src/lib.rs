@@ -3,12 +3,15 @@
 //! Python's side is here and in [`reception`], [`srtp`] and [`wanted`]; the rest knows nothing of it.
 
 mod address;
+mod batch;
 mod flow;
 mod pace;
 mod poll;
 mod port;
+mod prefetch;
 mod punts;
 mod reception;
+mod ring;
 mod sockets;
 mod srtp;
 mod table;
@@ -29,6 +32,7 @@ use rustix::io::Errno;
 use crate::poll::monotonic;
 use crate::port::{Drops, PortId};
 use crate::reception::Reception;
+use crate::ring::Ring;
 use crate::srtp::Srtp;
 use crate::thread::Shared;
 use crate::wanted::Wanted;
@@ -69,10 +73,11 @@ type PuntedUp<'py> = (u32, Bound<'py, PyByteArray>, (String, u16), f64);
 
 #[pymethods]
 impl Engine {
-    /// Starts the thread. Raises OSError: out of descriptors, of threads.
+    /// Starts the thread. `batch`: from how many packets on a round has one call of the kernel for
+    /// all; 0: never. Raises OSError: out of descriptors, of threads.
     #[new]
-    fn new() -> PyResult<Engine> {
-        let shared = Arc::new(Shared::new().map_err(refused)?);
+    fn new(batch: usize) -> PyResult<Engine> {
+        let shared = Arc::new(Shared::new(batch).map_err(refused)?);
         let its = Arc::clone(&shared);
         let thread = Builder::new().name("relay-native".to_owned()).spawn(move || its.run())?;
         Ok(Engine { shared, thread: Mutex::new(Some(thread)) })
@@ -87,6 +92,12 @@ impl Engine {
     #[getter]
     fn fault(&self) -> Option<String> {
         self.shared.fault.lock().clone()
+    }
+
+    /// Why each packet has calls of its own; None: io_uring has one for many.
+    #[getter]
+    fn ringless(&self) -> Option<&str> {
+        self.shared.ringless.as_deref()
     }
 
     /// Open ports.
@@ -196,13 +207,20 @@ impl Drop for Engine {
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
 /// As `relay/extension.py` expects it: grows with each change of what is offered here.
-const INTERFACE: u32 = 2;
+const INTERFACE: u32 = 3;
+
+/// Why this machine has no io_uring for us; None: it has.
+#[pyfunction]
+fn ringless() -> Option<String> {
+    Ring::new().err().map(|error| error.to_string())
+}
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("PROFILE", PROFILE)?;
     module.add("INTERFACE", INTERFACE)?;
+    module.add_function(wrap_pyfunction!(ringless, module)?)?;
     module.add_class::<Engine>()?;
     module.add_class::<Port>()?;
     module.add_class::<Reception>()?;

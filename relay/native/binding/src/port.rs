@@ -8,7 +8,8 @@ use std::sync::{Arc, OnceLock};
 use relay_core::policer::Policer;
 
 use crate::address::Address;
-use crate::flow::{Aim, Allowance, Flow, Outcome, POLICED};
+use crate::flow::{Aim, Allowance, Exit, Flow, Outcome, POLICED, UNSENT};
+use crate::prefetch::prefetch;
 use crate::sockets::Media;
 
 /// As many as `DropReason` has, and some to spare.
@@ -61,14 +62,6 @@ pub(crate) struct Totals {
     pub(crate) unconnected: AtomicU64,
     /// Packets that were sent once more after an error.
     pub(crate) resent: AtomicU64,
-}
-
-/// What came of one receive.
-pub(crate) enum Received {
-    /// Forwarded, dropped, or there was nothing.
-    Done,
-    /// So many bytes, and from whom, are the slow path's.
-    Punt(usize, Address),
 }
 
 /// One open port.
@@ -140,36 +133,60 @@ impl Port {
         self.unsure = UNSURE;
     }
 
-    /// One packet from one of the sockets.
-    pub(crate) fn receive(&mut self, side: Side, buffer: &mut [u8], now: f64) -> Received {
-        let (size, source) = match (side, &self.tx) {
-            (Side::Rx, _) => match self.rx.receive_from(buffer) {
-                Ok(received) => received,
-                Err(_) => return Received::Done,
-            },
+    /// The peer's own socket, where its packets need not be asked for their source.
+    pub(crate) fn sure(&self, side: Side) -> Option<&Media> {
+        let tx = self.tx.as_ref().filter(|_| self.unsure == 0 && side == Side::Tx);
+        tx.map(|tx| &**tx)
+    }
+
+    /// A packet is about to come: asks for what lies behind the flow.
+    pub(crate) fn prefetch(&self) {
+        if let (Some(flow), Some(aim)) = (&self.flow, &self.aim) {
+            flow.prefetch();
+            prefetch(&*aim.socket);
+        }
+    }
+
+    /// One packet from one of the sockets, if there is one: its size and source.
+    pub(crate) fn receive(&mut self, side: Side, buffer: &mut [u8]) -> Option<(usize, Address)> {
+        match (side, &self.tx) {
+            (Side::Rx, _) => self.rx.receive_from(buffer).ok(),
             // Others' packets that landed in the socket between its bind and its connect are told
             // apart here; later on the kernel's own check is all that is needed.
-            (Side::Tx, Some(tx)) if self.unsure > 0 => match tx.receive_from(buffer) {
-                Ok(received) => {
-                    self.unsure -= 1;
-                    received
-                }
-                Err(_) => return Received::Done,
-            },
-            (Side::Tx, Some(tx)) => match (tx.receive(buffer), self.source) {
-                (Ok(size), Some(source)) => (size, source),
-                // An ICMP error of an earlier send: this call has cleared it.
-                _ => return Received::Done,
-            },
-            (Side::Tx, None) => return Received::Done,
-        };
-        match self.pass(buffer, size, source, now) {
-            Outcome::Punt if self.may_punt(size, source, now) => Received::Punt(size, source),
-            Outcome::Punt => {
-                self.drops.count(POLICED);
-                Received::Done
+            (Side::Tx, Some(tx)) if self.unsure > 0 => {
+                let received = tx.receive_from(buffer).ok()?;
+                self.unsure -= 1;
+                Some(received)
             }
-            _ => Received::Done,
+            // An error is an ICMP error of an earlier send: this call has cleared it.
+            (Side::Tx, Some(tx)) => Some((tx.receive(buffer).ok()?, self.source?)),
+            (Side::Tx, None) => None,
+        }
+    }
+
+    /// What becomes of a packet that was received, and whether the slow path is to have it.
+    pub(crate) fn handle(
+        &mut self,
+        buffer: &mut [u8],
+        len: usize,
+        source: Address,
+        now: f64,
+        exit: &mut impl Exit,
+    ) -> bool {
+        if self.pass(buffer, len, source, now, exit) != Outcome::Punt {
+            return false;
+        }
+        let may = self.may_punt(len, source, now);
+        if !may {
+            self.drops.count(POLICED);
+        }
+        may
+    }
+
+    /// A packet of a batch did not leave: once more, alone.
+    pub(crate) fn send_again(&self, data: &[u8]) {
+        if !self.aim.as_ref().is_some_and(|aim| aim.send_again(data)) {
+            self.drops.count(UNSENT);
         }
     }
 
@@ -191,11 +208,12 @@ impl Port {
         len: usize,
         source: Address,
         now: f64,
+        exit: &mut impl Exit,
     ) -> Outcome {
         let outcome = match &self.flow {
             Some(flow) if self.source == Some(source) => {
                 let allowance = Allowance { policer: &mut self.policer, credit: &mut self.credit };
-                flow.carry(buffer, len, now, allowance, self.aim.as_ref())
+                flow.carry(buffer, len, now, allowance, self.aim.as_ref(), exit)
             }
             _ => Outcome::Punt,
         };

@@ -13,9 +13,9 @@ use rustix::io::Result;
 use slab::Slab;
 
 use crate::address::Address;
-use crate::flow::{Aim, Flow, Outcome};
+use crate::flow::{Aim, AtOnce, Flow, Outcome};
 use crate::poll::{Flag, Poll};
-use crate::port::{Drops, Port, PortId, Received, Side, Totals};
+use crate::port::{Drops, Port, PortId, Side, Totals};
 use crate::punts::{Punt, Punts};
 use crate::sockets::Media;
 
@@ -32,7 +32,7 @@ const SERIALS: u32 = (1 << 31) - 1;
 pub(crate) struct Table {
     poll: Arc<Poll>,
     totals: Arc<Totals>,
-    ports: Slab<Port>,
+    pub(crate) ports: Slab<Port>,
     serial: u32,
     punts: Punts,
     buffer: Box<[u8]>,
@@ -43,7 +43,7 @@ fn number(port: PortId, side: Side) -> u64 {
     u64::from(port.index) << 32 | u64::from(port.serial) << 1 | side as u64
 }
 
-fn port_of(number: u64) -> (PortId, Side) {
+pub(crate) fn port_of(number: u64) -> (PortId, Side) {
     let port = PortId { index: (number >> 32) as u32, serial: (number as u32) >> 1 };
     (port, if number & 1 == 0 { Side::Rx } else { Side::Tx })
 }
@@ -73,7 +73,7 @@ impl Table {
         self.punts.is_empty()
     }
 
-    fn get(&self, id: PortId) -> Option<&Port> {
+    pub(crate) fn get(&self, id: PortId) -> Option<&Port> {
         self.ports.get(id.index as usize).filter(|port| port.serial == id.serial)
     }
 
@@ -186,9 +186,15 @@ impl Table {
     /// Serves what epoll has named: one packet.
     pub(crate) fn serve(&mut self, named: u64, now: f64) {
         let (id, side) = port_of(named);
-        if side == Side::Tx || self.get(id).is_some_and(|port| !port.muted) {
+        if self.listening(id, side).is_some() {
             self.receive(id, side, now);
         }
+    }
+
+    /// A port, unless that socket of it was closed or is left alone since the round began.
+    pub(crate) fn listening(&mut self, id: PortId, side: Side) -> Option<&mut Port> {
+        self.get_mut(id)
+            .filter(|port| !port.paused[side as usize] && (side == Side::Tx || !port.muted))
     }
 
     /// The oldest packet on its way up.
@@ -200,17 +206,22 @@ impl Table {
 
     fn receive(&mut self, id: PortId, side: Side, now: f64) {
         let Some(port) = self.ports.get_mut(id.index as usize) else { return };
-        if port.serial != id.serial || port.paused[side as usize] {
-            return; // of a round that began before this was so
-        }
-        if let Received::Punt(size, source) = port.receive(side, &mut self.buffer, now) {
-            port.waiting[side as usize] += 1;
-            let waiting = port.waiting[side as usize];
+        let Some((size, source)) = port.receive(side, &mut self.buffer) else { return };
+        if port.handle(&mut self.buffer, size, source, now, &mut AtOnce) {
             let data = self.buffer[..size].to_vec();
-            self.punts.push(Punt { port: id, side, source, data, now });
-            if waiting >= MOST_WAITING || self.punts.full() {
-                self.pause(id, side, true);
-            }
+            self.punt(Punt { port: id, side, source, data, now });
+        }
+    }
+
+    /// Hands a packet up.
+    pub(crate) fn punt(&mut self, punt: Punt) {
+        let (id, side) = (punt.port, punt.side);
+        self.punts.push(punt);
+        let full = self.punts.full();
+        let Some(port) = self.get_mut(id) else { return };
+        port.waiting[side as usize] += 1;
+        if full || port.waiting[side as usize] >= MOST_WAITING {
+            self.pause(id, side, true);
         }
     }
 
@@ -333,7 +344,8 @@ impl Table {
             let size = punt.data.len();
             self.buffer[..size].copy_from_slice(&punt.data);
             let Some(port) = self.ports.get_mut(id.index as usize) else { return };
-            if port.pass(&mut self.buffer, size, punt.source, punt.now) != Outcome::Punt {
+            let now = punt.now;
+            if port.pass(&mut self.buffer, size, punt.source, now, &mut AtOnce) != Outcome::Punt {
                 self.taken(id, punt.side);
             } else {
                 self.punts.push(punt);
@@ -344,7 +356,8 @@ impl Table {
     /// Packets of the peer that wait on `rx` come before those on the new socket.
     fn overtaken(&mut self, id: PortId, now: f64) {
         for _ in 0..OVERTAKEN {
-            if !self.get(id).is_some_and(|port| port.rx.readable()) {
+            let paused = |port: &Port| port.paused[Side::Rx as usize];
+            if !self.get(id).is_some_and(|port| !paused(port) && port.rx.readable()) {
                 return;
             }
             self.receive(id, Side::Rx, now);

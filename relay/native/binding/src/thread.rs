@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use rustix::event::epoll::Event;
 use rustix::io::Result;
 
 use crate::pace::{BUDGET_S, Pace, TICK_NS};
 use crate::poll::{Flag, Poll, monotonic, sleep};
 use crate::port::Totals;
+use crate::ring::{Ring, SLOTS};
 use crate::table::Table;
 
 /// What epoll calls the flag that wakes the thread; no port has this number.
 const WAKE: u64 = u64::MAX;
 /// In one round.
-const MOST_EVENTS: usize = 64;
+const MOST_EVENTS: usize = SLOTS;
 
 /// What the thread and Python share.
 pub(crate) struct Shared {
@@ -24,19 +26,32 @@ pub(crate) struct Shared {
     pub(crate) totals: Arc<Totals>,
     wake: Flag,
     stop: AtomicBool,
+    batch: usize,
+    /// The thread's, once it runs.
+    ring: Mutex<Option<Ring>>,
+    /// Why there is none.
+    pub(crate) ringless: Option<String>,
     /// Why the thread has ended, where nobody asked for it.
     pub(crate) fault: Mutex<Option<String>>,
     pub(crate) passes: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new() -> Result<Shared> {
+    /// `batch`: from how many ready sockets on a round has one call for all; 0: never.
+    pub(crate) fn new(batch: usize) -> Result<Shared> {
         let poll = Arc::new(Poll::new()?);
         let wake = Flag::new()?;
         poll.add(&wake, WAKE)?;
         let totals = Arc::new(Totals::default());
         let table = Table::new(Arc::clone(&poll), Flag::new()?, Arc::clone(&totals));
+        let ring = match batch {
+            0 => Err("not wanted".to_owned()),
+            _ => Ring::new().map_err(|error| error.to_string()),
+        };
         Ok(Shared {
+            batch,
+            ringless: ring.as_ref().err().cloned(),
+            ring: Mutex::new(ring.ok()),
             table: Mutex::new(table),
             poll,
             totals,
@@ -72,6 +87,7 @@ impl Shared {
         let mut events = Vec::with_capacity(MOST_EVENTS);
         let mut pace = Pace::new(monotonic());
         let mut spent = false;
+        let mut ring = self.ring.lock().take();
         while !self.stop.load(Ordering::Acquire) {
             if pace.ticking && !spent {
                 sleep(TICK_NS);
@@ -82,7 +98,7 @@ impl Shared {
             spent = false;
             while !events.is_empty() {
                 pace.count(events.len());
-                self.round(events.iter().map(|event| event.data.u64()), now);
+                self.round(&events, now, ring.as_mut())?;
                 now = monotonic();
                 spent = now - start > BUDGET_S;
                 if spent || !pace.ticking {
@@ -96,16 +112,29 @@ impl Shared {
         Ok(())
     }
 
-    /// One packet of each socket that is ready, and a chance for Python between any two.
-    fn round(&self, named: impl Iterator<Item = u64>, now: f64) {
-        let mut table = self.table.lock();
-        for number in named {
-            if number == WAKE {
-                self.wake.lower();
-            } else {
-                table.serve(number, now);
+    /// One packet of each socket that is ready, and a chance for Python between any two calls.
+    fn round(&self, events: &[Event], now: f64, ring: Option<&mut Ring>) -> Result<()> {
+        let mut named = [0; MOST_EVENTS];
+        let mut count = 0;
+        for event in events {
+            match event.data.u64() {
+                WAKE => self.wake.lower(),
+                number => {
+                    named[count] = number;
+                    count += 1;
+                }
             }
-            MutexGuard::bump(&mut table);
+        }
+        let mut table = self.table.lock();
+        match ring {
+            Some(ring) if count >= self.batch => table.serve_batch(&named[..count], now, ring),
+            _ => {
+                for &number in &named[..count] {
+                    table.serve(number, now);
+                    MutexGuard::bump(&mut table);
+                }
+                Ok(())
+            }
         }
     }
 }
