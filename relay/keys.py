@@ -45,7 +45,9 @@ def give_keys(call: Call, lane: Lane, forwarder: Forwarder, now: float) -> None:
         if lane.srtp_in is None:
             lane.watch = None
         elif lane.srtp_in is not before:
-            lane.watch = SrtpWatch(lane.reception.packets, unauthentic(lane, forwarder))
+            lifetime = crossing.srtp_in.lifetime_packets if crossing.srtp_in else 0
+            failed = unauthentic(lane, forwarder)
+            lane.watch = SrtpWatch(lane.reception.packets, failed, lifetime)
 
 
 def _give_numbers(lane: Lane, former: Numbering | None) -> None:

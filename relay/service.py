@@ -5,6 +5,7 @@ No loop of its own: `relay.worker` drives it, with the time as an argument.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -37,6 +38,8 @@ from relay.slowpath import SlowPath
 from relay.srtp_watch import SrtpWatch
 
 __all__ = ["Service"]
+
+_log = logging.getLogger(__name__)
 
 _MAX_ENDED: Final = 64
 _MAX_UNTOLD: Final = 10_000
@@ -75,6 +78,7 @@ class Service:
             "latched": 0,
             "timeouts": 0,
             "srtp_failures": 0,
+            "srtp_outlived": 0,
             "digits_reported": 0,
             "digits_injected": 0,
         }
@@ -243,11 +247,19 @@ class Service:
                     self._tell(Event.MEDIA_TIMEOUT, event.to_body())
 
     def _watch_key(self, lane: Lane, watch: SrtpWatch, now: float) -> None:
-        """Say it when nothing that a peer sends is made with the key that it has told."""
+        """Say it when nothing that a peer sends is made with the key that it has told.
+
+        A key that is used for longer than its sender has said (RFC 4568 §6.1) is counted and goes
+        on, as everywhere in the field: to stop it would end the call, and only SRTP's own limits
+        are those of its security.
+        """
+        direction, end = lane.direction, END_NAMES[lane.direction.side]
+        if watch.outlives(lane.reception.packets):
+            self.totals["srtp_outlived"] += 1
+            _log.info("srtp.outlived call=%s stream=%d end=%s", lane.call, direction.stream, end)
         if watch.look(lane.reception.packets, unauthentic(lane, self._forwarder), now):
             self.totals["srtp_failures"] += 1
-            direction = lane.direction
-            event = SrtpFailedEvent(lane.call, direction.stream, END_NAMES[direction.side])
+            event = SrtpFailedEvent(lane.call, direction.stream, end)
             self._tell(Event.SRTP_FAILED, event.to_body())
 
     # lanes

@@ -49,9 +49,12 @@ class Srtp:
     """The master key identifier that stands in each packet; empty: none does."""
     roc: int = 0
     """Roll-over counter that each source begins with."""
+    lifetime_packets: int = field(default=0, compare=False)
+    """How many packets its sender has said that it is for; 0: as many as SRTP allows. What comes
+    beyond is counted and passes."""
 
     def to_body(self) -> list[object]:
-        return [self.suite, self.key, self.mki, self.roc]
+        return [self.suite, self.key, self.mki, self.roc, self.lifetime_packets]
 
     @classmethod
     def from_body(cls, body: object) -> Srtp:
@@ -66,6 +69,7 @@ class Srtp:
                 fields.octets(size, size),
                 fields.octets(0, _MAX_MKI, b""),
                 fields.number(0, (1 << 32) - 1, 0),
+                fields.number(0, 1 << 48, 0),
             )
 
     @classmethod

@@ -71,6 +71,8 @@ class CryptoLine:
     """Master key and salt."""
     mki: bytes = field(default=b"", repr=False)
     """As it stands in each packet; b"": there is none."""
+    lifetime: int = 0
+    """How many packets its sender means it for; 0: it does not say."""
 
     def text(self) -> bytes:
         """The line, with CRLF before it."""
@@ -119,7 +121,8 @@ def parse_crypto(line: bytes) -> CryptoLine:
     if b";" in parameters:
         raise ParseError(where, "expected one key, got several")
     key, *further = parameters[len(b"inline:") :].split(b"|")
-    return CryptoLine(tag, suite, word, _key(where, suite, key), _mki(where, further))
+    lifetime, mki = _lifetime_and_mki(where, further)
+    return CryptoLine(tag, suite, word, _key(where, suite, key), mki, lifetime)
 
 
 def new_line(tag: int, suite: Suite, random: Callable[[int], bytes]) -> CryptoLine:
@@ -153,13 +156,12 @@ def _key(where: str, suite: Suite, text: bytes) -> bytes:
     return key
 
 
-def _mki(where: str, further: list[bytes]) -> bytes:
-    """The MKI among `|lifetime|MKI:length`; both may be left out. The lifetime is checked only:
-    ours ends earlier than any that is worth a line."""
-    mki = b""
+def _lifetime_and_mki(where: str, further: list[bytes]) -> tuple[int, bytes]:
+    """What `|lifetime|MKI:length` says; both may be left out: 0, b""."""
+    lifetime, mki = 0, b""
     for at, part in enumerate(further):
         if at == 0 and b":" not in part:
-            _check_lifetime(where, part)
+            lifetime = _lifetime(where, part)
             continue
         match = _MKI.fullmatch(part)
         if match is None or mki or at > 1:
@@ -168,13 +170,13 @@ def _mki(where: str, further: list[bytes]) -> bytes:
         if not 1 <= length <= _LONGEST_MKI or value >= 1 << 8 * length:
             raise ParseError(where, "an MKI that does not fit its length")
         mki = value.to_bytes(length)
-    return mki
+    return lifetime, mki
 
 
-def _check_lifetime(where: str, text: bytes) -> None:
+def _lifetime(where: str, text: bytes) -> int:
     match = _LIFETIME.fullmatch(text)
     if match is not None:
         packets = 1 << int(match[1]) if match[1] else int(match[2])
         if 0 < packets <= 1 << _LONGEST_LIFE:
-            return
+            return packets
     raise ParseError(where, "expected a lifetime from 1 to 2^48 packets")

@@ -182,3 +182,25 @@ def test_nothing_that_can_be_printed_holds_a_key(rig):
         for shown in (repr(lane.direction), repr(lane.flow), repr(lane.srtp_in)):
             assert repr(IN.key)[2:-1] not in shown
             assert IN.key.hex() not in shown
+
+
+def test_a_key_that_is_used_for_longer_than_said_is_counted_and_goes_on(rig, caplog):
+    short = Srtp(SUITE, IN.key, lifetime_packets=3)
+    talk = Talk(rig, a={"srtp_in": short})
+    says = new_session(SUITE, IN.key)
+    caplog.set_level("INFO")
+    for number in range(1, 6):
+        talk.a.send(sealed(says, rtp(number)), talk.to_a)
+        rig.run()
+        for _ in range(3):
+            rig.service.sweep(time.monotonic() + 5.0 * number, 10)
+        assert rig.service.totals["srtp_outlived"] == (number > 3)
+    assert len(talk.b.received()) == 5
+    assert [one.getMessage() for one in caplog.records] == [
+        "srtp.outlived call=call stream=0 end=a"
+    ]
+    talk.end_a.srtp_in = Srtp(SUITE, IN.key, lifetime_packets=9)
+    talk.apply()
+    assert rig.service.calls["call"].lanes[0].former is None, (
+        "it is the same key, whatever its life"
+    )

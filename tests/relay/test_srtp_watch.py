@@ -30,3 +30,17 @@ def test_a_few_failures_long_ago_are_no_alarm():
     assert not watch.look(0, 3, 100.0)
     assert not watch.look(0, 3, 110.0)
     assert watch.look(0, 4, 111.0)  # they go on, and nothing else has come
+
+
+def test_a_key_outlives_what_it_is_for_once():
+    watch = SrtpWatch(100, 0, lifetime=50)
+    assert [watch.outlives(packets) for packets in (100, 150, 151, 200)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_key_for_any_number_of_packets_outlives_nothing():
+    assert not SrtpWatch(100, 0).outlives(1 << 49)

@@ -42,10 +42,19 @@ def test_padding_may_be_missing_or_too_long(padding: bytes) -> None:
     assert parse_crypto(b"a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:" + inline).key == key
 
 
-@pytest.mark.parametrize("further", [b"", b"|2^48", b"|1048576", b"|4:2", b"|2^31|9:1"])
-def test_lifetime_and_mki_may_be_said_or_not(further: bytes) -> None:
+@pytest.mark.parametrize(
+    ("further", "lifetime", "mki"),
+    [
+        (b"", 0, b""),
+        (b"|2^48", 1 << 48, b""),
+        (b"|1048576", 1 << 20, b""),
+        (b"|4:2", 0, b"\0\4"),
+        (b"|2^31|9:1", 1 << 31, b"\x09"),
+    ],
+)
+def test_lifetime_and_mki_may_be_said_or_not(further: bytes, lifetime: int, mki: bytes) -> None:
     line = parse_crypto(b"a=crypto:1 AES_CM_128_HMAC_SHA1_32 " + INLINE + further)
-    assert line.key == KEY_30
+    assert (line.key, line.lifetime, line.mki) == (KEY_30, lifetime, mki)
 
 
 @pytest.mark.parametrize("further", [b" WSH=128", b" KDR=0", b" wsh=64 kdr=0"])

@@ -446,4 +446,7 @@ def _policy(settings: CodecSettings) -> CodecPolicy:
 
 
 def _relay_key(line: CryptoLine | None) -> RelayKey | None:
-    return None if line is None else RelayKey(line.suite.sdp_name, line.key, line.mki)
+    if line is None:
+        return None
+    name = line.suite.sdp_name
+    return RelayKey(name, line.key, line.mki, lifetime_packets=line.lifetime)

@@ -34,7 +34,7 @@ from relay.control.messages import (
 )
 from relay.control.packing import pack, unpack
 
-KEY = Srtp("AEAD_AES_128_GCM", bytes(range(28)), b"\x07", 3)
+KEY = Srtp("AEAD_AES_128_GCM", bytes(range(28)), b"\x07", 3, 1 << 31)
 END = End(
     "inside",
     "192.0.2.1",
