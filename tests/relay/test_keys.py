@@ -196,11 +196,7 @@ def test_a_key_that_is_used_for_longer_than_said_is_counted_and_goes_on(rig, cap
             rig.service.sweep(time.monotonic() + 5.0 * number, 10)
         assert rig.service.totals["srtp_outlived"] == (number > 3)
     assert len(talk.b.received()) == 5
-    assert [one.getMessage() for one in caplog.records] == [
-        "srtp.outlived call=call stream=0 end=a"
-    ]
+    assert caplog.messages == ["srtp.outlived call=call stream=0 end=a"]
     talk.end_a.srtp_in = Srtp(SUITE, IN.key, lifetime_packets=9)
     talk.apply()
-    assert rig.service.calls["call"].lanes[0].former is None, (
-        "it is the same key, whatever its life"
-    )
+    assert rig.service.calls["call"].lanes[0].former is None, "it is the same key"
