@@ -267,9 +267,10 @@ class Trunk(_Section):
     """What its 3xx do: the addresses are tried within its realm, the caller gets them with ours in
     their place, or the call fails with 480."""
     refer: Annotated[Refer, choice(Refer, "execute, pass or refuse")] = Refer.REFUSE
-    """What becomes of a transfer that it asks for (REFER): the border makes it, the other side
-    gets the REFER where it takes that, or 603. The call that comes of it is routed, limited and
-    counted as one of the party that is transferred: so only for those who may spend its money."""
+    """What becomes of a transfer that it asks for (REFER): the border makes it; the other side gets
+    the REFER, or where that takes none the border makes the transfer; 603. The call that comes of
+    it is routed, limited and counted as one of the party that is transferred: so only for those who
+    may spend its money."""
     failover: Annotated[list[Annotated[StatusKey, BeforeValidator(_digits)]], OneOrMany] = [
         "408",
         "502",
