@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from policies.access import Access
 from policies.admission import SourceRates, TrunkAdmission
@@ -16,10 +17,20 @@ __all__ = ["Policies"]
 class Policies:
     """The operator's decisions, asked with facts. No I/O, no clock of its own."""
 
-    __slots__ = ("_access", "_admission", "_no_route", "_rates", "_routes", "_stranger")
+    __slots__ = (
+        "_access",
+        "_admission",
+        "_no_route",
+        "_rates",
+        "_routes",
+        "_stranger",
+        "identify",
+    )
 
     def __init__(self, settings: PolicySettings) -> None:
         self._access = Access(settings)
+        self.identify: Final = self._access.identify
+        """The trunk that a source speaks for; asked of every message, so without a step between."""
         self._rates = SourceRates(settings.access.rate_per_source, settings.access.burst_per_source)
         self._admission = TrunkAdmission(settings.trunks)
         self._routes = Routes(settings)
@@ -35,14 +46,6 @@ class Policies:
             )
             for trunk in settings.trunks
         }
-
-    def identify(self, realm: str, host: str, certified: str = "") -> TrunkSettings | None:
-        """The trunk that `host` speaks for in `realm`, None for a stranger.
-
-        Args:
-            certified: the trunk that the certificate of its connection names, "" for none.
-        """
-        return self._access.identify(realm, host, certified)
 
     def follow(self, trunk: str, hosts: Iterable[str]) -> None:
         """The addresses that the names of a trunk's peers have now."""
@@ -60,22 +63,22 @@ class Policies:
             host: source address as text.
             now: monotonic seconds.
         """
-        if self._access.identify(realm, host) is not None or self._access.is_exempt(host):
+        if self.identify(realm, host) is not None or self._access.is_exempt(host):
             return True
         return self._rates.allow(host, now)
 
     def decide(self, facts: CallFacts, now: float, trunk: TrunkSettings | None = None) -> Decision:
         """What becomes of a new INVITE. `now` is monotonic seconds.
 
-        `trunk` is whose call it is, where that is known otherwise than by the source: a party
-        that is transferred.
+        `trunk` is whose call it is, where that is known: by its message, or, of a party that is
+        transferred, otherwise than by the source.
 
         Asked in this order: whose is it, does the trunk that brings it have room, is there a
         route, which trunk of the route has room. An attempt takes its token of the bringing
         trunk's `limits.cps` even where a later question refuses it.
         """
         if trunk is None:
-            trunk = self._access.identify(facts.realm, facts.source_host, facts.certified)
+            trunk = self.identify(facts.realm, facts.source_host, facts.certified)
         if trunk is None:
             return self._stranger
         refusal = self._admission.admit(trunk, now)
@@ -100,7 +103,7 @@ class Policies:
         Only to trunks that let this method pass. 405: there is none, or the bringing trunk does
         not. `now` is monotonic seconds.
         """
-        trunk = self._access.identify(facts.realm, facts.source_host, facts.certified)
+        trunk = self.identify(facts.realm, facts.source_host, facts.certified)
         if trunk is None:
             return Refuse(403, b"", self._stranger.why)
         route = self._routes.find(trunk, facts.request_user)

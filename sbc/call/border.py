@@ -131,12 +131,17 @@ class Border(RelayEvents, NameEvents, Operations):
 
     def receive(self, data: bytes, hop: Hop, now: float) -> None:
         """One message from the network. Raises nothing, whatever it holds."""
-        counters = self.core.counters
-        if not hop.trunk and not self.core.policies.may_speak(hop.realm, hop.host, now):
-            counters["rate_limited"] += 1
+        core = self.core
+        trunk = core.trunk_of(hop)
+        if (
+            trunk is None
+            and not hop.trunk
+            and not core.policies.may_speak(hop.realm, hop.host, now)
+        ):
+            core.counters["rate_limited"] += 1
             return
         if len(data) < 16 and not data.strip(_KEEP_ALIVE):
-            counters["keep_alive"] += 1  # CRLF, or a zero byte, to hold a NAT binding open
+            core.counters["keep_alive"] += 1  # CRLF, or a zero byte, to hold a NAT binding open
             return
         try:
             message = parse(data)
@@ -151,7 +156,7 @@ class Border(RelayEvents, NameEvents, Operations):
             if isinstance(message, Response):
                 self._response(message, hop, now)
             else:
-                self._request(message, hop, now)
+                self._request(message, trunk, hop, now)
         except Exception:
             self._crashed(message, now)
 
@@ -184,9 +189,8 @@ class Border(RelayEvents, NameEvents, Operations):
         if user is not None:  # a leg, a passage, or whoever else has asked
             user.on_response(response, now)
 
-    def _request(self, request: Request, hop: Hop, now: float) -> None:
+    def _request(self, request: Request, trunk: TrunkSettings | None, hop: Hop, now: float) -> None:
         core = self.core
-        trunk = core.trunk_of(hop)
         if trunk is None:
             self._stranger(request, hop)
             return
@@ -281,7 +285,7 @@ class Border(RelayEvents, NameEvents, Operations):
         if isinstance(call, ReplacingCall):
             self._transfers.replaced(call, request, now)
             return
-        decision = core.policies.decide(facts, now)
+        decision = core.policies.decide(facts, now, trunk)
         if isinstance(decision, Accept):
             call.start(decision, now)
         elif isinstance(decision, Refuse):

@@ -6,7 +6,7 @@ asks the relay to carry its media.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from math import inf
 from typing import Final
@@ -152,7 +152,7 @@ class Call(Kept):
                 return
         self._target_failed(503, "target unreachable", Cause.UNREACHABLE, None, now)
 
-    def located(self, places: list[Place], now: float) -> None:
+    def located(self, places: Sequence[Place], now: float) -> None:
         """The DNS has said where the target is, or nothing until its deadline."""
         if self.state is State.LOCATING:
             self._disarm()

@@ -47,11 +47,11 @@ class Hop:
 
 
 class Sources(dict[tuple[str, int], Hop]):
-    """Address → the hop of a datagram that came from there to one UDP listener.
+    """Address → the hop of the datagrams between there and one UDP listener.
 
-    Made on first sight and shared by all that comes from there: a call's messages need it seven
-    times. Emptied when full, as it is only a cache that strangers can fill. Nobody changes the
-    hop of a datagram (that of a connection learns its number).
+    Made on first sight and shared: a call's messages need it seven times. Emptied when full, as
+    it is only a cache that strangers can fill. Nobody changes the hop of a datagram (that of a
+    connection learns its number).
     """
 
     __slots__ = ("_listener", "_realm")

@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from policies.settings import Refer, SessionTimerSettings, Shield, TrunkSettings, Use
-from sbc.call.legs.capabilities import Peer, _cached, head_for, may_send, options_head, unsupported
+from sbc.call.legs.capabilities import (
+    UNKNOWN,
+    _cached,
+    head_for,
+    may_send,
+    options_head,
+    unsupported,
+)
 from sbc.sip.parser import parse
 from tests.call.messages import request, response
 
@@ -33,9 +40,9 @@ TRANSFERS = (b"replaces", b"norefersub")
 
 
 def learnt(*messages):
-    peer = Peer()
+    peer = UNKNOWN
     for message in messages:
-        peer.learn(message)
+        peer = peer.after(message)
     return peer
 
 
@@ -157,7 +164,7 @@ def test_later_words_replace_earlier_ones_and_silence_changes_nothing() -> None:
     peer = learnt(request(b"Allow: UPDATE", b"Supported: timer"), request())
     assert peer.allows(b"UPDATE") is True
     assert peer.supports(b"timer")
-    peer.learn(request(b"Allow: INVITE", b"Supported:"))
+    peer = peer.after(request(b"Allow: INVITE", b"Supported:"))
     assert peer.allows(b"UPDATE") is False
     assert not peer.supports(b"timer")
 
@@ -192,8 +199,8 @@ def test_what_may_be_sent_to_a_peer_that_has_said_this(method, said, expected) -
 
 
 def test_nothing_is_known_of_a_peer_that_is_not_there() -> None:
-    assert not may_send(TRUNK, None, b"UPDATE")
-    assert may_send(TRUNK, None, b"INFO")
+    assert not may_send(TRUNK, UNKNOWN, b"UPDATE")
+    assert may_send(TRUNK, UNKNOWN, b"INFO")
 
 
 @pytest.mark.parametrize(

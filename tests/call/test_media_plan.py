@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from policies.media import CodecSettings, TrunkMedia
 from policies.settings import Latch, Nat
+from relay.control.messages import End, Plan, Stream
+from relay.plan import directions
+from relay.policer import Policer
 from sbc.call.cdr import Cause
 from sbc.call.media.leases import Leases
 from sbc.errors import PortsExhausted, RelayUnavailable
 from sbc.sip.message import Request
-from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
+from tests.call.lab import CARRIER, PBX, SDP, SDP_A, SDP_B, Lab, settings, statuses
 
 
 def test_the_invite_leaves_with_ports_in_hand_and_the_plan_with_the_answer() -> None:
@@ -246,3 +250,74 @@ def test_media_are_marked_as_the_realm_of_each_side_says() -> None:
     lab.connected()
     (stream,) = lab.plans[-1][1].streams
     assert (stream.a.dscp, stream.b.dscp) == (40, 46)
+
+
+def share_let_through(end: End, kind: str, size: int, packets_per_s: int) -> float:
+    """Of twelve seconds of packets of a peer of this end, how much its policer lets through."""
+    stream = Stream(0, kind, end, replace(end, port=end.port + 2))
+    direction = directions(Plan("call", 1, [stream]))[0]
+    policer = Policer(direction.rate_octets, 2 * direction.rate_octets, 0.0)
+    taken = max(size, direction.unit_octets)
+    sent = 12 * packets_per_s
+    return sum(policer.take(taken, at / packets_per_s) for at in range(sent)) / sent
+
+
+def described(lab: Lab, lines_a: bytes, lines_b: bytes = b"", media: bytes = b"audio") -> Stream:
+    """The stream of a call with these lines behind `m=<media> …`."""
+    bodies = [
+        SDP.partition(b"m=")[0] % {b"host": host} + b"m=%b 6000 RTP/AVP %b\r\n" % (media, lines)
+        for host, lines in ((b"10.0.0.2", lines_a), (b"10.1.0.2", lines_b or lines_a))
+    ]
+    lab.answer(lab.called(body=bodies[0]), 200, body=bodies[1])
+    return lab.plans[-1][1].streams[0]
+
+
+H264 = b"96\r\na=rtpmap:96 H264/90000"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "media", "sender", "size", "packets_per_s"),
+    [
+        # What the receiver wants, by `b=` and `a=ptime` (RFC 3264 §5.1, RFC 8866 §6.4).
+        (b"0\r\na=ptime:5", b"0", b"audio", "b", 52, 200),
+        (b"96\r\nb=AS:512" + H264[2:], b"96\r\nb=AS:10000" + H264[2:], b"video", "a", 1200, 1000),
+        (b"96\r\nb=AS:10000" + H264[2:], H264, b"video", "a", 1200, 1000),
+        # What a codec needs, whatever is said.
+        (b"10", b"", b"audio", "a", 1423, 125),
+        (b"10", b"", b"audio", "a", 453, 400),
+        (b"96\r\na=rtpmap:96 L16/48000/2", b"", b"audio", "b", 972, 200),
+        (b"96\r\na=rtpmap:96 L24/48000", b"", b"audio", "b", 1452, 100),
+        (b"96\r\na=rtpmap:96 opus/48000/2", b"", b"audio", "b", 1287, 50),
+        (b"96\r\na=rtpmap:96 G726-40/8000\r\nb=AS:8", b"", b"audio", "a", 112, 50),
+        (b"0\r\nb=TIAS:0", b"", b"audio", "a", 172, 50),
+    ],
+)
+def test_what_a_peer_was_asked_for_is_not_policed(
+    a: bytes, b: bytes, media: bytes, sender: str, size: int, packets_per_s: int
+) -> None:
+    stream = described(Lab(), a, b, media)
+    end = stream.a if sender == "a" else stream.b
+    assert share_let_through(end, stream.kind, size, packets_per_s) == 1.0
+
+
+@pytest.mark.parametrize("trunk", ["pbx", "carrier"])
+def test_what_we_have_asked_for_ourselves_is_not_policed(trunk: str) -> None:
+    ptime = {"media": TrunkMedia(codecs=CodecSettings(ptime_ms=5))}
+    stream = described(Lab(settings({trunk: ptime})), b"0")
+    assert share_let_through(stream.a, "audio", 52, 200) == 1.0
+    assert share_let_through(stream.b, "audio", 52, 200) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "media", "size", "packets_per_s"),
+    [
+        (b"0", b"", b"audio", 172, 1000),
+        (b"0 96\r\na=rtpmap:96 opus/48000/2", b"0", b"audio", 1200, 50),
+        (b"96\r\nb=AS:50000" + H264[2:], b"96\r\nb=AS:512" + H264[2:], b"video", 1200, 4000),
+    ],
+)
+def test_what_nobody_has_asked_for_is_policed(
+    a: bytes, b: bytes, media: bytes, size: int, packets_per_s: int
+) -> None:
+    stream = described(Lab(), a, b, media)
+    assert share_let_through(stream.a, stream.kind, size, packets_per_s) < 0.75

@@ -135,9 +135,9 @@ class Midcall(Road):
         if negotiation is None or negotiation.state is not Offer.OFFER_SENT:
             return
         try:  # we offered what holds already, for a peer that cannot be asked
-            negotiation.receive_answer(parse(request.body))
+            self.exchange.take_answer(leg, negotiation, parse(request.body))
         except ProtocolError:
-            negotiation.refused()
+            self.exchange.withdraw(negotiation)
 
     def close(self, now: float) -> None:
         """The call is over: all that is open gets its final answer."""

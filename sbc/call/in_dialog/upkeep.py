@@ -1,7 +1,8 @@
 """Requests of our own inside a call: to keep a session alive, and to see that the peer is there.
 
 A refresh says again what was agreed (RFC 4028 §7.4): UPDATE without a body where the peer takes
-it, else a re-INVITE with our last description. Refused with 491 it comes again when RFC 3261 §14.1
+it, else a re-INVITE with our last description. Its answer may say something new all the same: the
+media follow it. Refused with 491 it comes again when RFC 3261 §14.1
 says: after 2.1 to 4 s by the side that made the Call-ID, after 0 to 2 s by the other.
 
 A ping is OPTIONS (RFC 3261 §11); any answer but 408 and 481 says that the dialog is known.
@@ -17,6 +18,7 @@ from sbc.call.cdr import Cause
 from sbc.call.legs.capabilities import head_for, may_send
 from sbc.call.legs.leg import CONTENT_TYPE_SDP, SDP, Leg
 from sbc.call.legs.timed import Watch
+from sbc.call.media.exchange import Exchange
 from sbc.call.states import Ending
 from sbc.errors import ProtocolError
 from sbc.sdp.parser import parse
@@ -31,6 +33,8 @@ _GONE: Final = frozenset((408, 481))
 
 class Upkeep(Protocol):
     """The call, as its own requests report to it."""
+
+    exchange: Exchange
 
     def refreshed(self, refresh: Refresh, now: float) -> None:
         """The refresh is over."""
@@ -87,7 +91,7 @@ class Refresh:
             if self._method == INVITE:
                 self._acknowledge()
             if self._method == INVITE or self._offer:
-                self._took(response)
+                self._took(road, response)
             leg.refresh_target(response)
             leg.timer_agreed(response, now)
         else:
@@ -102,7 +106,7 @@ class Refresh:
         """It could not be carried; what is left of the session's time may bring another one."""
         road, self._road = self._road, None
         if road is not None:
-            self._roll_back()
+            self._roll_back(road)
             if self.leg.timer is not None:
                 self.leg.timer.refused(now)
             self.leg.arm_timer(now)
@@ -118,20 +122,20 @@ class Refresh:
         else:
             self.leg.core.layer.transmit(*self._ack)
 
-    def _took(self, response: Response) -> None:
+    def _took(self, road: Upkeep, response: Response) -> None:
         negotiation = self.leg.negotiation
         if negotiation is None:
             return
         try:
             if response.content_type != SDP:
                 raise ProtocolError("expected a description in SDP")
-            negotiation.receive_answer(parse(response.body))
+            road.exchange.take_answer(self.leg, negotiation, parse(response.body))
         except ProtocolError:  # it is alive, which was the question; what held holds
-            negotiation.refused()
+            road.exchange.withdraw(negotiation)
 
     def _refused(self, road: Upkeep, response: Response, now: float) -> None:
         leg, status = self.leg, response.status
-        self._roll_back()
+        self._roll_back(road)
         if status in _GONE:
             self._road = road
             self._lost(f"session refresh answered with {status}", now)
@@ -146,9 +150,9 @@ class Refresh:
         else:
             leg.arm_timer(now)
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, road: Upkeep) -> None:
         if (self._method == INVITE or self._offer) and self.leg.negotiation is not None:
-            self.leg.negotiation.refused()
+            road.exchange.withdraw(self.leg.negotiation)
 
     def _lost(self, reason: str, now: float) -> None:
         road, self._road = self._road, None

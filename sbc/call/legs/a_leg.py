@@ -37,7 +37,7 @@ class ALeg(Leg):
     Until it has its final answer it keeps the INVITE, from which the dialog is made.
     """
 
-    __slots__ = ("_merging", "call_id", "invite", "reply", "shown", "tags", "txn")
+    __slots__ = ("call_id", "invite", "reply", "shown", "tags", "txn")
     side = "a"
 
     def __init__(
@@ -57,8 +57,7 @@ class ALeg(Leg):
         self.reply: ReplyBase | None = reply
         self.txn: ServerTransaction | None = txn
         self.call_id = invite.call_id
-        self._merging = merge_key(invite)
-        core.inviting.add(self._merging)
+        core.inviting.add(merge_key(invite))
         self.tags: list[bytes] = []
         """Our To-tags, one for each early dialog that the caller has seen."""
         self.shown: Fork | None = None
@@ -79,7 +78,7 @@ class ALeg(Leg):
     @property
     def is_reliable(self) -> bool:
         """Whether the caller takes reliable provisional responses, and may have them."""
-        if self.peer is None or not self.peer.supports(RELIABLE):
+        if not self.peer.supports(RELIABLE):
             return False
         return self.trunk.reliable is not Use.NEVER and Shield.PRACK not in self.trunk.shield
 
@@ -178,7 +177,7 @@ class ALeg(Leg):
     def _let_go(self) -> None:
         """The INVITE has its final answer: nothing of it is needed any more."""
         if self.invite is not None:
-            self.core.inviting.discard(self._merging)
+            self.core.inviting.discard(merge_key(self.invite))
         if self.txn is not None:
             self.txn.user = None
         self.invite = self.reply = self.txn = None

@@ -187,7 +187,7 @@ class BLeg(Leg):
         super().unlink()
         self.forks.clear()
         self.forget(self.tag)
-        self.dialog = self.peer = None
+        self.dialog = None
         if self.negotiation is not None and self.negotiation.we_offered:
             self.negotiation = None  # who was made an offer is owed no answer
 

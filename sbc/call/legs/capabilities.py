@@ -14,7 +14,16 @@ from policies.settings import Refer, Shield, TrunkSettings, Use
 from sbc.sip.message import Message, Request
 from sbc.sip.status import INVITE, NOTIFY, PRACK, REFER, SUBSCRIBE, UPDATE
 
-__all__ = ["RELIABLE", "TIMER", "Peer", "head_for", "may_send", "options_head", "unsupported"]
+__all__ = [
+    "RELIABLE",
+    "TIMER",
+    "UNKNOWN",
+    "Peer",
+    "head_for",
+    "may_send",
+    "options_head",
+    "unsupported",
+]
 
 RELIABLE: Final = b"100rel"
 """RFC 3262."""
@@ -44,30 +53,34 @@ _NONE: Final[frozenset[bytes]] = frozenset()
 
 
 class Peer:
-    """What one leg's peer has said of itself. Later words replace earlier ones."""
+    """What one leg's peer has said of itself: a value, for all legs whose peers have said this."""
 
     __slots__ = ("_allowed", "_required", "_supported")
 
-    def __init__(self) -> None:
-        self._allowed: frozenset[bytes] | None = None
-        self._supported: frozenset[bytes] = _NONE
-        self._required: frozenset[bytes] = _NONE
+    def __init__(
+        self,
+        allowed: frozenset[bytes] | None = None,
+        supported: frozenset[bytes] = _NONE,
+        required: frozenset[bytes] = _NONE,
+    ) -> None:
+        self._allowed = allowed
+        self._supported = supported
+        self._required = required
 
-    def learn(self, message: Message) -> None:
-        """Take Allow, Supported and Require of any request or of a 18x or 2xx.
+    def after(self, message: Message) -> Peer:
+        """With Allow, Supported and Require of any request or of a 18x or 2xx.
 
-        A line that is not there changes nothing; an empty Supported takes everything back (RFC
-        3261 §20.37). What a peer requires of us it has, too.
+        Later words replace earlier ones. A line that is not there changes nothing; an empty
+        Supported takes everything back (RFC 3261 §20.37). What a peer requires of us it has, too.
         """
-        allowed = message.first(b"allow")
-        if allowed is not None:
-            self._allowed = _members(message, b"allow", allowed, False)
-        supported = message.first(b"supported")
-        if supported is not None:
-            self._supported = _members(message, b"supported", supported, True)
-        required = message.first(b"require")
-        if required is not None:
-            self._required |= _members(message, b"require", required, True) & _OURS
+        allow = _list(message, b"allow")
+        supported = _list(message, b"supported")
+        require = _list(message, b"require")
+        if allow is supported is require is None:
+            return self
+        if len(allow or b"") + len(supported or b"") + len(require or b"") > _MAX_CACHED_BYTES:
+            return self._told(allow, supported, require)
+        return _cached(self, allow, supported, require)
 
     def allows(self, method: bytes) -> bool | None:
         """Whether it takes this method; None while it has not said (RFC 3261 §20.5)."""
@@ -76,6 +89,20 @@ class Peer:
     def supports(self, option: bytes) -> bool:
         """Whether it has shown this option tag, in lower case."""
         return option in self._supported or option in self._required
+
+    def _told(self, allow: bytes | None, supported: bytes | None, require: bytes | None) -> Peer:
+        ours = _tokens(require.lower()) & _OURS if require is not None else _NONE
+        return Peer(
+            self._allowed if allow is None else _tokens(allow),
+            self._supported if supported is None else _tokens(supported.lower()),
+            self._required | ours,
+        )
+
+
+_cached: Final = lru_cache(maxsize=1024)(Peer._told)
+"""A network's devices say the same few things, over and over."""
+UNKNOWN: Final = Peer()
+"""A peer that has said nothing yet."""
 
 
 def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
@@ -108,7 +135,7 @@ def options_head(trunk: TrunkSettings) -> bytes:
     return b"%b\r\nAccept: application/sdp\r\n%b" % (allow, supported)
 
 
-def may_send(trunk: TrunkSettings, peer: Peer | None, method: bytes) -> bool:
+def may_send(trunk: TrunkSettings, peer: Peer, method: bytes) -> bool:
     """Whether a request of ours with this method may go to a trunk's peer inside a dialog.
 
     UPDATE and REFER only to a peer that has said that it takes them (RFC 3311 §5.1); a re-INVITE
@@ -117,7 +144,7 @@ def may_send(trunk: TrunkSettings, peer: Peer | None, method: bytes) -> bool:
     shield = _SHIELDS.get(method)
     if shield is not None and shield in trunk.shield:
         return False
-    allowed = None if peer is None else peer.allows(method)
+    allowed = peer.allows(method)
     if method in (INVITE, PRACK):
         return True  # it has sent or taken an INVITE, or asked for the PRACK, whatever it lists
     if allowed is None:
@@ -170,16 +197,12 @@ def _lines(
     return b"Allow: %b\r\nSupported: %b\r\n" % (b", ".join(methods), b", ".join(options))
 
 
-def _members(message: Message, name: bytes, first: bytes, tags: bool) -> frozenset[bytes]:
-    if len(first) <= _MAX_CACHED_BYTES and not message.further(name):
-        return _cached(first, tags)
-    return _tokens(b",".join(message.every(name)), tags)
+def _list(message: Message, name: bytes) -> bytes | None:
+    """A list header as one line; None: there is none."""
+    lines = message.every(name)
+    return b",".join(lines) if lines else None
 
 
-def _tokens(line: bytes, tags: bool) -> frozenset[bytes]:
-    """The members of a list; option tags in lower case, methods as they are (§7.1)."""
-    return frozenset(map(bytes.strip, (line.lower() if tags else line).split(b","))) - {b""}
-
-
-_cached: Final = lru_cache(maxsize=1024)(_tokens)
-"""A network's devices say the same few things, over and over."""
+def _tokens(line: bytes) -> frozenset[bytes]:
+    """The members of a list: option tags, which come in lower case, or methods (§7.1)."""
+    return frozenset(map(bytes.strip, line.split(b","))) - {b""}

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from policies.settings import TrunkSettings
 from sbc.call.core import Core
+from sbc.call.legs.capabilities import UNKNOWN
 from sbc.call.legs.local import LocalEnd
 from sbc.call.legs.reliable import ReliableSender
 from sbc.call.legs.timed import Timed, Watch
@@ -120,6 +121,8 @@ class Leg(Timed):
         self, core: Core, owner: Owner, trunk: TrunkSettings, end: LocalEnd, hop: Hop, token: Token
     ) -> None:
         super().__init__(core, trunk, end, hop, token)
+        self.peer = UNKNOWN
+        self.timer = self.clock = self.ping_clock = None
         self.owner: Owner | None = owner
         self.over = False
         """Whether a BYE has been said, by whomever."""

@@ -164,40 +164,36 @@ class Link:
 
     def way(self, dialog: Dialog) -> tuple[LocalEnd, Hop]:
         """Our end and the next hop of a request in this dialog."""
+        hop = self.hop
         if self.nat:
-            return self.end, self.hop
-        place = _place(dialog.next_hop_uri().rpartition(b"@")[2])
-        if place is None:
-            return self.end, self.hop
-        host, port, wanted = place
-        transport = self.hop.transport
-        if transport != TLS and wanted in (TCP, TLS):  # what began encrypted stays so
-            transport = wanted
-        port = port or (5061 if transport == TLS else 5060)  # RFC 3261 §19.1.2
-        if host == self.hop.host and port == self.hop.port and transport == self.hop.transport:
-            return self.end, self.hop  # as nearly always: it is where the dialog began
-        if host != self.hop.host and self.core.where.bounds.crosses(
-            self.trunk.realm, self.hop.host, host
-        ):
+            return self.end, hop
+        place = _place(dialog.next_hop_uri().rpartition(b"@")[2], hop.transport)
+        if place is None or place == (hop.host, hop.port, hop.transport):
+            return self.end, hop  # as nearly always: it is where the dialog began
+        host, port, transport = place
+        realm = self.trunk.realm
+        if host != hop.host and self.core.where.bounds.crosses(realm, hop.host, host):
             self.core.counters["target_refused"] += 1
-            return self.end, self.hop
+            return self.end, hop
         end: LocalEnd | None = self.end  # as long as it can: its address is what the peer knows
         if self.end.transport != transport or (b":" in self.end.host) != (":" in host):
-            end = self.core.ends.towards(self.trunk.realm, transport, host)
+            end = self.core.ends.towards(realm, transport, host)
         if end is None:
-            return self.end, self.hop
-        connection = self.hop.connection if transport == self.hop.transport else 0
+            return self.end, hop
+        connection = hop.connection if transport == hop.transport else 0
         if end.transport == self.end.transport and connection:
             end = self.end
-        realm, trunk = self.trunk.realm, self.trunk.name
-        return end, Hop(realm, end.index, transport, host, port, connection, trunk)
+        return end, Hop(realm, end.index, transport, host, port, connection, self.trunk.name)
 
 
 @lru_cache(maxsize=4096)
-def _place(target: bytes) -> tuple[str, int, bytes] | None:
-    """Address, port (0: none) and transport (b"": none) of a URI without user; None for a name.
+def _place(target: bytes, transport: bytes) -> tuple[str, int, bytes] | None:
+    """Address, port and transport of a URI without user; None for a name.
 
     The user part is what differs from call to call, so few of these are ever seen.
+
+    Args:
+        transport: of the dialog, for a URI that names none.
     """
     try:
         bare = target[:4].lower() != b"sip:" and target[:5].lower() != b"sips:"
@@ -208,4 +204,7 @@ def _place(target: bytes) -> tuple[str, int, bytes] | None:
         return None
     if address.is_multicast or address.is_unspecified or address == _BROADCAST:
         return None  # no peer is there, but others are
-    return str(address), uri.port or 0, uri.transport
+    if transport != TLS and uri.transport in (TCP, TLS):  # what began encrypted stays so
+        transport = uri.transport
+    port = uri.port or (5061 if transport == TLS else 5060)  # RFC 3261 §19.1.2
+    return str(address), port, transport

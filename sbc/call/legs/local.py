@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sbc.ids import Token
-from sbc.transaction.hop import TCP, TLS, UDP, Hop
+from sbc.transaction.hop import TCP, TLS, UDP, Hop, Sources
 from sbc.transport.settings import ListenerSettings
 
 __all__ = ["ALLOW", "LocalEnd", "LocalEnds"]
@@ -30,6 +30,7 @@ class LocalEnd:
         "_contact_prefix",
         "_contact_suffix",
         "_via",
+        "hops",
         "host",
         "index",
         "realm",
@@ -40,6 +41,8 @@ class LocalEnd:
         self.index = index
         self.realm = listener.realm
         self.transport = _TRANSPORTS[listener.transport]
+        self.hops = Sources(self.realm, index)
+        """By UDP, to an address: shared by all calls that go there."""
         host = listener.advertise_host
         self.host = (f"[{host}]" if ":" in host else host).encode()
         """As in a URI: an IPv6 address has its brackets."""

@@ -1,22 +1,18 @@
 """What one side of a call knows of its peer's abilities, and the timers that keep it alive.
 
-All of it is made when it is first needed: most legs have neither a session timer nor a ping.
+The timers are made when they are first needed: most legs have neither a session timer nor a ping.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
 
-from policies.settings import TrunkSettings, Use
-from sbc.call.core import Core
+from policies.settings import Use
 from sbc.call.legs.capabilities import TIMER, Peer, may_send
 from sbc.call.legs.link import Link
-from sbc.call.legs.local import LocalEnd
 from sbc.call.legs.session_timer import SessionTimer
-from sbc.ids import Token
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.status import INVITE, UPDATE
-from sbc.transaction.hop import Hop
 from sbc.transaction.timers import Entry
 
 __all__ = ["Timed", "Watch"]
@@ -31,31 +27,21 @@ class Watch(IntEnum):
 
 
 class Timed(Link):
-    """The part of a leg that has to do with time.
-
-    Args:
-        core, trunk, end, hop, token: as of every link.
-    """
+    """The part of a leg that has to do with time."""
 
     __slots__ = ("clock", "peer", "ping_clock", "timer")
 
-    def __init__(
-        self, core: Core, trunk: TrunkSettings, end: LocalEnd, hop: Hop, token: Token
-    ) -> None:
-        super().__init__(core, trunk, end, hop, token)
-        self.peer: Peer | None = None
-        """What the peer has said that it can do."""
-        self.timer: SessionTimer | None = None
-        """Only where the session has one, or is asked for one."""
-        self.clock: Entry | None = None
-        """Of the session timer."""
-        self.ping_clock: Entry | None = None
+    peer: Peer
+    """What the peer has said that it can do."""
+    timer: SessionTimer | None
+    """Only where the session has one, or is asked for one."""
+    clock: Entry | None
+    """Of the session timer."""
+    ping_clock: Entry | None
 
     def learn(self, message: Message) -> None:
         """A request, a 18x or a 2xx of the peer."""
-        if self.peer is None:
-            self.peer = Peer()
-        self.peer.learn(message)
+        self.peer = self.peer.after(message)
 
     # Time
 
@@ -76,14 +62,11 @@ class Timed(Link):
             return False
         if use is Use.ALWAYS or request.first(b"session-expires") is not None:
             return True
-        return self.peer is not None and self.peer.supports(TIMER)
+        return self.peer.supports(TIMER)
 
     def timer_answer(self) -> bytes:
         """Session timer lines of our 2xx; what was asked for holds from now on."""
-        peer = self.peer
-        if self.timer is None:
-            return b""
-        return self.timer.answer_head(peer is not None and peer.supports(TIMER))
+        return b"" if self.timer is None else self.timer.answer_head(self.peer.supports(TIMER))
 
     def timer_agreed(self, response: Response, now: float) -> None:
         """The peer's 2xx to a request of ours that asked for a session timer."""

@@ -297,8 +297,29 @@ class Exchange:
         if self._terms is not None:
             self._terms.offer("a", answer, describe(answer))
             dresses = self._terms.proposal(self._lines, b.negotiation.remote)
-            self._terms.agreed()
         return b.negotiation.send_offer(answer, self._anchors(b, dresses))
+
+    def take_answer(self, leg: Leg, negotiation: Negotiation, answer: Session) -> None:
+        """The answer of `leg`'s peer to an offer of our own, of which the other side hears nothing.
+
+        The offer said what that peer was told before, or (`offer_again`) what the other side has
+        chosen. The answer may have another address, port or key all the same.
+
+        Raises:
+            ProtocolError: none that answers our offer, which is to be withdrawn.
+        """
+        terms, media, facts = self._terms, self._media, describe(answer)
+        new = not negotiation.unchanged(answer)
+        if terms is not None and (new or terms.is_open):
+            new = True
+            terms.answer_alone(leg.side, answer, facts)
+        negotiation.receive_answer(answer)
+        if terms is not None:
+            terms.agreed()
+        if new and media is not None:
+            media.described(leg.side, facts, behind_nat(leg.trunk, leg.nat), leg.hop.host)
+            self.codecs = _codecs(facts)
+            self._apply(media)
 
     # Within a call
 

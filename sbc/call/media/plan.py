@@ -14,12 +14,10 @@ from sbc.sdp.facts import MediaFacts
 
 __all__ = ["CallMedia", "behind_nat"]
 
-_DEFAULT_RATE_BYTES: Final = 12_500
-"""Nominal rate of a stream whose SDP names none: 100 kbit/s covers G.711 with its headers."""
-_VIDEO_RATE_BYTES: Final = 250_000
-_DEFAULT_PACKETS: Final = 50
+_LARGEST_BYTES: Final = 1000
+"""A rate comes at least in as many packets as this makes of it."""
 _VIDEO_PACKETS: Final = 500
-_DEFAULT_PTIME_MS: Final = 20
+_PTIME_MS: Final = 20
 
 
 @dataclass(slots=True)
@@ -36,21 +34,18 @@ class _Side:
     nat: bool = False
     sip_source: str = ""
 
-    def end(self, at: int, expects: bool) -> End:
+    def end(self, at: int, expects: bool, packets: int, octets: int) -> End:
         """This end of one stream.
 
         Args:
             at: its place among the streams.
             expects: whether silence would be a fault.
+            packets: what its peer may send, nominally, in a second.
+            octets: the same in bytes of UDP payload.
         """
         trunk, media = self.trunk, self.facts[at]
         address, port = self.ports[at]
         form = media.form
-        if form.kind == b"video":
-            packets, nominal = _VIDEO_PACKETS, _VIDEO_RATE_BYTES
-        else:
-            ptime_ms = media.ptime_ms or _DEFAULT_PTIME_MS
-            packets, nominal = max(1000 // ptime_ms, _DEFAULT_PACKETS), _DEFAULT_RATE_BYTES
         return End(
             trunk.realm,
             address,
@@ -63,8 +58,8 @@ class _Side:
             expects,
             media.receives,
             form.clock_rates,
-            packets,
-            max(media.bandwidth_bps // 8, nominal),
+            max(packets, octets // _LARGEST_BYTES),
+            octets,
             dscp=self.dscp,
             codecs=form.codec_names,
         )
@@ -162,14 +157,42 @@ class CallMedia:
         for at, (index, kind) in enumerate(self._streams):
             of_a, of_b = a.facts[at], b.facts[at]
             known = self._answered and of_a.remote is not None and of_b.remote is not None
-            end_a = a.end(at, known and of_a.sends and of_b.receives)
-            end_b = b.end(at, known and of_b.sends and of_a.receives)
+            packets = _VIDEO_PACKETS if kind == "video" else self._packets(of_a, of_b)
+            octets_a, octets_b = _octets(of_a, of_b)
+            end_a = a.end(at, known and of_a.sends and of_b.receives, packets, octets_a)
+            end_b = b.end(at, known and of_b.sends and of_a.receives, packets, octets_b)
             if terms is not None:
                 terms.fill("a", index, end_a)
                 terms.fill("b", index, end_b)
             streams.append(Stream(index, kind, end_a, end_b))
         timeout_s = min(a.trunk.media_timeout_s, b.trunk.media_timeout_s)
         return Plan(self.key, self.revision, streams, timeout_s)
+
+    def _packets(self, of_a: MediaFacts, of_b: MediaFacts) -> int:
+        """How many packets of audio either side may send in a second, nominally.
+
+        A side is to send by the other's `a=ptime` (RFC 8866 §6.4), or by ours; many send by their
+        own.
+        """
+        ptime_ms = min(
+            of_a.ptime_ms or _PTIME_MS,
+            of_b.ptime_ms or _PTIME_MS,
+            self._a.trunk.media.codecs.ptime_ms or _PTIME_MS,
+            self._b.trunk.media.codecs.ptime_ms or _PTIME_MS,
+            _PTIME_MS,
+        )
+        return 1000 // ptime_ms
+
+
+def _octets(of_a: MediaFacts, of_b: MediaFacts) -> tuple[int, int]:
+    """How many bytes `a` and `b` may send in a second, nominally.
+
+    By the other's `b=`, which is what that one wants to receive (RFC 3264 §5.1); where it says
+    none, by its own. Never less than the codecs need that both have.
+    """
+    least = min(of_a.form.octets_per_s, of_b.form.octets_per_s)
+    said_a, said_b = of_a.bandwidth_bps // 8, of_b.bandwidth_bps // 8
+    return max(said_b or said_a, least), max(said_a or said_b, least)
 
 
 def behind_nat(trunk: TrunkSettings, via_differs: bool) -> bool:

@@ -190,6 +190,32 @@ class Terms:
                 dresses[index] = self._reply(side, media, stream)
         return dresses
 
+    def answer_alone(self, side: str, session: Session, facts: Sequence[MediaFacts]) -> None:
+        """The peer of `side` has answered an offer of ours that nobody on the other side has made.
+
+        It is open as one of `offer` is: until `agreed` or `refused`.
+
+        Raises:
+            ProtocolError: 502 for an answer without the key that it must have.
+        """
+        if self._before is None:
+            self._before, self._streams = self._streams, {
+                index: stream.copy() for index, stream in self._streams.items()
+            }
+        for index, stream in self._streams.items():
+            if index < len(facts) and session.media[index].port:
+                media = session.media[index]
+                if side == stream.offerer:
+                    self._renew(side, media, facts[index], stream)
+                else:
+                    self._accept(side, media, facts[index], stream)
+                facts[index].anchored = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an exchange has begun that is neither agreed nor refused."""
+        return self._before is not None
+
     def agreed(self) -> None:
         """The exchange is complete: it can no longer be taken back."""
         self._before = None
@@ -360,6 +386,16 @@ class Terms:
             if not stream.taken:
                 raise ProtocolError("an answer without a codec of the offer", status=_BAD_ANSWER)
             self._take_events(stream)
+
+    def _renew(self, side: str, media: Media, facts: MediaFacts, stream: _Stream) -> None:
+        """What the offerer says to our last answer, which it hears as an offer."""
+        ours = stream.keys[side].ours
+        if ours is not None:
+            theirs = _line_for(media, {ours.tag: ours})
+            if theirs is None:
+                raise ProtocolError("expected SRTP as before", status=_BAD_ANSWER)
+            stream.keys[side] = _Keys(theirs, ours)
+        stream.mux[side] = facts.rtcp_mux and _offers_mux(stream.offer) and self._takes_mux(side)
 
     def _take_events(self, stream: _Stream) -> None:
         """Digits of one side alone: under which payload type, and in our answer if it offered."""

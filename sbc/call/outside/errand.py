@@ -116,10 +116,10 @@ class Errand:
         self.request = request
         self._reply = reply
         self._txn = txn
-        self._targets: list[Target] = []
+        self._targets: Sequence[Target] = ()
         self._target: Target | None = None
         """The one that is being tried, with the places of it that are left."""
-        self._places: list[Place] = []
+        self._places: Sequence[Place] = ()
         self._place: Place | None = None
         self._locating = False
         self._fallback: tuple[LocalEnd, Hop] | None = None
@@ -140,8 +140,8 @@ class Errand:
         self._targets = self.core.where.in_order(targets, now)
         self._next(now)
 
-    def located(self, places: list[Place], now: float) -> None:
-        """Where the target is; an empty list: nowhere."""
+    def located(self, places: Sequence[Place], now: float) -> None:
+        """Where the target is; none: nowhere."""
         if self._locating and self.owner is not None:
             self._locating = False
             self._take(places)
@@ -191,11 +191,13 @@ class Errand:
             if now >= self._ends or not (self._places or self._targets):
                 self._answer(self._refusal, self._head, now)
             elif self._target is not None and self._places:
-                self._place = self._places.pop(0)
+                self._place, self._places = self._places[0], self._places[1:]
                 if self._ask(self._target, self._place, now):
                     return
-            elif self._find(self._targets.pop(0), now):
-                return
+            else:
+                target, self._targets = self._targets[0], self._targets[1:]
+                if self._find(target, now):
+                    return
 
     def _find(self, target: Target, now: float) -> bool:
         """Look for the places of one target; True: they are being looked up."""
@@ -214,7 +216,7 @@ class Errand:
         self._take(places)
         return False
 
-    def _take(self, places: list[Place]) -> None:
+    def _take(self, places: Sequence[Place]) -> None:
         """The places of the target that are not known to be out."""
         out = self.core.out
         if out and self._target is not None:
@@ -339,7 +341,7 @@ class Errand:
         statuses = frozenset[int]() if self._target is None else self._target.trunk.failover
         again = response is None or status in statuses
         if not (again or (status < 600 and status // 100 in statuses)):
-            self._places, self._targets = [], []  # the word of whom it was for
+            self._places, self._targets = (), ()  # the word of whom it was for
         self._next(now)
 
     def _consider(self, status: int, response: Response | None) -> None:
@@ -376,7 +378,7 @@ class Errand:
         if owner is None:
             return
         self._let_go()
-        self._places, self._targets = [], []
+        self._places, self._targets = (), ()
         if self._clock is not None:
             self._clock.cancel()
         if status >= 300:

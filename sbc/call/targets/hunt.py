@@ -8,6 +8,8 @@ caller is told in the end is kept here, too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Protocol
 
@@ -86,10 +88,10 @@ class Hunt:
         self._a = a
         self._exchange = exchange
         self._record = record
-        self.targets: list[Target] = []
+        self.targets: Sequence[Target] = ()
         self._target: Target | None = None
         """The one that is being tried, with the places of it that are left."""
-        self._places: list[Place] = []
+        self._places: Sequence[Place] = ()
         self._place: Place | None = None
         """Where the INVITE went that is out."""
         self.waiting = False
@@ -118,13 +120,15 @@ class Hunt:
         """
         while self._owner is not None:
             if self._target is not None and self._places:
-                leg = self._try(self._target, self._places.pop(0), now)
+                place, self._places = self._places[0], self._places[1:]
+                leg = self._try(self._target, place, now)
                 if leg is not None:
                     return leg
                 continue
             if not self.targets:
                 return None
-            self._target = target = self.targets.pop(0)
+            target, self.targets = self.targets[0], self.targets[1:]
+            self._target = target
             if not self._may_use(target, now):
                 continue
             places = self._core.where.places(target, now, self._owner)
@@ -134,8 +138,8 @@ class Hunt:
             self.located(places)
         return None
 
-    def located(self, places: list[Place]) -> None:
-        """Where the target is; an empty list: it has no place."""
+    def located(self, places: Sequence[Place]) -> None:
+        """Where the target is; none: it has no place."""
         self.waiting = False
         self._places = self._answering(places)
         if not self._places and self._target is not None:
@@ -145,7 +149,7 @@ class Hunt:
             self._record.close(Cause.UNREACHABLE, "border", text)
             self._consider_ours(503)
 
-    def _answering(self, places: list[Place]) -> list[Place]:
+    def _answering(self, places: Sequence[Place]) -> Sequence[Place]:
         """Without those that are known to be out."""
         out = self._core.out
         if not out or self._target is None:
@@ -196,8 +200,8 @@ class Hunt:
     def close(self) -> None:
         """Nothing more will be tried: let go of the call."""
         self._owner = None
-        self.targets = []
-        self._places = []
+        self.targets = ()
+        self._places = ()
 
     def _consider(self, status: int, response: Response | None) -> None:
         """One more failure: the best of all is what the caller gets (RFC 3261 §16.7 step 6)."""
@@ -235,8 +239,8 @@ class Hunt:
             if there is not None:
                 number = one.user or None
                 found.append(Target(there[0], there[1], number))
-        self._places = []
-        self.targets[:0] = found
+        self._places = ()
+        self.targets = [*found, *self.targets]
         return bool(found)
 
     def _peer(self, target: Target, host: str, port: int) -> tuple[TrunkSettings, Peer] | None:
@@ -337,6 +341,7 @@ def rank_of(status: int, *, silent: bool) -> int:
     return 2 * (6 - status // 100) - silent
 
 
+@lru_cache(maxsize=1024)  # of routes and limits there are few
 def explained(why: Why) -> str:
     """A decision's reason, for the record."""
     return f"{why.rule}: {why.text}"

@@ -82,9 +82,13 @@ def ways_to(target: Target, place: Place, ends: LocalEnds) -> list[tuple[LocalEn
     found = []
     for transport in (UDP, TCP) if auto else (place.transport,):
         end = ends.towards(trunk.realm, transport, host)
-        if end is not None:
+        if end is None:
+            continue
+        if transport == UDP and not place.name:
+            hop = end.hops[host, port]
+        else:
             hop = Hop(trunk.realm, end.index, transport, host, port, 0, trunk.name, place.name)
-            found.append((end, hop))
+        found.append((end, hop))
     return found
 
 

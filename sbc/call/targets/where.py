@@ -44,8 +44,8 @@ Note = tuple[int, str, dict[str, object]]
 class Asker(Protocol):
     """A call that waits for the places of its target."""
 
-    def located(self, places: list[Place], now: float) -> None:
-        """They are known now; an empty list: it has none."""
+    def located(self, places: Sequence[Place], now: float) -> None:
+        """They are known now; none: it has none."""
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ class Where:
         self._follow = follow
         self._cache = Cache()
         self._failures = Failures()
-        self._ready: dict[Key, list[Place]] = {}
+        self._ready: dict[Key, tuple[Place, ...]] = {}
         """Numeric peers."""
         self._names: dict[Key, _Name] = {}
         """The configuration's."""
@@ -125,8 +125,8 @@ class Where:
 
     # What calls ask
 
-    def places(self, target: Target, now: float, asker: Asker) -> list[Place] | None:
-        """The places of `target`, the best first; an empty list where it has none.
+    def places(self, target: Target, now: float, asker: Asker) -> Sequence[Place] | None:
+        """The places of `target`, the best first; none where it has none.
 
         None: they are being asked for. `asker.located` is called with them, at the latest when
         the deadlines of all steps have passed.
@@ -134,14 +134,14 @@ class Where:
         key = (target.trunk.name, target.peer)
         ready = self._ready.get(key)
         if ready is not None:
-            return list(ready)
+            return ready
         name = self._names.get(key) or self._strays.get(key)
         if name is None:
             if not target.peer.is_name:
                 return self._numeric(target.trunk, target.peer)
             name = self._stray(key, target)
             if name is None:
-                return []
+                return ()
         if now >= name.until:
             self._walk(name, now)
         if not name.located.missing:
@@ -149,13 +149,13 @@ class Where:
         name.waiting.append(asker)
         return None
 
-    def in_order(self, targets: Sequence[Target], now: float) -> list[Target]:
+    def in_order(self, targets: Sequence[Target], now: float) -> Sequence[Target]:
         """Targets with those numeric peers last, within their trunk, that have just failed.
 
         The places of one name are in order already; this is for trunks with several peers.
         """
         if not len(self._failures):
-            return list(targets)
+            return targets
         by_trunk: dict[str, list[Target]] = {}
         for target in targets:
             by_trunk.setdefault(target.trunk.name, []).append(target)
@@ -174,12 +174,12 @@ class Where:
             ordered += [numeric[next(best)] if id(one) in known else one for one in of_trunk]
         return ordered
 
-    def known(self, trunk: TrunkSettings, peer: Peer, now: float) -> list[Place]:
+    def known(self, trunk: TrunkSettings, peer: Peer, now: float) -> Sequence[Place]:
         """The places of a peer of the configuration, as far as they are known now."""
         key = (trunk.name, peer)
         name = self._names.get(key)
         if name is None:
-            return self._ready.get(key, [])
+            return self._ready.get(key, ())
         # In no call's order: that would use up the one trial of a place that has failed.
         found = name.located.places(lambda most: 0)
         return [] if name.located.missing else [one for one in found if self._reaches(name, one)]
@@ -249,9 +249,9 @@ class Where:
 
     # Within
 
-    def _numeric(self, trunk: TrunkSettings, peer: Peer) -> list[Place]:
+    def _numeric(self, trunk: TrunkSettings, peer: Peer) -> tuple[Place, ...]:
         """The one place of an address."""
-        return locate(self._wish(trunk, peer), lambda question: None).places(self._up_to)
+        return tuple(locate(self._wish(trunk, peer), lambda question: None).places(self._up_to))
 
     def _named(self, trunk: TrunkSettings, peer: Peer) -> _Name:
         wish = self._wish(trunk, peer)

@@ -97,7 +97,7 @@ class Rejoin(Refresh):
         road = self._road
         if isinstance(road, Midcall) and self._client is not None:
             self._given_up, self._road = road, None
-            self._roll_back()
+            self._roll_back(road)
             road.refreshed(self, now)
             self.leg.core.layer.cancel(self._client, now)
 
@@ -106,14 +106,14 @@ class Rejoin(Refresh):
         super().abandon()
         self._hearer = self._given_up = None
 
-    def _took(self, response: Response) -> None:
+    def _took(self, road: Upkeep, response: Response) -> None:
         """The answer is the transfer's matter."""
 
     def _refused(self, road: Upkeep, response: Response, now: float) -> None:
         timer = self.leg.timer
         raised = response.status == 422 and timer is not None and timer.too_small(response)
         if response.status in _AGAIN:  # when to ask again is the transfer's matter
-            self._roll_back()
+            self._roll_back(road)
             if timer is not None:
                 timer.refused(now)
             self.leg.arm_timer(now)
