@@ -25,6 +25,22 @@ _MOST_FORMATS: Final = 128
 _DYNAMIC: Final = 35
 """From here on payload types mean what the description says (RFC 3551 §6)."""
 _LONGEST_NAME: Final = 64
+_L16_STEREO: Final = 10
+
+_AUDIO_RATE: Final = 12_500
+"""Bytes/s: 100 kbit/s covers G.711, G.722, G.726 and all that is narrower, with their headers."""
+_VIDEO_RATE: Final = 250_000
+_UNKNOWN_RATE: Final = 192_000
+"""Of a format without a name: as the widest, L16/48000/2."""
+_LINEAR: Final = {b"L8": 1.0, b"L16": 2.0, b"L20": 2.5, b"L24": 3.0}
+"""Bytes of a sample (RFC 3551 §4.5, RFC 3190)."""
+_WIDE: Final = {
+    b"OPUS": 63_750,  # RFC 7587 §6.1: maxaveragebitrate up to 510,000
+    b"MPA": 56_000,  # ISO 11172-3, layer I: 448 kbit/s
+    b"MPEG4-GENERIC": 72_000,  # ISO 14496-3: two channels of 6,144 bits for 1,024 samples, 48 kHz
+    b"MP4A-LATM": 72_000,
+}
+"""Bytes/s of what may be wider than that."""
 
 _WORDS: Final = re.compile(rb"([^ \r\n\0]++) ++([^ \r\n\0]++)([^\r\n\0]*+)")
 
@@ -74,6 +90,8 @@ class Form:
     first: str
     """The first format, which is the one in use once it is answered (RFC 3264 §6.1): its name, or
     the word where there is none."""
+    octets_per_s: int
+    """What the widest of its codecs needs, at least what any usual one does: for the policer."""
 
 
 class _Forms(dict[tuple[bytes, bytes, bytes], Form]):
@@ -117,7 +135,22 @@ def _read(kind: bytes, rest: bytes, text: bytes) -> Form:
         {payload_type: rate for payload_type, _, rate in formats if rate},
         _codec_names(formats) if kind == b"audio" else {},
         ((formats and formats[0][1]) or b" ".join(words[:1])).decode("ascii", "replace"),
+        _VIDEO_RATE if kind == b"video" else _octets_per_s(formats, section.rtpmaps),
     )
+
+
+def _octets_per_s(formats: list[tuple[int, bytes, int]], rtpmaps: dict[int, Meaning]) -> int:
+    widest = _AUDIO_RATE
+    for number, written, clock_rate in formats:
+        name = written.upper()
+        sample = _LINEAR.get(name)
+        if sample is not None:
+            said = rtpmaps.get(number)
+            channels = said.channels if said is not None else 2 if number == _L16_STEREO else 1
+            widest = max(widest, int(sample * clock_rate * channels))
+        else:
+            widest = max(widest, _WIDE.get(name, 0) if name else _UNKNOWN_RATE)
+    return widest
 
 
 def _codec_names(formats: list[tuple[int, bytes, int]]) -> dict[int, str]:

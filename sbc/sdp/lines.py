@@ -74,6 +74,8 @@ class Meaning:
     name: bytes = b""
     """The encoding of an rtpmap, the address of an `a=rtcp`."""
     clock_rate: int = 0
+    channels: int = 1
+    """Of an rtpmap of audio."""
 
 
 _PRIVATE: Final = frozenset(
@@ -91,7 +93,7 @@ _PRIVATE: Final = frozenset(
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")  # RFC 8866 §9: token
 _RTPMAP: Final = re.compile(
-    rb"a=rtpmap:([0-9]{1,3}) +([^ /\t]+) ?/ ?([0-9]{1,9})(?:/[0-9]{1,4})? *", re.IGNORECASE
+    rb"a=rtpmap:([0-9]{1,3}) +([^ /\t]+) ?/ ?([0-9]{1,9})(?:/([0-9]{1,4}))? *", re.IGNORECASE
 )
 _RTCP_XR: Final = re.compile(rb"a=rtcp-xr:[a-z0-9=:,/ -]*")  # rcvr-rtt=all:10000 is no host
 _BANDWIDTH: Final = re.compile(rb"b=([A-Za-z][A-Za-z-]{0,15}):([0-9]{1,10}) *")
@@ -187,4 +189,5 @@ def _read_rtpmap(line: bytes) -> Meaning:
         return Meaning(not holds_host(line, len(b"a=rtpmap:")))
     # Dots are legal in encoding names, but only vendor trees use them ("vnd.onvif.metadata").
     crosses = match[2].lower().startswith(b"vnd.") or not holds_host(match[2])
-    return Meaning(crosses, Role.RTPMAP, int(match[1]), match[2], int(match[3]))
+    channels = int(match[4] or 1)
+    return Meaning(crosses, Role.RTPMAP, int(match[1]), match[2], int(match[3]), channels)

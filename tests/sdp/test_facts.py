@@ -49,6 +49,22 @@ def test_a_dynamic_payload_type_without_rtpmap_has_no_clock():
     assert audio.form.clock_rates == {0: 8000}
 
 
+@pytest.mark.parametrize(
+    ("media", "octets_per_s"),
+    [
+        ("m=audio 31000 RTP/AVP 0 8 9 18", 12_500),
+        ("m=audio 31000 RTP/AVP 0 10", 176_400),
+        ("m=audio 31000 RTP/AVP 11", 88_200),
+        ("m=audio 31000 RTP/AVP 0 96\r\na=rtpmap:96 opus/48000/2", 63_750),
+        ("m=audio 31000 RTP/AVP 96\r\na=rtpmap:96 l24/48000/6", 864_000),
+        ("m=audio 31000 RTP/AVP 96", 192_000),
+        ("m=video 31000 RTP/AVP 96", 250_000),
+    ],
+)
+def test_what_the_widest_codec_needs(media, octets_per_s):
+    assert offer("c=IN IP4 10.66.0.1", media)[0].form.octets_per_s == octets_per_s
+
+
 def test_opus_and_the_port_above():
     assert facts("freeswitch")[0].form.clock_rates[102] == 48000
     assert facts("freeswitch")[0].remote_rtcp == ("10.66.3.7", 31385)
