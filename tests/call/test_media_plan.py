@@ -300,6 +300,15 @@ def test_what_a_peer_was_asked_for_is_not_policed(
     assert share_let_through(end, stream.kind, size, packets_per_s) == 1.0
 
 
+@pytest.mark.parametrize(
+    "lines", [b"0\r\nb=AS:9999999999", b"96\r\na=rtpmap:96 L16/999999999/9999"]
+)
+def test_no_bandwidth_is_more_than_a_plan_can_say(lines: bytes) -> None:
+    stream = described(Lab(), lines)
+    assert Stream.from_body(stream.to_body()) == stream
+    assert directions(Plan("call", 1, [stream]))[0].rate_octets <= 3 * 125_000_000
+
+
 @pytest.mark.parametrize("trunk", ["pbx", "carrier"])
 def test_what_we_have_asked_for_ourselves_is_not_policed(trunk: str) -> None:
     ptime = {"media": TrunkMedia(codecs=CodecSettings(ptime_ms=5))}

@@ -16,6 +16,8 @@ __all__ = ["CallMedia", "behind_nat"]
 
 _LARGEST_BYTES: Final = 1000
 """A rate comes at least in as many packets as this makes of it."""
+_MOST_OCTETS: Final = 125_000_000
+"""A second, whatever is said: 1 Gbit/s."""
 _VIDEO_PACKETS: Final = 500
 _PTIME_MS: Final = 20
 
@@ -192,7 +194,8 @@ def _octets(of_a: MediaFacts, of_b: MediaFacts) -> tuple[int, int]:
     """
     least = min(of_a.form.octets_per_s, of_b.form.octets_per_s)
     said_a, said_b = of_a.bandwidth_bps // 8, of_b.bandwidth_bps // 8
-    return max(said_b or said_a, least), max(said_a or said_b, least)
+    from_a, from_b = max(said_b or said_a, least), max(said_a or said_b, least)
+    return min(from_a, _MOST_OCTETS), min(from_b, _MOST_OCTETS)
 
 
 def behind_nat(trunk: TrunkSettings, via_differs: bool) -> bool:
