@@ -25,6 +25,8 @@ _MOST_FORMATS: Final = 128
 _DYNAMIC: Final = 35
 """From here on payload types mean what the description says (RFC 3551 §6)."""
 _LONGEST_NAME: Final = 64
+_FASTEST_HZ: Final = 10_000_000
+"""As a plan has them; video has 90 kHz."""
 _L16_STEREO: Final = 10
 
 _AUDIO_RATE: Final = 12_500
@@ -84,7 +86,7 @@ class Form:
     formats: list[tuple[int, bytes, int]]
     """Payload type, encoding name as written, clock rate in Hz; b"" and 0 where not known."""
     clock_rates: dict[int, int]
-    """Payload type → Hz, where known."""
+    """Payload type → Hz, where known and no nonsense."""
     codec_names: dict[int, str]
     """Of audio: payload type → codec, where the number alone does not say it."""
     first: str
@@ -132,7 +134,7 @@ def _read(kind: bytes, rest: bytes, text: bytes) -> Form:
         kind.decode("ascii", "replace"),
         b" ".join([word for word in words if word.isdigit()]),
         formats,
-        {payload_type: rate for payload_type, _, rate in formats if rate},
+        {payload_type: rate for payload_type, _, rate in formats if 0 < rate <= _FASTEST_HZ},
         _codec_names(formats) if kind == b"audio" else {},
         ((formats and formats[0][1]) or b" ".join(words[:1])).decode("ascii", "replace"),
         _VIDEO_RATE if kind == b"video" else _octets_per_s(formats, section.rtpmaps),
