@@ -7,13 +7,20 @@ import re
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
+from typing import Final
 
 from tests.e2e.tcp import answer, incoming, serving
+from tests.support.capture import Packet
 from tests.support.certificates import Authority, Issued
 
-__all__ = ["TlsCaller", "TlsServer", "client_context", "server_context"]
+__all__ = ["DECRYPTED", "TlsCaller", "TlsServer", "client_context", "server_context"]
+
+DECRYPTED: Final[list[Packet]] = []
+"""All that these peers have received in the whole run: a capture sees only what encrypts it."""
 
 _SERIAL = itertools.count(1)
 
@@ -36,6 +43,14 @@ def client_context(authority: Authority, issued: Issued | None = None) -> ssl.SS
     if issued is not None:
         context.load_cert_chain(issued.certificate, issued.key)
     return context
+
+
+def _read(connection: ssl.SSLSocket) -> Iterator[bytes]:
+    """The messages that come, each kept in `DECRYPTED`."""
+    source, target = connection.getpeername()[:2], connection.getsockname()[:2]
+    for message in incoming(connection):
+        DECRYPTED.append(Packet(time.time(), socket.IPPROTO_UDP, source, target, message))
+        yield message
 
 
 def sdp(host: str, port: int, mark: str) -> bytes:
@@ -114,7 +129,7 @@ class TlsServer:
             certificate = connection.getpeercert()
             self.names.append(certificate.get("subjectAltName") if certificate else None)
             self.connections.append(connection)
-            for message in incoming(connection):
+            for message in _read(connection):
                 self.requests.append(message)
                 method = message.partition(b" ")[0]
                 if method == b"INVITE":
@@ -142,7 +157,7 @@ class TlsCaller:
     ) -> None:
         raw = socket.create_connection(border, timeout=5, source_address=(source, 0))
         self._connection = context.wrap_socket(raw, server_hostname="sbc.example")
-        self._messages = incoming(self._connection)
+        self._messages = _read(self._connection)
         self._host, self._border, self._mark = source, border, mark
 
     def __enter__(self) -> TlsCaller:
@@ -197,7 +212,7 @@ class TlsCaller:
             f"{method} {uri} SIP/2.0",
             f"Via: SIP/2.0/TLS {host}:5061;branch=z9hG4bK{self._mark}{serial}.{cseq}{method};rport",
             "Max-Forwards: 70",
-            f"From: <sip:{self._mark}@{host}>;tag={self._mark}{serial}",
+            f"From: <sip:alice@{self._mark}.example>;tag={self._mark}{serial}",
             f"To: {to or f'<{uri}>'}",
             f"Call-ID: {self._mark}-{serial}",
             f"CSeq: {cseq} {method}",
