@@ -340,11 +340,11 @@ class TransactionLayer:
         """Do what a machine returned; return the one action, if any, that is for the user."""
         heard: Signal | None = None
         for action in actions:
-            if action is PASS_UP:
-                heard = PASS_UP
-            elif type(action) is bytes:
+            if isinstance(action, bytes):
                 self.transmit(txn.hop, action)
-            elif type(action) is Arm:
+            elif action is PASS_UP:
+                heard = PASS_UP
+            elif isinstance(action, Arm):
                 if action.duration_s > 0:
                     self.timers.arm(txn, action.timer, action.duration_s, now)
                 else:
@@ -355,7 +355,7 @@ class TransactionLayer:
                 self._send_cancel(txn, now)
             elif action is Signal.IGNORED:
                 self.counters["unexpected"] += 1
-            elif isinstance(action, Signal):  # timed out, transport lost
+            else:  # timed out, transport lost
                 heard = action
         return heard
 

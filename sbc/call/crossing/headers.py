@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sbc.errors import ParseError
 from sbc.sdp.hosts import holds_address, holds_host
@@ -46,8 +45,7 @@ NOBODYS_HOST: Final = b"anonymous.invalid"  # RFC 3323 §4.1.1.3
 ANONYMOUS: Final = b'"Anonymous" <sip:anonymous@anonymous.invalid>'
 
 
-@dataclass(frozen=True, slots=True)
-class Hide:
+class Hide(NamedTuple):
     """The rules of this module; all of them hold unless a test says otherwise."""
 
     uri_hosts: bool = True

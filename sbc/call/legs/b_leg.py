@@ -55,8 +55,8 @@ class BLeg(Leg):
         """Runs until the target says anything at all (`invite_timeout`)."""
         self.forks: dict[bytes, Fork] = {}
         """Early dialogs by the target's To-tag."""
-        self.acks: dict[bytes, tuple[Hop, bytes]] = {}
-        """The ACK to each 2xx by its To-tag, and its way, for the 2xx's retransmissions."""
+        self.acks: list[tuple[bytes, Hop, bytes]] = []
+        """To-tag of each 2xx, way of its ACK, and that ACK, for the 2xx's retransmissions."""
         self.owed: Response | None = None
         """The 2xx whose ACK waits for the caller's answer."""
 
@@ -197,10 +197,10 @@ class BLeg(Leg):
             self.patience = None
 
     def _succeeded(self, response: Response, now: float) -> None:
-        known = self.acks.get(response.to_tag)
-        if known is not None:
-            self.core.layer.transmit(*known)
-            return
+        for tag, hop, ack in self.acks:
+            if tag == response.to_tag:
+                self.core.layer.transmit(hop, ack)
+                return
         if self.invite is None or len(self.acks) >= _MAX_FORKS:
             return
         if self.owed is not None and response.to_tag == self.owed.to_tag:
@@ -253,7 +253,7 @@ class BLeg(Leg):
         return negotiation.decline()
 
     def _acknowledge(self, tag: bytes, body: bytes = b"") -> None:
-        self.acks[tag] = self.acknowledge(body)
+        self.acks.append((tag, *self.acknowledge(body)))
 
     def _decline(self, dialog: Dialog, response: Response, now: float) -> None:
         """ACK and BYE a dialog that nobody wants, beside the one that may be up."""
