@@ -4,8 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CONFIG ?= examples/demo.yaml
 
-EXTENSION := relay/_native.abi3.so
-CRATES    := $(shell find relay/native -name target -prune -o -name fuzz -prune -o -name Cargo.lock -o -type f -print)
+EXTENSIONS := relay/_native.abi3.so sbc/_native.abi3.so
+CRATES     := $(shell find relay/native sbc/native -name target -prune -o -name fuzz -prune -o -name Cargo.lock -o -type f -print)
 
 .PHONY: help run call test lint docs crates clean
 
@@ -19,7 +19,7 @@ run: $(VENV)/.ready   ## Run a border between two demo trunks on loopback (CONFI
 call: $(VENV)/.ready  ## Place a test call through the border that `make run` has started
 	$(BIN)/sbc call --config $(CONFIG)
 
-test: lint $(EXTENSION)  ## Lint, types, all tests (SBC_REQUIRE=e2e,netns,native makes what is missing a failure)
+test: lint $(EXTENSIONS)  ## Lint, types, all tests (SBC_REQUIRE=e2e,netns,native makes what is missing a failure)
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.ready  ## Lint, format and types
@@ -37,7 +37,7 @@ docs: $(VENV)/.ready  ## Write the generated pages of docs/ anew
 	$(BIN)/python docs/list_configuration.py
 
 clean:                ## Remove the environment and caches
-	rm -rf $(VENV) relay/_native*.so relay/native/target build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) relay/_native*.so sbc/_native*.so relay/native/target build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/.ready: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (Debian: apt install python3)"; exit 1; }
@@ -52,12 +52,15 @@ $(VENV)/.ready: pyproject.toml
 	fi || { echo "missing: packages that pyproject.toml names (is a package index in reach?)"; exit 1; }
 	@touch $@
 
-# Built by the installation above; here once more where a crate has changed since.
-$(EXTENSION): $(VENV)/.ready $(CRATES)
+# Built by the installation above; here once more where a crate has changed since. One workspace, so
+# that what both need is compiled once.
+relay/_native.abi3.so: BUILT := lib_native.so
+sbc/_native.abi3.so:   BUILT := libsbc_native.so
+$(EXTENSIONS): %/_native.abi3.so: $(VENV)/.ready $(CRATES)
 	@if ! command -v cargo >/dev/null; then \
-	    echo "no cargo: without the native fast path"; \
-	elif (cd relay/native && cargo build -q --release --lib -p relay-native); then \
-	    cp relay/native/target/release/lib_native.so $@.new && mv $@.new $@; \
+	    echo "no cargo: $* without its native extension"; \
+	elif (cd relay/native && cargo build -q --release --lib -p $*-native); then \
+	    cp relay/native/target/release/$(BUILT) $@.new && mv $@.new $@; \
 	else \
-	    echo "the crates do not compile here: without the native fast path"; \
+	    echo "the crates do not compile here: $* without its native extension"; \
 	fi

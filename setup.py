@@ -1,7 +1,7 @@
-"""The compiled extension is optional; all else is in pyproject.toml.
+"""The compiled extensions are optional; all else is in pyproject.toml.
 
-Where cargo is, it is built, as a release build for editable installs too, and the wheel is one for
-any CPython from 3.11 on (abi3). Where cargo is not, or is too old, or the crate does not compile,
+Where cargo is, they are built, as release builds for editable installs too, and the wheel is one
+for any CPython from 3.11 on (abi3). Where cargo is not, or is too old, or a crate does not compile,
 everything is installed without it. Without cargo the wheel is for any machine.
 """
 
@@ -15,13 +15,14 @@ if shutil.which("cargo"):
     setup(
         rust_extensions=[
             RustExtension(
-                "relay._native",
-                path="relay/native/binding/Cargo.toml",
+                f"{package}._native",
+                path=f"{package}/native/binding/Cargo.toml",
                 binding=Binding.PyO3,
                 debug=False,
                 optional=True,
                 py_limited_api=True,
             )
+            for package in ("relay", "sbc")
         ],
         options={"bdist_wheel": {"py_limited_api": "cp311"}},
     )

@@ -9,6 +9,9 @@ or LF in the head, a second From, To, Call-ID, CSeq, Max-Forwards or Content-Len
 in URIs, single spaces in the start line. Tolerated, because everyday equipment does it and it can
 be read in one way only: a datagram without the empty line, a datagram whose head has LF and no CR
 at all, an empty or absent reason phrase, CRLFs before the start line (§7.5 has them on streams).
+
+Where `sbc.sip.native` has a compiled parser, it reads the messages that are usual; this one reads
+all others, and alone says what is an error.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import Final
 
 from sbc.errors import ParseError
 from sbc.sip.address import tag_of
+from sbc.sip.fields import Field, FieldsMessage, FieldsRequest, FieldsResponse
 from sbc.sip.grammar import (
     MAX_HEADERS,
     MAX_LINE_BYTES,
@@ -30,12 +34,13 @@ from sbc.sip.grammar import (
     unfold,
 )
 from sbc.sip.headers import CANONICAL, SINGLE
-from sbc.sip.message import Field, Message, Request, Response
+from sbc.sip.message import Request, Response
+from sbc.sip.native import recognise
 from sbc.sip.status import ACK, METHODS
 from sbc.sip.uri import SipUri, Uri, parse_uri
 from sbc.sip.via import parse_via
 
-__all__ = ["BadRequest", "parse"]
+__all__ = ["BadRequest", "parse", "parse_in_python"]
 
 _FOLD: Final = re.compile(rb"\r\n(?![ \t])")
 # A request-URI that can be read whenever it is wanted: `parse_uri` has no objection to it.
@@ -74,6 +79,12 @@ def parse(data: bytes) -> Request | Response:
         BadRequest: a malformed request, with what is needed to answer it.
         ParseError: anything else; there is nobody to answer.
     """
+    message = recognise(data)
+    return parse_in_python(data) if message is None else message
+
+
+def parse_in_python(data: bytes) -> Request | Response:
+    """The same without the compiled parser, whose specification this is."""
     if len(data) > MAX_MESSAGE_BYTES:
         raise ParseError("message", f"more than {MAX_MESSAGE_BYTES} bytes", status=513)
     head, end, body = data.partition(b"\r\n\r\n")
@@ -94,7 +105,7 @@ def parse(data: bytes) -> Request | Response:
         raise BadRequest(error, _salvage(head)) from None
 
 
-def _request(lines: list[bytes], body: bytes) -> Request:
+def _request(lines: list[bytes], body: bytes) -> FieldsRequest:
     words = lines[0].split(b" ")
     if len(words) != 3:
         raise ParseError("Request-Line", f"expected method URI SIP/2.0, got {lines[0][:64]!r}")
@@ -104,7 +115,7 @@ def _request(lines: list[bytes], body: bytes) -> Request:
     if version != b"SIP/2.0":
         _check_version(version)
     fields, repeated = _cut(lines)
-    request = Request(fields, repeated, body)
+    request = FieldsRequest(fields, repeated, body)
     request.method = method
     request.uri = uri
     request._target = None if _USUAL_URI.fullmatch(uri) else _request_uri(uri)
@@ -114,11 +125,11 @@ def _request(lines: list[bytes], body: bytes) -> Request:
     return request
 
 
-def _response(lines: list[bytes], body: bytes) -> Response:
+def _response(lines: list[bytes], body: bytes) -> FieldsResponse:
     line = lines[0]
     status, reason = (_known_status if len(line) <= _MAX_KNOWN_BYTES else _status_of)(line)
     fields, repeated = _cut(lines)
-    response = Response(fields, repeated, body)
+    response = FieldsResponse(fields, repeated, body)
     response.status = status
     response.reason = reason
     _read_common(response, fields, body)
@@ -202,7 +213,7 @@ def _unfolded(field: Field) -> Field:
     return field if b"\n" not in rest else (name, colon, unfold(rest), name + colon + rest)
 
 
-def _read_common(message: Message, fields: dict[bytes, Field], body: bytes) -> None:
+def _read_common(message: FieldsMessage, fields: dict[bytes, Field], body: bytes) -> None:
     """Read what every message must have, and cut the body to its length."""
     try:
         via = fields[b"via"][2].strip()
@@ -285,7 +296,7 @@ def _salvage(head: bytes) -> Request | None:
         return None
     if method == ACK or fields[b"cseq"][2].rstrip().endswith(ACK):
         return None
-    request = Request(fields, repeated, b"")
+    request = FieldsRequest(fields, repeated, b"")
     request.method = method
     request.uri = b""
     request._target = None

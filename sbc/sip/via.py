@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from sbc.errors import ParseError
 from sbc.sip.grammar import HOST_RULE, TOKEN, TOKEN_RULE, split_list
@@ -28,23 +28,47 @@ _USUAL: Final = re.compile(
 )
 
 
-@dataclass(slots=True)
-class Via:
+class Via(Protocol):
     """One Via value. `maddr` and `ttl` are checked like any parameter, and believed nowhere."""
 
+    @property
+    def transport(self) -> bytes:
+        """Upper case: b"UDP", b"TCP", b"TLS" …"""
+
+    @property
+    def host(self) -> bytes:
+        """sent-by; an IPv6 address without its brackets."""
+
+    @property
+    def port(self) -> int | None:
+        """Of sent-by."""
+
+    @property
+    def branch(self) -> bytes:
+        """b"" where there is none (RFC 2543)."""
+
+    @property
+    def wants_rport(self) -> bool:
+        """Whether the parameter is there at all (RFC 3581 §3)."""
+
+    @property
+    def rport(self) -> int | None:
+        """The port that a server filled in; None where there is none or the flag is empty."""
+
+    @property
+    def received(self) -> bytes:
+        """Without brackets, which some peers write (RFC 5118 §4.5); b"" where there is none."""
+
+
+@dataclass(slots=True)
+class _Via:
     transport: bytes
-    """Upper case: b"UDP", b"TCP", b"TLS" …"""
     host: bytes
-    """sent-by; an IPv6 address without its brackets."""
     port: int | None
     branch: bytes
-    """b"" where there is none (RFC 2543)."""
     wants_rport: bool
-    """Whether the parameter is there at all (RFC 3581 §3)."""
     rport: int | None
-    """The port that a server filled in; None where there is none or the flag is still empty."""
     received: bytes
-    """Without brackets, which some peers write (RFC 5118 §4.5); b"" where there is none."""
 
 
 def parse_via(value: bytes) -> Via:
@@ -57,7 +81,7 @@ def parse_via(value: bytes) -> Via:
     if match is None:
         return _unusual(value)
     transport, host, port, branch, flag, rport, received = match.groups()
-    return Via(
+    return _Via(
         transport,
         host,
         None if port is None else int(port),
@@ -82,7 +106,7 @@ def _unusual(value: bytes) -> Via:
     if branch.translate(None, TOKEN):
         raise ParseError("Via", f"expected a token as branch, got {branch[:64]!r}")
     rport = params.get(b"rport")
-    return Via(
+    return _Via(
         transport.upper(),
         host,
         None if port is None else parse_port(port, "Via"),

@@ -6,9 +6,9 @@ from sbc.sip.message import Request, Response
 from tests.transaction.build import a_response, theirs
 
 
-def request(*lines: bytes, method: bytes = b"INVITE") -> Request:
+def request(*lines: bytes, method: bytes = b"INVITE", body: bytes = b"") -> Request:
     """A request with these lines."""
-    return theirs(method, extra=b"".join(line + b"\r\n" for line in lines))
+    return theirs(method, extra=b"".join(line + b"\r\n" for line in lines), body=body)
 
 
 def response(

@@ -110,14 +110,13 @@ def test_reasons_are_those_of_calls() -> None:
     ],
 )
 def test_a_body_takes_its_headers_along(lines: tuple[bytes, ...], made: bytes) -> None:
-    message = request(*lines, method=b"MESSAGE")
-    message.body = b"hello"
+    message = request(*lines, method=b"MESSAGE", body=b"hello")
     assert parcel.contents(CORE, message, HOST) == (made, b"hello")
 
 
 def test_what_is_packed_cannot_be_seen_and_does_not_cross() -> None:
-    message = request(b"Content-Type: text/plain", b"Content-Encoding: gzip", method=b"MESSAGE")
-    message.body = b"\x1f\x8b"
+    lines = (b"Content-Type: text/plain", b"Content-Encoding: gzip")
+    message = request(*lines, method=b"MESSAGE", body=b"\x1f\x8b")
     assert parcel.contents(CORE, message, HOST) is None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import sbc.extension
 from relay.control.messages import WorkerStats
 from relay.extension import Extension
 from sbc.cli.app import app
@@ -49,6 +50,7 @@ class FakeMachine(Machine):
         self.free = 1 << 40
         self.held: set[int] = set()
         self.compiled = Extension("0.1.0", "release")
+        self.reads = sbc.extension.Extension("0.1.0", "release")
         self.owner: Holder | None = None
         self.given = range(32_768, 61_000)
         for name, value in changes.items():
@@ -56,6 +58,9 @@ class FakeMachine(Machine):
 
     def extension(self):
         return self.compiled
+
+    def parser(self):
+        return self.reads
 
     def sysctl(self, name):
         return self.sysctls.get(name, "")
@@ -250,6 +255,37 @@ def test_an_extension_that_is_missing_broken_or_slow(settings, extension, text):
     finding = next(iter(checks.fast_path(wanted, machine, Running())))
     assert finding.level is Level.OK
     assert finding.text.startswith("python would be loaded (as configured")
+
+
+def test_the_parser_and_why(settings):
+    finding = one(checks.parser, settings)
+    assert finding.level is Level.OK
+    assert finding.text == "native would be loaded (native extension 0.1.0, release build)"
+    running = Running(status={"parser": "native"})
+    assert one(checks.parser, settings, running).text.startswith("native (native extension")
+    switched_off_there = Running(status={"parser": "python"})
+    finding = one(checks.parser, settings, switched_off_there)
+    assert finding.level is Level.WARN
+    assert finding.text.startswith("python (native extension")
+
+
+@pytest.mark.parametrize(
+    ("extension", "text"),
+    [
+        (
+            sbc.extension.Extension(problem="it was not built"),
+            "python would be loaded (no native extension: it was not built)",
+        ),
+        (
+            sbc.extension.Extension("0.1.0", "debug"),
+            "native would be loaded (native extension 0.1.0, debug build)",
+        ),
+    ],
+)
+def test_a_parser_that_is_missing_or_slow(settings, extension, text):
+    finding = next(iter(checks.parser(settings, FakeMachine(reads=extension), Running())))
+    assert finding.level is Level.WARN
+    assert finding.text == text
 
 
 def test_more_workers_than_processors(settings):

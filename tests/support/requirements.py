@@ -7,7 +7,8 @@ import shutil
 import socket
 from functools import cache
 
-from relay.extension import look
+import relay.extension
+import sbc.extension
 
 __all__ = ["KINDS", "missing", "required"]
 
@@ -38,7 +39,10 @@ def required() -> frozenset[str]:
 def missing(kind: str) -> str | None:
     """What this machine lacks for the tests of `kind`, or None."""
     if kind == "native":
-        return None if look().usable else f"missing: {look()}"
+        for package in (relay.extension, sbc.extension):
+            if not package.look().usable:
+                return f"missing: {package.__name__}: {package.look()}"
+        return None
     lacking = [f"{tool} (Debian: {package})" for tool, package in _TOOLS[kind] if not _find(tool)]
     if lacking:
         return "missing: " + ", ".join(lacking)

@@ -51,7 +51,11 @@ def answer(request: bytes, status: int, tag: bytes = b"theirs") -> Response:
 
 
 def theirs(
-    method: bytes = b"INVITE", branch: bytes = b"z9hG4bKtheirs", extra: bytes = b"", **fields: bytes
+    method: bytes = b"INVITE",
+    branch: bytes = b"z9hG4bKtheirs",
+    extra: bytes = b"",
+    body: bytes = b"",
+    **fields: bytes,
 ) -> Request:
     """A request of a peer's; `fields`: via, uri, from_, to, call_id, cseq."""
     given = {
@@ -64,7 +68,7 @@ def theirs(
     } | fields
     return a_request(
         b"%b %b SIP/2.0\r\nVia: %b\r\nFrom: %b\r\nTo: %b\r\nCall-ID: %b\r\nCSeq: %b %b\r\n"
-        b"Max-Forwards: 70\r\nContact: <sip:bob@192.0.2.20>\r\n%bContent-Length: 0\r\n\r\n"
+        b"Max-Forwards: 70\r\nContact: <sip:bob@192.0.2.20>\r\n%bContent-Length: %d\r\n\r\n%b"
         % (
             method,
             given["uri"],
@@ -75,6 +79,8 @@ def theirs(
             given["cseq"],
             method,
             extra,
+            len(body),
+            body,
         )
     )
 

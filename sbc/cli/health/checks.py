@@ -77,6 +77,21 @@ def fast_path(settings: Settings, machine: Machine, running: Running) -> Iterato
             yield ok("fast path", text)
 
 
+def parser(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """What reads SIP messages, and why that."""
+    extension = machine.parser()
+    serving = running.status.get("parser") if running.status else None
+    text = f"{serving or f'{extension.parser} would be loaded'} ({extension})"
+    if not extension.usable:
+        yield warn("parser", text, "install it where cargo is: a call costs less")
+    elif extension.profile != "release":
+        yield warn("parser", text, "build it again as a release: pip install -e .")
+    elif serving not in (None, extension.parser):
+        yield warn("parser", text, "restart the border: sbc run")
+    else:
+        yield ok("parser", text)
+
+
 def processors(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
     """Workers against processors."""
     have, workers = machine.processors(), settings.relay.workers
@@ -265,6 +280,7 @@ def _existing(path: str) -> str:
 CHECKS: Final[tuple[Check, ...]] = (
     processes,
     fast_path,
+    parser,
     sip_ports,
     certificates,
     media_ports,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from relay.extension import Extension, look
+import relay.extension
+import sbc.extension
 
 __all__ = ["CAPABILITIES", "Holder", "Machine"]
 
@@ -55,9 +56,13 @@ class Machine:
         text = self.sysctl(name)
         return int(text) if text.isdigit() else default
 
-    def extension(self) -> Extension:
+    def extension(self) -> relay.extension.Extension:
         """The compiled part of the relay."""
-        return look()
+        return relay.extension.look()
+
+    def parser(self) -> sbc.extension.Extension:
+        """The compiled part of signalling."""
+        return sbc.extension.look()
 
     def ephemeral_ports(self) -> range:
         """What the kernel gives to outgoing connections."""

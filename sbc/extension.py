@@ -1,0 +1,62 @@
+"""The compiled extension `sbc._native`: whether it is here, and of which build.
+
+It is optional. Without it, or with one that cannot be used, the parser in Python serves, as it
+does where the environment says `SBC_PARSER=python`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Final
+
+__all__ = ["Extension", "look"]
+
+_INTERFACE: Final = 1
+"""What this release expects of it; grows with each change of what it offers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What was found."""
+
+    version: str = ""
+    profile: str = ""
+    """`release` or `debug`; a debug build is several times as dear."""
+    problem: str = ""
+    """Why it is not used; empty: it is."""
+
+    @property
+    def usable(self) -> bool:
+        """It reads the messages that are usual."""
+        return not self.problem
+
+    @property
+    def parser(self) -> str:
+        """What reads messages: `native` (with Python behind it) or `python`."""
+        return "native" if self.usable else "python"
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"no native extension: {self.problem}"
+        return f"native extension {self.version}, {self.profile} build"
+
+
+@cache
+def look() -> Extension:
+    """Try to load it, once. Raises nothing: what cannot be loaded is a problem with a name."""
+    if os.environ.get("SBC_PARSER") == "python":
+        return Extension(problem="switched off by SBC_PARSER=python")
+    try:
+        native = import_module("sbc._native")
+        version, profile, interface = native.VERSION, native.PROFILE, native.INTERFACE
+    except ModuleNotFoundError:
+        return Extension(problem="it was not built (it needs cargo when the package is built)")
+    except Exception as error:  # noqa: BLE001, RUF100 (whatever a broken build raises)
+        return Extension(problem=f"it is broken: {error}")
+    if interface != _INTERFACE:
+        problem = f"it is of another release: interface {interface}, expected {_INTERFACE}"
+        return Extension(version, profile, problem)
+    return Extension(version, profile)
