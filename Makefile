@@ -19,7 +19,7 @@ run: $(VENV)/.ready   ## Run a border between two demo trunks on loopback (CONFI
 call: $(VENV)/.ready  ## Place a test call through the border that `make run` has started
 	$(BIN)/sbc call --config $(CONFIG)
 
-test: lint $(EXTENSIONS)  ## Lint, types, all tests (SBC_REQUIRE=e2e,netns,native makes what is missing a failure)
+test: lint $(EXTENSIONS)  ## Lint, types, all tests (SBC_REQUIRE=e2e,netns,native,parser makes what is missing a failure)
 	$(BIN)/python -m pytest $(TESTS)
 
 lint: $(VENV)/.ready  ## Lint, format and types

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(
     scope="module",
     autouse=True,
-    params=["python", pytest.param("native", marks=pytest.mark.native)],
+    params=["python", pytest.param("native", marks=pytest.mark.parser)],
 )
 def parser(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which parser is asked first; behind `native` there is always Python's."""

@@ -23,7 +23,7 @@ from tests.sip.build import head_lines, request_bytes
 from tests.sip.test_properties import PIECES, mutated_messages
 from tests.sip.vectors import EVERY, RFC4475
 
-pytestmark = pytest.mark.native
+pytestmark = pytest.mark.parser
 
 
 @pytest.fixture(scope="module", autouse=True)

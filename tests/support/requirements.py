@@ -23,7 +23,9 @@ _TOOLS = {
 }
 """For each marker the commands that its tests run, and the Debian package of each."""
 
-KINDS = (*_TOOLS, "native")
+_EXTENSIONS = {"native": relay.extension, "parser": sbc.extension}
+
+KINDS = (*_TOOLS, *_EXTENSIONS)
 
 
 def required() -> frozenset[str]:
@@ -38,11 +40,9 @@ def required() -> frozenset[str]:
 @cache
 def missing(kind: str) -> str | None:
     """What this machine lacks for the tests of `kind`, or None."""
-    if kind == "native":
-        for package in (relay.extension, sbc.extension):
-            if not package.look().usable:
-                return f"missing: {package.__name__}: {package.look()}"
-        return None
+    if kind in _EXTENSIONS:
+        found = _EXTENSIONS[kind].look()
+        return None if found.usable else f"missing: {found}"
     lacking = [f"{tool} (Debian: {package})" for tool, package in _TOOLS[kind] if not _find(tool)]
     if lacking:
         return "missing: " + ", ".join(lacking)
