@@ -1,11 +1,16 @@
 """When new calls are refused because the old ones cannot be served in time. Pure.
 
-Three signs: a receive buffer that is more than half full, one that has lost datagrams, and one that
-has not been seen empty for a while and does not get emptier. Idle time is no sign: a socket on
-which nothing comes is empty, however long ago it was last read. Nor is a queue that a pause has
-left behind and that shrinks from look to look: at 86 % of a core, 100 ms of it take 0.6 s to be
-gone, and refusing calls then would help nobody. But once a queue was a sign, it is one until it
-has been seen empty: with calls refused any queue shrinks.
+The measure is how long a datagram waits before it is read (RFC 6357 §3: delay, not length, is what
+callers notice). Below half of T1 nobody sends anything twice, so a queue as such is no harm: a
+pause of the machine, or a burst, leaves one behind that needs seconds to be gone at 92 % of a core,
+and refusing calls meanwhile would help nobody. So calls are refused
+
+* when datagrams wait longer than `LATE_S`, and longer than at the look before: more comes than can
+  be served; or longer than `TOO_LATE_S`, whatever the queue does;
+* when a receive buffer is more than half full, or has lost datagrams: the next ones will be lost;
+
+and accepted again once datagrams wait less than `ON_TIME_S`. There is still work in hand then, so
+that no CPU time is lost between refusing and accepting.
 """
 
 from __future__ import annotations
@@ -14,15 +19,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CHECK_S", "PATIENCE_S", "Overload"]
+__all__ = ["CHECK_S", "LATE_S", "ON_TIME_S", "TOO_LATE_S", "Overload"]
 
-LAG_S: Final = 0.1
-"""A socket that had something in it for this long at every look, and no less at the last two: we
-are late."""
-PATIENCE_S: Final = 1.0
-"""The same, even if there is less at each look."""
-CHECK_S: Final = LAG_S / 2
-"""How often to look; rarer looks would take a single datagram after silence for a queue."""
+ON_TIME_S: Final = 0.1
+LATE_S: Final = 0.2
+TOO_LATE_S: Final = 0.4
+"""T1 is 0.5 s (RFC 3261 §17.1.1.1): soon everything would be sent, and read, twice."""
+CHECK_S: Final = 0.05
+"""How often to look."""
 _FILL: Final = 0.5
 
 
@@ -30,30 +34,23 @@ _FILL: Final = 0.5
 class _Queue:
     """What is known of one listener's receive buffer."""
 
-    empty_at: float
-    """When it was seen empty last."""
-    fill: float = 0.0
-    """At the last look; 0..1."""
-    not_less: int = 0
-    """Looks at which there was not less in it than at the one before, one behind the other."""
+    waited_s: float = 0.0
+    """By the datagram read last; 0 if the buffer was empty since."""
+    waited_before_s: float = 0.0
+    """The same at the last look."""
     late: bool = False
-    """Whether it has been too much since it was empty."""
     dropped: int = 0
 
-    def emptied(self, now: float) -> None:
-        self.empty_at, self.fill, self.not_less, self.late = now, 0.0, 0, False
-
-    def look(self, fill: float, now: float) -> bool:
+    def look(self, fill: float) -> bool:
         """Whether it is too much."""
         if fill <= 0:
-            self.emptied(now)
-            return False
-        self.not_less = self.not_less + 1 if fill >= self.fill else 0
-        self.fill = fill
-        stood_s = now - self.empty_at
-        stuck = stood_s > LAG_S and self.not_less >= 2
-        if fill > _FILL or stuck or stood_s > PATIENCE_S:
+            self.waited_s = 0.0
+        before_s, self.waited_before_s = self.waited_before_s, self.waited_s
+        growing = self.waited_s > before_s > LATE_S
+        if fill > _FILL or self.waited_s > TOO_LATE_S or growing:
             self.late = True
+        elif self.waited_s < ON_TIME_S:
+            self.late = False
         return self.late
 
 
@@ -65,12 +62,16 @@ class Overload:
     def __init__(self) -> None:
         self._queues: dict[int, _Queue] = {}
 
-    def emptied(self, listener: int, now: float) -> None:
-        """A drain took everything that was there."""
-        self._queue(listener, now).emptied(now)
+    def drained(self, listener: int, waited_s: float) -> None:
+        """Datagrams were read.
 
-    def judge(self, queues: Iterable[tuple[int, float, int]], now: float) -> bool:
-        """Whether new calls are to be refused until the next look.
+        Args:
+            waited_s: how long the last of them had waited; 0.0 if none is left.
+        """
+        self._queue(listener).waited_s = waited_s
+
+    def judge(self, queues: Iterable[tuple[int, float, int]]) -> bool:
+        """Whether new calls are to be refused until the next look, `CHECK_S` later.
 
         Args:
             queues: for each listener how full its receive buffer is, 0..1, and how many datagrams
@@ -78,16 +79,16 @@ class Overload:
         """
         late = False
         for listener, fill, dropped in queues:
-            queue = self._queue(listener, now)
-            if queue.look(fill, now):
+            queue = self._queue(listener)
+            if queue.look(fill):
                 late = True
             if dropped != queue.dropped:
                 queue.dropped = dropped
                 late = True
         return late
 
-    def _queue(self, listener: int, now: float) -> _Queue:
+    def _queue(self, listener: int) -> _Queue:
         queue = self._queues.get(listener)
         if queue is None:
-            queue = self._queues[listener] = _Queue(now)
+            queue = self._queues[listener] = _Queue()
         return queue

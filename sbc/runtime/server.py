@@ -270,8 +270,8 @@ class Server:
             batch = listener.drain(_DRAIN)
             for data, source in batch:
                 border.receive(data, sources[source], now)
-            if len(batch) < _DRAIN:
-                self._overload.emptied(index, now)
+            left = len(batch) == _DRAIN  # more than that is there, or was
+            self._overload.drained(index, listener.waited_s() if left else 0.0)
             self._report_unreachable(index, realm, listener.errors(), now)
             self.flush()
             self.stopwatch.stop()
@@ -287,7 +287,7 @@ class Server:
                 next_check = now + CHECK_S
                 self.border.core.wall_offset_s = time.time() - now
                 queues = [(index, *one.pressure()) for index, one in self._udp.items()]
-                self.border.overloaded = self._overload.judge(queues, now)
+                self.border.overloaded = self._overload.judge(queues)
                 for index, listener in self._udp.items():
                     errors = listener.errors()
                     self._report_unreachable(index, listener.settings.realm, errors, now)

@@ -17,9 +17,11 @@ socket readable for ever.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
 import struct
+import time
 from typing import Final, NamedTuple
 
 from sbc.transport.opening import (
@@ -48,6 +50,7 @@ _IPV6_RECVERR: Final = 25
 _IPV6_MTU_DISCOVER: Final = 23
 _PMTUDISC_DONT: Final = 0
 _SO_MEMINFO: Final = 55
+_SIOCGSTAMPNS: Final = 0x8907  # <asm-generic/sockios.h>: when the datagram read last has come
 
 # struct sock_extended_err: errno, origin, type, code, pad, info, data <linux/errqueue.h>
 _EXTENDED_ERROR: Final = struct.Struct("=IBBBBII")
@@ -57,6 +60,7 @@ _ORIGIN_ICMP: Final = 2
 _ORIGIN_ICMP6: Final = 3
 # SK_MEMINFO_*: nine u32 <linux/sock_diag.h>: the first two and the last are read here.
 _MEMORY: Final = struct.Struct("=9I")
+_TIMESPEC: Final = struct.Struct("@ll")
 
 # What an earlier datagram's ICMP error can make of an innocent call. (RFC 1122 §4.1.3.3)
 _STALE: Final = frozenset(
@@ -178,6 +182,7 @@ class UdpListener:
         self._scope = address[3] if len(address) == 4 else 0
         self.port = sock.getsockname()[1]
         self.sock = sock
+        self.waited_s()  # from the first time on the kernel notes when datagrams come
 
     def close(self) -> None:
         """Close the socket; harmless when it was never opened or is closed."""
@@ -257,6 +262,19 @@ class UdpListener:
         except (OSError, struct.error):
             return Pressure(0.0, 0)  # a kernel before 4.12
         return Pressure(used / granted if granted else 0.0, dropped)
+
+    def waited_s(self) -> float:
+        """How long the datagram read last had waited, seconds; to be asked at once.
+
+        0.0 where the kernel does not tell, or the wall clock was set meanwhile.
+        """
+        try:
+            stamp = fcntl.ioctl(self.sock, _SIOCGSTAMPNS, bytes(_TIMESPEC.size))
+        except OSError:
+            return 0.0
+        seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+        waited_s: float = time.time() - seconds - nanoseconds / 1e9
+        return max(0.0, waited_s)
 
     def _send_again(
         self, data: bytes, destination: Address | tuple[str, int, int, int], error: Exception

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 import trio
@@ -46,6 +47,23 @@ def closed_port(host: str) -> int:
     one.open()
     one.close()
     return one.port
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_listener_knows_how_long_the_datagram_read_last_has_waited(opened, host, monkeypatch):
+    a, b = opened(host), opened(host)
+    nothing_yet = b.waited_s()
+    started = time.time()
+    a.send(b"", (host, b.port))
+    b.drain()
+    real = time.time
+    waited_s, took_s = b.waited_s(), time.time() - started
+    monkeypatch.setattr(time, "time", lambda: real() + 5)
+    assert nothing_yet == 0.0
+    assert 0 <= waited_s <= took_s
+    assert 5 <= b.waited_s() < 5 + real() - started
+    monkeypatch.setattr(time, "time", lambda: real() - 5)
+    assert b.waited_s() == 0.0  # the wall clock was set back
 
 
 @pytest.mark.parametrize("host", HOSTS)
