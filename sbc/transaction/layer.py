@@ -276,13 +276,13 @@ class TransactionLayer:
             lost = [txn for txn in found if txn is not None and txn.hop.realm == hop.realm]
         notices: list[tuple[User, Notice]] = []
         for txn in lost:
-            self._hand(txn, Input.TRANSPORT_FAILED, now, notices)
+            self._notice(txn, txn.handle(Input.TRANSPORT_FAILED), now, notices)
         return notices
 
     def fail(self, txn: Transaction, now: float) -> list[tuple[User, Notice]]:
         """The same for one transaction, of either side, whose bytes are known not to have left."""
         notices: list[tuple[User, Notice]] = []
-        self._hand(txn, Input.TRANSPORT_FAILED, now, notices)
+        self._notice(txn, txn.handle(Input.TRANSPORT_FAILED), now, notices)
         return notices
 
     def tick(self, now: float) -> list[tuple[User, Notice]]:
@@ -291,9 +291,11 @@ class TransactionLayer:
         Acting on one notice may end the user of a later one: look before you act.
         """
         notices: list[tuple[User, Notice]] = []
-        for of, timer in self.timers.due(now):
+        for _, of, timer in self.timers.due(now):
             if type(timer) is Timer:
-                self._hand(of, timer, now, notices)
+                actions = of.handle(timer)
+                if actions:  # most timers are stale
+                    self._notice(of, actions, now, notices)
             elif of.owner is not None:
                 notices.append((of.owner, timer))
         notices.extend(self.wheel.due(now))
@@ -317,25 +319,6 @@ class TransactionLayer:
 
     # Carrying out
 
-    def _hand(
-        self,
-        txn: Transaction,
-        event: Input | Timer,
-        now: float,
-        notices: list[tuple[User, Notice]],
-    ) -> None:
-        user = txn.user
-        actions = txn.handle(event)
-        if actions and type(actions[0]) is bytes:  # timers A, E and G
-            self.counters["retransmitted"] += 1
-        heard = self._perform(txn, actions, now)
-        if heard is None:
-            return
-        timed_out = heard is Signal.TIMED_OUT
-        self.counters["timed_out" if timed_out else "transport_lost"] += 1
-        if user is not None:
-            notices.append((user, TimedOut(txn) if timed_out else TransportLost(txn)))
-
     def _perform(self, txn: Transaction, actions: Sequence[Action], now: float) -> Signal | None:
         """Do what a machine returned; return the one action, if any, that is for the user."""
         heard: Signal | None = None
@@ -358,6 +341,25 @@ class TransactionLayer:
             else:  # timed out, transport lost
                 heard = action
         return heard
+
+    def _notice(
+        self,
+        txn: Transaction,
+        actions: Sequence[Action],
+        now: float,
+        notices: list[tuple[User, Notice]],
+    ) -> None:
+        """The same for what nobody has asked for: the user, if any, hears of it later."""
+        user = txn.user
+        if actions and type(actions[0]) is bytes:  # timers A, E and G
+            self.counters["retransmitted"] += 1
+        heard = self._perform(txn, actions, now)
+        if heard is None:
+            return
+        timed_out = heard is Signal.TIMED_OUT
+        self.counters["timed_out" if timed_out else "transport_lost"] += 1
+        if user is not None:
+            notices.append((user, TimedOut(txn) if timed_out else TransportLost(txn)))
 
     def _unlink(self, txn: Transaction) -> None:
         """What is left is a shell, which a timer that is still armed may hold."""

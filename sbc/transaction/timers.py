@@ -87,23 +87,22 @@ class TimerTable:
         return sum(map(len, self._queues.values()))
 
     def arm(self, of: User, timer: IntEnum, duration_s: float, now: float) -> None:
-        """Let `due` return (of, timer) once `now + duration_s` is reached.
+        """Let `due` return this once `now + duration_s` is reached.
 
         Args:
             of: the transaction, or the cell of whoever else it is for.
         """
         self._queues[duration_s].append((now + duration_s, of, timer))
 
-    def due(self, now: float) -> list[tuple[User, IntEnum]]:
-        """Take what is due, stale or not.
+    def due(self, now: float) -> list[_Entry]:
+        """Take what is due, stale or not: when it was due, of whom, the timer.
 
         In order for each duration; timers of different durations in any order.
         """
-        fired: list[tuple[User, IntEnum]] = []
+        fired: list[_Entry] = []
         for queue in self._queues.values():
             while queue and queue[0][0] <= now:
-                _, of, timer = queue.popleft()
-                fired.append((of, timer))
+                fired.append(queue.popleft())
         return fired
 
     def next_due(self) -> float | None:

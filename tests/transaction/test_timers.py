@@ -31,7 +31,7 @@ def test_a_timer_fires_once_at_its_time() -> None:
     table.arm("owner", Timer.A, 0.5, 10.0)
     assert table.next_due() == 10.5
     assert table.due(10.49) == []
-    assert table.due(10.5) == [("owner", Timer.A)]
+    assert table.due(10.5) == [(10.5, "owner", Timer.A)]
     assert table.due(99.0) == []
     assert table.next_due() is None
 
@@ -43,7 +43,7 @@ def test_each_duration_is_in_order() -> None:
         table.arm(number, Timer.A, 0.5, float(number))
     fired = table.due(100.0)
     for timer in (Timer.A, Timer.K):
-        assert [owner for owner, which in fired if which is timer] == [0, 1, 2, 3, 4]
+        assert [owner for _, owner, which in fired if which is timer] == [0, 1, 2, 3, 4]
 
 
 def test_an_emptied_cell_holds_nothing() -> None:
@@ -60,7 +60,7 @@ def test_an_emptied_cell_holds_nothing() -> None:
     finally:
         gc.enable()
     assert len(table) == 1
-    assert table.due(32.0) == [(cell, Mine.SOON)]
+    assert table.due(32.0) == [(32.0, cell, Mine.SOON)]
     assert len(table) == 0
 
 
