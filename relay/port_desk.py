@@ -13,6 +13,7 @@ from typing import Final
 from relay.control.messages import ControlError, ErrorCode, Event, PortsEvent
 from relay.flow_table import FlowTable
 from relay.ports import Key, Pair, Ports
+from relay.sockets import narrow
 
 __all__ = ["PortDesk"]
 
@@ -71,6 +72,8 @@ class PortDesk:
                     pair.kept = self._table.keys(pair.row)
             self.rx[pair.key] = sockets[2 * index]
             self.rx[pair.rtcp_key] = sockets[2 * index + 1]
+            for key in (pair.key, pair.rtcp_key):
+                narrow(self.rx[key])  # until a call is served, by this worker
             self.ports.add(pair, now, used=in_use)
             if in_use:
                 self._begin_row(pair, in_use=False)

@@ -350,7 +350,7 @@ class Service:
                 self.slowpath.open(lane)
                 opened.append(lane)
         except OSError as error:
-            self._forwarder.close([lane.direction.key for lane in opened])
+            self.slowpath.close(opened)
             raise ControlError(ErrorCode.INTERNAL, f"a port cannot be polled: {error}") from error
         for lane in opened:
             if lane.direction.component == Component.RTP:
@@ -360,7 +360,7 @@ class Service:
     def _close(self, lanes: list[Lane], now: float) -> None:
         for lane in lanes:
             self._account(lane)
-        self._forwarder.close([lane.direction.key for lane in lanes])
+        self.slowpath.close(lanes)
         for lane in lanes:
             lane.part()
             if lane.direction.component == Component.RTP:

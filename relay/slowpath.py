@@ -42,7 +42,7 @@ from relay.round_trip import RoundTrip
 from relay.rtcp_terms import terms_of
 from relay.rtp import rtcp
 from relay.rtp.packet import FIXED_HEADER, Kind, classify
-from relay.sockets import let_all_in
+from relay.sockets import let_all_in, narrow, usual_room, widen
 
 __all__ = ["SlowPath"]
 
@@ -87,6 +87,7 @@ class SlowPath:
         self.floods = Floods(forwarder, sockets)
         self.punts = 0
         self._sockets = sockets
+        self._room: Final = usual_room()
 
     def open(self, lane: Lane) -> None:
         """Serve a lane's port. Raises OSError."""
@@ -95,8 +96,16 @@ class SlowPath:
         rx = self._sockets[direction.key]
         let_all_in(rx)  # whoever had the port before may have died with others shut out
         self._forwarder.open(direction.key, rx, partial(self._take, lane, judge))
+        widen(rx, self._room)
         if direction.tos:
             self.mark(lane)
+
+    def close(self, lanes: list[Lane]) -> None:
+        """Stop serving these lanes' ports."""
+        keys = [lane.direction.key for lane in lanes]
+        for key in keys:
+            narrow(self._sockets[key])  # first: closing empties it
+        self._forwarder.close(keys)
 
     def mark(self, lane: Lane) -> None:
         """Mark what leaves a lane's port as the plan says."""
@@ -232,21 +241,26 @@ class SlowPath:
     # RTCP
 
     def _rtcp(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
-        """One datagram on an RTCP port."""
+        """One datagram on an RTCP port. Returns whether it was worth the time.
+
+        No fast path has policed it: who forges the peer's address shall not keep this one busy.
+        """
         kind = classify(data)
         if kind != Kind.RTCP:
             lane.drop(_NOT_RTCP.get(kind, DropReason.RTCP_MALFORMED))
-            return lane.latch.expected == source
+            return False
         return self._report(lane, lane, data, source, now)
 
     def _muxed(self, lane: Lane, data: memoryview, source: Address, now: float) -> bool:
         """RTCP on the RTP port (RFC 5761): one transport, so one latch."""
-        return lane.beside is not None and self._report(lane.beside, lane, data, source, now)
+        if lane.beside is None:
+            return False
+        return self._report(lane.beside, lane, data, source, now) or lane.latch.expected == source
 
     def _report(
         self, lane: Lane, port: Lane, data: memoryview, source: Address, now: float
     ) -> bool:
-        """RTCP. Returns whether its source is somebody's.
+        """RTCP. Returns whether it was worth the time.
 
         Args:
             lane: of RTCP.
@@ -259,7 +273,7 @@ class SlowPath:
             before = lane.srtp_in.rtcp_index
             clear, of_former = unlock(lane, port, opened_rtcp, data, source, now)
             if clear is None:
-                return port.latch.expected == source
+                return False
             if of_former:
                 if self._allowed(lane, len(data), now):
                     self._cross_rtcp(lane, clear, now)
@@ -270,11 +284,12 @@ class SlowPath:
         if outcome == Outcome.REFUSED:
             lane.drop(DropReason.WRONG_SOURCE)
             return False
-        if self._allowed(lane, len(data), now):
+        allowed = self._allowed(lane, len(data), now)
+        if allowed:
             self._cross_rtcp(lane, packet, now)
         if port is not lane:
             self._learnt(port, outcome, unknown=False)  # last: it may receive, into this memory
-        return True
+        return allowed
 
     def _cross_rtcp(self, lane: Lane, packet: Packet, now: float) -> None:
         try:

@@ -15,7 +15,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["connect_beside", "empty", "let_all_in", "let_in", "mark", "readable", "turned_away"]
+__all__ = [
+    "connect_beside",
+    "empty",
+    "let_all_in",
+    "let_in",
+    "mark",
+    "narrow",
+    "readable",
+    "turned_away",
+    "usual_room",
+    "widen",
+]
 
 _MAX_STALE: Final = 4096
 
@@ -56,6 +67,26 @@ def connect_beside(rx: socket.socket, peer: tuple[str, int]) -> socket.socket:
         tx.close()
         raise
     return tx
+
+
+def narrow(rx: socket.socket) -> None:
+    """Let as little wait in the socket as the kernel allows, some 2 kB: nobody reads it.
+
+    A flood at thousands of unused ports would fill the kernel's memory for UDP (net.ipv4.udp_mem)
+    otherwise, which calls need.
+    """
+    rx.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+
+
+def usual_room() -> int:
+    """How many bytes may wait in a new socket. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        return one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
+def widen(rx: socket.socket, room: int) -> None:
+    """Let so much wait again, as far as the kernel allows (net.core.rmem_max)."""
+    rx.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room // 2)  # doubled: socket(7)
 
 
 def readable(rx: socket.socket) -> bool:

@@ -10,8 +10,9 @@ import pytest
 
 from relay import floods
 from relay.control.messages import Srtp
+from relay.policer import Policer
 from relay.rtp.srtp import new_session
-from relay.sockets import let_in
+from relay.sockets import empty, let_in
 from tests.relay.rig import Peer, Rig, Talk, rtp
 from tests.relay.srtp_tools import key_of, sealed, sender_report
 
@@ -161,6 +162,60 @@ def test_a_flood_that_no_host_tells_apart_has_the_port_left_alone(rig, monkeypat
     burst(rig, forger, talk.to_b, 1)
     rig.run()
     assert rig.service.slowpath.punts == punts + 1
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_who_forges_the_address_of_rtcp_does_not_keep_the_slow_path_busy(rig, secure):
+    """No fast path polices that port. The stream itself is beside it."""
+    key = Srtp(SUITE, key_of(SUITE)) if secure else None
+    talk = Talk(rig, b={"srtp_in": key})
+    rtcp_port = talk.to_b[0], talk.to_b[1] + 1
+    for number in range(2000):
+        talk.b_rtcp.send((sender_report(), rtp(number), b"junk")[number % 3], rtcp_port)
+        if number % 50 == 49:
+            rig.run()
+    assert rig.service.slowpath.punts < 1400
+    assert flood_of(rig).mutes >= 1
+    session = new_session(SUITE, key_of(SUITE))
+    for number in range(5):
+        packet = rtp(number)
+        talk.b.send(sealed(session, packet) if secure else packet, talk.to_b)
+        rig.run()
+    assert len(talk.a.received()) == 5
+
+
+def test_where_all_ports_are_flooded_each_is_shut_at_once(rig):
+    talk = Talk(rig, b={"nat": True, "sip_source": "127.0.6.7"})
+    flood_of(rig)._all = Policer(1.0, 20.0, time.monotonic())
+    stranger, phone = rig.peer("127.0.6.9"), rig.peer("127.0.6.7")
+    ports = [(host, port + offset) for host, port in (talk.to_a, talk.to_b) for offset in (0, 1)]
+    for number in range(100):
+        for port in ports:
+            stranger.send(rtp(number), port)
+        rig.run()
+    assert (flood_of(rig).shut, flood_of(rig).mutes) == (4, 0)
+    assert rig.service.slowpath.punts < 100
+    assert heard(talk, phone) == 10
+
+
+# ports that nobody uses
+
+
+def test_a_port_that_no_call_uses_holds_next_to_nothing(rig):
+    """Thousands of them full would leave no memory for the sockets of calls."""
+    talk = Talk(rig)
+    stranger, rx = rig.peer("127.0.6.9"), rig.desk.rx[talk.to_b]
+    usual = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    room = usual.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    usual.close()
+    assert rx.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == room
+    for key, unused in rig.desk.rx.items():
+        if key not in (talk.to_a, talk.to_b) and key[1] % 2 == 0:
+            assert unused.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < 10_000
+    rig.service.remove("call", time.monotonic())
+    for number in range(300):
+        stranger.send(rtp(number), talk.to_b)
+    assert empty(rx) < 10
 
 
 def test_the_next_call_on_a_port_knows_nothing_of_a_flood(rig):
