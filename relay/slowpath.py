@@ -17,9 +17,9 @@ from relay.digit_desk import DigitDesk
 from relay.dtmf import Digit
 from relay.errors import ParseError
 from relay.floods import Floods
+from relay.flows import destination_of, flow_of
 from relay.forward.base import (
     DropReason,
-    Flow,
     Forwarder,
     Numbering,
     Verdict,
@@ -47,8 +47,6 @@ from relay.sockets import let_all_in, narrow, usual_room, widen
 __all__ = ["SlowPath"]
 
 _BURST_S: Final = 2.0
-
-_ALL_PUNTED: Final = bytes([Verdict.PUNT]) * 128
 
 _NOT_RTP: Final = {
     Kind.RTCP: DropReason.RTCP_ON_RTP,
@@ -113,7 +111,7 @@ class SlowPath:
 
     def refresh(self, lanes: list[Lane]) -> None:
         """Tell the fast path what these RTP lanes are now, as one batch."""
-        flows = [_flow(lane) for lane in lanes]
+        flows = [flow_of(lane) for lane in lanes]
         for lane, flow in zip(lanes, flows, strict=True):
             lane.flow = flow
         self._forwarder.install(flows)
@@ -227,10 +225,10 @@ class SlowPath:
             lane.drop(DropReason.HELD)
         elif direction.crossing is PLAIN:
             self._send(lane, packet)
-        elif _destination(lane) is None:
+        elif destination_of(lane) is None:
             lane.drop(DropReason.UNLATCHED)
         else:
-            flow = _flow(lane)
+            flow = flow_of(lane)
             flow.numbering = numbering
             leaving = changed(flow, packet)
             if isinstance(leaving, DropReason):
@@ -301,7 +299,7 @@ class SlowPath:
         if not crossing:
             lane.drop(DropReason.RTCP_EMPTY)
             return
-        if lane.srtp_out is not None and _destination(lane) is not None:
+        if lane.srtp_out is not None and destination_of(lane) is not None:
             sealed = sealed_rtcp(lane.srtp_out, crossing)
             if isinstance(sealed, DropReason):
                 lane.drop(sealed)
@@ -327,7 +325,7 @@ class SlowPath:
         self._send(lane, packet)
 
     def _send(self, lane: Lane, data: Packet) -> bool:
-        destination = _destination(lane)
+        destination = destination_of(lane)
         if destination is None:
             lane.drop(DropReason.UNLATCHED)
             return False
@@ -358,56 +356,3 @@ def _time(lane: Lane, packet: Packet, now: float) -> None:
     other.trip.sent(found, now)
     if lane.trip is not None:
         lane.trip.heard(found, now)
-
-
-def _destination(lane: Lane) -> Address | None:
-    """Where what comes goes: to the other peer, to its RTP port if that has RTCP on it, too."""
-    sink = lane.opposite
-    if sink is not None and sink.direction.muxed and lane.direction.component == Component.RTCP:
-        sink = sink.beside
-    return sink.latch.destination if sink is not None else None
-
-
-def _flow(lane: Lane) -> Flow:
-    """What the fast path needs to know of an RTP lane now."""
-    direction, latch = lane.direction, lane.latch
-    destination = _destination(lane)
-    verdict, reason = Verdict.FORWARD, DropReason.UNLATCHED
-    if direction.held:
-        verdict, reason = Verdict.DROP, DropReason.HELD
-    elif destination is None:
-        verdict = Verdict.DROP
-    flow = Flow(
-        direction.key,
-        lane.pair.generation,
-        verdict,
-        latch.expected,
-        direction.out,
-        destination,
-        reason,
-        direction.unit_octets,
-        direction.rate_octets,
-        lane.reception,
-    )
-    if direction.crossing is not PLAIN:
-        _change(flow, lane)
-    if not latch.locked or lane.former is not None:
-        flow.verdict = Verdict.PUNT
-    return flow
-
-
-def _change(flow: Flow, lane: Lane) -> None:
-    """Add what a flow does to its packets."""
-    crossing, renumbering = lane.direction.crossing, lane.renumbering
-    flow.srtp_in = lane.srtp_in
-    flow.srtp_out = lane.srtp_out
-    busy = lane.digits is not None and lane.digits.busy
-    flow.types = _ALL_PUNTED if busy else crossing.types
-    flow.payloads = crossing.payloads
-    flow.convert = crossing.convert
-    if renumbering is not None:
-        flow.numbering = renumbering.current
-        if flow.verdict != Verdict.FORWARD:
-            renumbering.doubt()
-        elif renumbering.unsure:
-            flow.verdict = Verdict.PUNT
