@@ -146,8 +146,11 @@ class TestMadeUp:
         again = b.hears()
         assert again.method == b"INVITE"
         assert b"RTP/AVP 8\r\n" in again.body
-        b.answer(again, 200, SDP_B.replace(b"RTP/AVP 8 0 101", b"RTP/AVP 8"))
+        less = SDP_B.replace(b"RTP/AVP 8 0 101", b"RTP/AVP 8").replace(b"6000", b"6010")
+        b.answer(again, 200, less)
         assert b.hears().method == b"ACK"
+        (stream,) = lab.plans[-1][1].streams
+        assert stream.b.remote == ("10.1.0.2", 6010)
         lab.give(lab.in_dialog(b"BYE", success, 2))
         lab.assert_nothing_left()
 

@@ -200,6 +200,77 @@ def test_a_reinvite_keeps_our_keys_and_its_own_new_ones_reach_the_plan() -> None
     assert stream.b.srtp_out.key in {line.key for line in keys(invite.body)}
 
 
+NEW_KEY = b64encode(bytes(range(50, 80)))
+TIMER = b"Supported: timer\r\nRequire: timer\r\n"
+
+
+def refreshed(side: str) -> tuple[Lab, Side, Any]:
+    """A call whose leg on that side alone is secure, and our refresh of it."""
+    if side == "b":
+        border = lab(carrier=TrunkMedia(srtp=Srtp.REQUIRED))
+        invite = border.called()
+        body = answer_to(invite.body)
+        border.answer(invite, 200, body=body, extra=b"Session-Expires: 180;refresher=uac\r\n")
+        peer = Side(border, invite, CARRIER, 0)
+    else:
+        border = lab(pbx=TrunkMedia(srtp=Srtp.REQUIRED), carrier=TrunkMedia(srtp=Srtp.OFF))
+        refresher = TIMER + b"Session-Expires: 180;refresher=uas\r\n"
+        border.answer(border.called(body=SECURE_A, extra=refresher), 200, body=SDP_B)
+    border.take(CARRIER[0])
+    success = border.take_one(PBX[0])
+    border.give(border.in_dialog(b"ACK", success, 1))
+    if side == "a":
+        peer = Side(border, success, PBX, 1)
+    border.wait(91.0, step_s=0.5)
+    return border, peer, border.take(peer.address[0])[0]
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_the_key_in_the_answer_to_a_refresh_reaches_the_plan(side: str) -> None:
+    border, peer, refresh = refreshed(side)
+    (before,) = border.plans[-1][1].streams
+    peer.answer(refresh, 200, answer_to(refresh.body, key=NEW_KEY))
+    (stream,) = border.plans[-1][1].streams
+    end, old = (stream.a, before.a) if side == "a" else (stream.b, before.b)
+    other = stream.b if side == "a" else stream.a
+    assert end.srtp_in is not None
+    assert end.srtp_in.key == bytes(range(50, 80))
+    assert end.srtp_out == old.srtp_out
+    assert end.payloads == old.payloads
+    assert other.srtp_in is other.srtp_out is None
+
+
+@pytest.mark.parametrize("side", ["a", "b"])
+@pytest.mark.parametrize("body", [SDP_B, SECURE_B, SECURE_B + LINE.replace(b":1 ", b":7 ") % KEY_B])
+def test_an_answer_to_a_refresh_without_a_key_changes_nothing(side: str, body: bytes) -> None:
+    border, peer, refresh = refreshed(side)
+    before = border.plans[-1][1]
+    peer.answer(refresh, 200, body)
+    assert border.plans[-1][1] == before
+    border.take()
+    peer.ask(b"INVITE", answer_to(refresh.body).replace(b"sendrecv", b"sendonly"))
+    assert len(border.take(CARRIER[0] if side == "a" else PBX[0])) == 1  # no offer stayed open
+
+
+def test_who_is_told_of_less_after_a_late_offer_keeps_its_key() -> None:
+    """The caller takes less than our early offer has said: the secure target is asked again."""
+    border = Lab(
+        settings({"carrier": {"media": TrunkMedia(srtp=Srtp.REQUIRED), "early_offer": True}})
+    )
+    invite = border.called(body=b"")
+    border.answer(invite, 200, body=answer_to(invite.body))
+    border.take(CARRIER[0])
+    less = SDP_A.replace(b"RTP/AVP 8 0 101", b"RTP/AVP 8")
+    border.give(border.in_dialog(b"ACK", border.take_one(PBX[0]), 1, body=less))
+    target = Side(border, invite, CARRIER, 0)
+    again = border.take_one(CARRIER[0])
+    target.answer(again, 200, answer_to(again.body, key=NEW_KEY))
+    (stream,) = border.plans[-1][1].streams
+    assert stream.b.srtp_in is not None
+    assert stream.b.srtp_in.key == bytes(range(50, 80))
+    assert stream.b.srtp_out is not None
+
+
 @pytest.mark.parametrize("body", [SDP_B, SECURE_B])
 def test_a_reinvite_of_the_secure_side_without_a_key_is_refused_and_changes_nothing(
     body: bytes,

@@ -1,9 +1,10 @@
 """Two honest agents call each other through the border, whatever the network does to it.
 
-They call, ring, accept, refuse, give up, change the session and hang up in any order and at any
-moment. Whatever they do: each request that reaches the border gets one final answer; CSeq and SDP
-version of what it sends only grow; in the end both agents and the border agree on which calls are
-up and what was agreed; and when all have hung up nothing is left, and every port is given back.
+They call, ring, accept, refuse, give up, change the session, move their media and hang up in any
+order and at any moment. Whatever they do: each request that reaches the border gets one final
+answer; CSeq and SDP version of what it sends only grow; in the end both agents and the border agree
+on which calls are up and what was agreed, and the relay sends where each agent has said last; and
+when all have hung up nothing is left, and every port is given back.
 """
 
 from __future__ import annotations
@@ -162,6 +163,12 @@ class TwoPeers(RuleBasedStateMachine):
                 talk.update(direction, self.now)
         self.world.run(moment)
 
+    @precondition(lambda self: self.any(_lives))
+    @rule(side=SIDES)
+    def move(self, side: int) -> None:
+        for talk in self.any(_lives, side)[:1]:
+            talk.move()
+
     @precondition(lambda self: self.any(_is_up))
     @rule(side=SIDES)
     def info(self, side: int) -> None:
@@ -306,6 +313,10 @@ def test_a_session_with_timers_lives_as_long_as_both_do() -> None:
     assert [talk.phase for side in (0, 1) for talk in world.talks(side)] == [Phase.UP] * 2
     assert world.watcher.methods["UPDATE"] >= 12
     assert world.watcher.methods["INVITE"] >= 13
+    world.check_one_idea()
+    for side in (0, 1):
+        world.talks(side)[0].move()
+    world.run(100.0)  # the answer to a refresh is where it tells
     world.check_one_idea()
     world.weather(Weather(loss=1.0))
     world.run(100.0)

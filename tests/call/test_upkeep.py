@@ -92,6 +92,36 @@ class TestTheTargetsLeg:
         assert lab.record.cause is Cause.SESSION_EXPIRED
         lab.assert_nothing_left()
 
+    def test_the_answer_to_a_refresh_moves_its_media(self) -> None:
+        """The peer's media are elsewhere now: a new plan says so, and what says it again is new
+        to nobody."""
+        lab = Lab()
+        _, b = timed(lab, b=b"Session-Expires: 180;refresher=uac\r\n")
+        lab.wait(91.0, step_s=0.5)
+        moved = SDP_B.replace(b"c=IN IP4 10.1.0.2", b"c=IN IP4 10.1.0.9")
+        moved = moved.replace(b"m=audio 6000", b"m=audio 6010")
+        b.answer(requests(lab, CARRIER[0])[0], 200, moved)
+        assert b.hears().method == b"ACK"
+        (stream,) = lab.plans[-1][1].streams
+        assert (stream.b.remote, stream.b.remote_rtcp) == (("10.1.0.9", 6010), ("10.1.0.9", 6011))
+        assert stream.a.remote == ("10.0.0.2", 6000)
+        plans = len(lab.plans)
+        b.ask(b"INVITE", moved)
+        assert b.hears().status == 200
+        assert (len(lab.plans), lab.take(PBX[0])) == (plans, [])
+
+    @pytest.mark.parametrize("body", [SDP_B, SDP_B + b"m=video 0 RTP/AVP 96\r\n", b"v=9\r\n"])
+    def test_the_answer_to_a_refresh_that_says_nothing_new_moves_nothing(self, body: bytes) -> None:
+        lab = Lab()
+        _, b = timed(lab, b=b"Session-Expires: 180;refresher=uac\r\n")
+        plans = len(lab.plans)
+        lab.wait(91.0, step_s=0.5)
+        b.answer(requests(lab, CARRIER[0])[0], 200, body)
+        assert b.hears().method == b"ACK"
+        assert len(lab.plans) == plans
+        b.ask(b"INVITE", SDP_B.replace(b"sendrecv", b"sendonly"))
+        assert lab.take_one(PBX[0]).method == b"INVITE"  # no offer stayed open
+
     def test_tries_again_after_glare_when_the_rfc_says(self) -> None:
         """RFC 3261 §14.1: we made the Call-ID, so after 2.1 to 4 s."""
         lab = Lab()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from policies.settings import Shield
+from sbc.call.call import Call
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parser import parse
 from sbc.transaction.hop import Hop
 from tests.call.lab import CARRIER, INSIDE, OUTSIDE, PBX, Lab
 from tests.call.lab import settings as border_settings
-from tests.support.agent import Abilities, Agent, Phase, Talk, direction_of
+from tests.support.agent import Abilities, Agent, Phase, Talk, direction_of, port_of
 from tests.support.link import Link, Weather
 
 FINE = Weather()
@@ -201,6 +202,20 @@ class World:
         assert not [t for side in up for t in side if t.media.open or t.busy], "an open offer"
         faults = a.faults + b.faults + self.watcher.faults
         assert not faults, faults
+        for call in calls:
+            self._check_media(call)
+
+    def _check_media(self, call: Call) -> None:
+        """The relay has been told of each peer what that has said last."""
+        plan = [plan for _, plan in self.lab.plans if plan.call == call.exchange.key][-1]
+        (stream,) = plan.streams
+        for leg, end in ((call.a, stream.a), (call.b, stream.b)):
+            assert leg is not None
+            assert leg.dialog is not None
+            (talk,) = [t for s in (0, 1) for t in self.talks(s) if t.call_id == leg.dialog.call_id]
+            port, direction = port_of(talk.media.local), talk.media.direction
+            expected = (talk.agent.address[0], port), direction in ("sendrecv", "recvonly")
+            assert (end.remote, end.may_receive) == expected, f"side {leg.side}"
 
     def check_the_end(self) -> None:
         """Everybody hangs up, and nothing stays anywhere."""

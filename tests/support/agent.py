@@ -62,7 +62,8 @@ class Media:
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
-        self._port = port
+        self.port = port
+        """What it says next; what it has said is in `local`."""
         self.version = 0
         self.direction = "sendrecv"
         self.local = b""
@@ -98,7 +99,7 @@ class Media:
         self.direction = direction
         self.local = (
             f"v=0\r\no=- 7 {self.version} IN IP4 {self._host}\r\ns=-\r\nc=IN IP4 {self._host}\r\n"
-            f"t=0 0\r\nm=audio {self._port} RTP/AVP 8 0\r\na={direction}\r\n"
+            f"t=0 0\r\nm=audio {self.port} RTP/AVP 8 0\r\na={direction}\r\n"
         ).encode()
         return self.local
 
@@ -412,6 +413,10 @@ class Talk:
         head = self._head() + self._timer_head() + typed(body)
         self.busy += 1
         self.ask(b"UPDATE", Ask(self, b"UPDATE"), now, head, body)
+
+    def move(self) -> None:
+        """Have its media elsewhere from its next description on, of whatever kind that is."""
+        self.media.port = 6000 + 2 * self.agent.number()
 
     def info(self, now: float) -> None:
         """Something that is no business of the border's."""
@@ -748,6 +753,11 @@ def words(body: bytes) -> list[bytes]:
     """A description without its version."""
     lines = body.split(b"\r\n")
     return lines[:1] + lines[2:]
+
+
+def port_of(body: bytes) -> int:
+    """The port of the one stream of a description."""
+    return int(body.partition(b"\r\nm=audio ")[2].split()[0])
 
 
 def direction_of(body: bytes) -> str:

@@ -7,6 +7,7 @@ answers under payload types of its own. It follows the exchange of offer and ans
     offer(side, …)   what the leg that brings it says to it
     proposal()       ─▶ dresses of our offer to the other side; again for each further target
     answer(side, …)  ─▶ dresses of our answer to the side that offered, and `fill` for the plan
+    answer_alone(side, …)  the peer of a side answers an offer of our own
     refused()        what held before holds again
 
 An offer that a leg's rules do not allow is refused with 488 before the other side hears of it: no
@@ -17,8 +18,8 @@ peer is in the call, so that a re-INVITE does not change them (RFC 4568 §7.1.4)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
@@ -31,16 +32,20 @@ from sbc.sdp.codecs import (
     CodecPolicy,
     Crossing,
     answered,
+    answered_events,
+    by_number,
+    clock_rates,
     conversions,
     formats_text,
     is_event,
     offered,
-    own_event,
+    offered_events,
     payload_map,
     without_events,
 )
 from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line
 from sbc.sdp.facts import MediaFacts
+from sbc.sdp.lines import Role
 from sbc.sdp.model import Media, Session
 from sbc.sdp.rewrite import Dress
 
@@ -48,8 +53,6 @@ __all__ = ["Terms", "concern", "concerns", "renumbered"]
 
 _ALAW, _ULAW = 1, 2
 """`End.convert`: µ-law to A-law, A-law to µ-law."""
-_REPORT: Final = 1
-"""`End.dtmf`: report and swallow."""
 _DYNAMIC: Final = 35
 """From here on payload types mean what the description says (RFC 3551 §6)."""
 _MUX: Final = b"\r\na=rtcp-mux"
@@ -82,8 +85,14 @@ class _Stream:
     crossings: list[Crossing] | None = None
     """None: the formats cross as they are."""
     taken: list[Crossing] = field(default_factory=list)
-    events: dict[str, int] = field(default_factory=dict)
-    """Side whose digits are converted → payload type of its telephone-events."""
+    events: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Side whose digits are converted → payload types of its telephone-events; first the one under
+    which it is sent some."""
+
+    def copy(self) -> _Stream:
+        """One that may change while this one is kept."""
+        crossings = self.crossings and [replace(one) for one in self.crossings]
+        return replace(self, keys=dict(self.keys), mux=dict(self.mux), crossings=crossings)
 
 
 def concern(trunk: TrunkSettings) -> bool:
@@ -199,9 +208,10 @@ class Terms:
             ProtocolError: 502 for an answer without the key that it must have.
         """
         if self._before is None:
-            self._before, self._streams = self._streams, {
-                index: stream.copy() for index, stream in self._streams.items()
-            }
+            self._before, self._streams = (
+                self._streams,
+                {index: stream.copy() for index, stream in self._streams.items()},
+            )
         for index, stream in self._streams.items():
             if index < len(facts) and session.media[index].port:
                 media = session.media[index]
@@ -243,21 +253,17 @@ class Terms:
                 number: _ALAW if law == b"PCMA" else _ULAW
                 for number, law in conversions(stream.taken, from_offerer=from_offerer).items()
             }
-            numbers = {
-                one.offerer if from_offerer else one.answerer: one.clock_rate
-                for one in stream.taken
-                if not one.own
-            }
+            meant = by_number(stream.taken, from_offerer=from_offerer)
+            numbers = {number: one.clock_rate for number, one in meant.items()}
             end.clock_rates = {**end.clock_rates, **numbers}
             end.codecs = {
                 number: one.name.decode("ascii", "replace")
-                for one in stream.taken
-                if not (one.own or is_event(one))
-                for number in ((one.offerer,) if from_offerer else (one.answerer, one.answered))
-                if number >= _DYNAMIC
+                for number, one in meant.items()
+                if number >= _DYNAMIC and not is_event(one)
             }
             if side in stream.events:
-                end.dtmf_pt, end.dtmf = stream.events[side], _REPORT
+                end.dtmf_reported = stream.events[side]
+                end.dtmf_pt = end.dtmf_reported[0]
 
     def events_of(self, side: str) -> int | None:
         """The stream in which this side's digits are events that do not pass; None: none."""
@@ -341,8 +347,8 @@ class Terms:
         named = known[0].form.formats if known and known[0].port else ()
         stream.crossings = offered(media.form, here, there, named)
         wanted = self._converts_digits_of(_other(stream.offerer))
-        if wanted and stream.crossings and not any(map(is_event, stream.crossings)):
-            stream.crossings.append(own_event(stream.crossings))
+        if wanted:
+            stream.crossings += offered_events(stream.crossings, named)
         if not stream.crossings:
             names = b", ".join(name or b"?" for _, name, _ in media.form.formats)
             raise ProtocolError(
@@ -367,12 +373,7 @@ class Terms:
     def _accept(self, side: str, media: Media, facts: MediaFacts, stream: _Stream) -> None:
         """What the peer that was offered has taken."""
         lines, reasons = crypto_lines(media.section.lines) if stream.proposed else ([], [])
-        keys = _Keys()
-        for line in lines:
-            ours = stream.proposed.get(line.tag)
-            if ours is not None and ours.suite is line.suite:
-                keys = _Keys(line, ours)
-                break
+        keys = _matched(lines, stream.proposed)
         if keys.theirs is None and (stream.required or media.form.secure):
             detail = "; ".join(reasons) or "no a=crypto line that answers ours"
             raise ProtocolError(
@@ -391,28 +392,34 @@ class Terms:
         """What the offerer says to our last answer, which it hears as an offer."""
         ours = stream.keys[side].ours
         if ours is not None:
-            theirs = _line_for(media, {ours.tag: ours})
-            if theirs is None:
+            keys = _matched(crypto_lines(media.section.lines)[0], {ours.tag: ours})
+            if keys.theirs is None:
                 raise ProtocolError("expected SRTP as before", status=_BAD_ANSWER)
-            stream.keys[side] = _Keys(theirs, ours)
-        stream.mux[side] = facts.rtcp_mux and _offers_mux(stream.offer) and self._takes_mux(side)
+            stream.keys[side] = keys
+        offered = stream.offer.form.section.said[Role.RTCP_MUX] is not None
+        stream.mux[side] = offered and self._takes_mux(side) and facts.rtcp_mux
 
     def _take_events(self, stream: _Stream) -> None:
         """Digits of one side alone: under which payload type, and in our answer if it offered."""
         stream.events = {}
         answerer = _other(stream.offerer)
         if self._converts_digits_of(answerer):
-            number = next((one.answered for one in stream.taken if is_event(one)), -1)
-            if number >= 0:
-                stream.events[answerer] = number
+            events = [one for one in stream.taken if is_event(one)]
             stream.taken = [one for one in stream.taken if not is_event(one)]
+            self._note_events(answerer, events, stream)
         elif self._converts_digits_of(stream.offerer):
-            clock_rate = stream.taken[0].clock_rate
-            for number, name, rate in stream.offer.form.formats:
-                if name.lower() == b"telephone-event" and rate == clock_rate:
-                    stream.events[stream.offerer] = number
-                    stream.taken.append(own_event(stream.taken, offerer=number))
-                    break
+            events = answered_events(stream.taken, stream.offer.form)
+            self._note_events(stream.offerer, events, stream)
+            stream.taken += events
+
+    def _note_events(self, side: str, events: list[Crossing], stream: _Stream) -> None:
+        """Digits are sent at the clock of the first codec; they come under any number that was
+        offered or answered."""
+        if events:
+            clock_rate = clock_rates(stream.taken)[0]
+            events = sorted(events, key=lambda one: one.clock_rate != clock_rate)
+            numbers = [one.answered for one in events] + [one.answerer for one in events]
+            stream.events[side] = tuple(dict.fromkeys(one for one in numbers if one >= 0))
 
     def _reply(self, side: str, media: Media, stream: _Stream) -> Dress:
         """How our answer to the offerer is dressed."""
@@ -459,6 +466,15 @@ def _carried(session: Session, facts: Sequence[MediaFacts], trunk: TrunkSettings
             else:
                 taken.append(media.index)
     return sorted(taken)
+
+
+def _matched(lines: Sequence[CryptoLine], proposed: Mapping[int, CryptoLine]) -> _Keys:
+    """The first line of an answer that takes one of ours, by tag and suite (RFC 4568 §5.1.3)."""
+    for line in lines:
+        ours = proposed.get(line.tag)
+        if ours is not None and ours.suite is line.suite:
+            return _Keys(line, ours)
+    return _Keys()
 
 
 def _other(side: str) -> str:
