@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from policies.settings import Shield
+from policies.settings import SessionTimerSettings, Shield
 from relay.control.messages import Plan
 from sbc.call.cdr import Cause
 from sbc.sip.message import Request, Response
@@ -313,6 +313,16 @@ def test_a_peer_that_is_shielded_from_changes_gets_none() -> None:
     assert b.hears().method == b"BYE"
 
 
+def test_who_asks_for_an_offer_of_a_shielded_peer_may_move_with_its_answer() -> None:
+    lab = Lab(settings(shielded(Shield.REINVITE, Shield.UPDATE)))
+    a, _ = sides(lab)
+    a.ask(b"INVITE")
+    assert a.hears().status == 200
+    a.ack(sdp(a).replace(b"m=audio 6000", b"m=audio 6010"))
+    (stream,) = newest(lab).streams
+    assert stream.a.remote == ("10.0.0.2", 6010)
+
+
 def test_a_peer_that_is_shielded_from_reinvite_gets_an_update() -> None:
     lab = Lab(settings(shielded(Shield.REINVITE)))
     a, b = sides(lab)
@@ -375,6 +385,36 @@ def test_a_bye_answers_what_is_open(way: str) -> None:
     assert [one.method for one in heard if isinstance(one, Request)] == [b"BYE"]
     asked.answer(request, 200, sdp(asked))  # it crossed: still to be acknowledged
     assert b"ACK" in [one.method for one in lab.take(asked.address[0]) if isinstance(one, Request)]
+    lab.assert_nothing_left()
+
+
+@WAYS
+@pytest.mark.parametrize("ours", [True, False])
+def test_an_answer_that_comes_after_the_call_is_acknowledged(way: str, ours: bool) -> None:
+    """RFC 3261 §13.2.2.4: or it is sent again for half a minute. Both to what crosses and to a
+    refresh of ours."""
+    timer = SessionTimerSettings(expires_s=90)
+    lab = Lab(settings({"carrier": {"session_timer": timer}}))
+    asking, asked = both_ways(lab, way)
+    if ours:
+        extra = b"Supported: timer\r\nSession-Expires: 90;refresher=uas\r\n"
+        asked.ask(b"INVITE", sdp(asked, 1), extra)
+        assert asked.hears().status == 200
+        asked.ack()
+        lab.wait(46.0)
+        request = lab.take(asked.address[0])[0]
+        assert isinstance(request, Request)
+    else:
+        request = carried(asking, asked)
+    lab.border.hangup(next(iter(lab.border.calls)), lab.now)
+    for side in (asking, asked):
+        (bye,) = [one for one in lab.take(side.address[0]) if isinstance(one, Request)]
+        side.answer(bye, 200)
+    lab.answer_removals()
+    assert not lab.border.calls
+    for _ in range(2):
+        asked.answer(request, 200, sdp(asked))
+        assert asked.hears().method == b"ACK"
     lab.assert_nothing_left()
 
 

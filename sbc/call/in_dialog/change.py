@@ -127,7 +127,7 @@ class Change(Passage):
             if not self._sent[2]:
                 with suppress(ProtocolError):
                     self._n_target.receive_offer(_described(response))
-            self.ack = self.target.acknowledge(self._n_target.decline())
+            self.ack = self.target.acknowledge(self._n_target.decline(), self.dialog)
         else:
             self.target.core.layer.transmit(*self.ack)
 
@@ -212,6 +212,7 @@ class Change(Passage):
             self.ack = self.target.acknowledge(self._n_target.decline())
         elif self._client is not None:
             road.core.layer.cancel(self._client, now)
+            self.dialog = self.dialog or self.target.dialog  # a 2xx may come all the same
         self._reply(487, b"", b"", now)
 
     def _was_offered(self) -> bool:

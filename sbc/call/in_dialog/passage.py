@@ -121,7 +121,7 @@ class Passage:
         self.ack: tuple[Hop, bytes] | None = None
         """Our ACK to the target's 2xx, for its repetitions."""
         self.dialog: Dialog | None = None
-        """The target's, if it is an early one."""
+        """The target's, if it is an early one, or the call is over."""
         self._client: ClientTransaction | None = None
         self._tries = 0
 

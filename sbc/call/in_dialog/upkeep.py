@@ -52,7 +52,7 @@ class Refresh:
         offer: says something new, in an offer that the leg's negotiation has open.
     """
 
-    __slots__ = ("__weakref__", "_ack", "_method", "_offer", "_road", "leg")
+    __slots__ = ("__weakref__", "_ack", "_dialog", "_method", "_offer", "_road", "leg")
 
     def __init__(self, road: Upkeep, leg: Leg, offer: bytes = b"") -> None:
         self._offer = offer
@@ -60,6 +60,7 @@ class Refresh:
         self.leg = leg
         self._method = UPDATE if may_send(leg.trunk, leg.peer, UPDATE) else INVITE
         self._ack: tuple[Hop, bytes] | None = None
+        self._dialog = leg.dialog
 
     def send(self, now: float) -> None:
         """Send it."""
@@ -118,7 +119,7 @@ class Refresh:
 
     def _acknowledge(self) -> None:
         if self._ack is None:
-            self._ack = self.leg.acknowledge()
+            self._ack = self.leg.acknowledge(b"", self._dialog)
         else:
             self.leg.core.layer.transmit(*self._ack)
 

@@ -186,9 +186,16 @@ class Leg(Timed):
             self.over = True
             self.core.layer.request(self.in_dialog(BYE, reason), self.hop, None, now)
 
-    def acknowledge(self, body: bytes = b"") -> tuple[Hop, bytes]:
-        """ACK the 2xx to our last INVITE; what was sent, for the 2xx's repetitions."""
-        ack = self.in_dialog(ACK, CONTENT_TYPE_SDP if body else b"", body).data
+    def acknowledge(self, body: bytes = b"", dialog: Dialog | None = None) -> tuple[Hop, bytes]:
+        """ACK the 2xx to our last INVITE; what was sent, for the 2xx's repetitions.
+
+        Args:
+            dialog: that was ours until the call ended.
+        """
+        dialog = dialog or self.dialog
+        assert dialog is not None  # noqa: S101 (the INVITE was sent in it)
+        head = CONTENT_TYPE_SDP if body else b""
+        ack = self._request(dialog, self.end, ACK, head, body).data
         self.core.layer.transmit(self.hop, ack)
         return self.hop, ack
 
