@@ -76,9 +76,8 @@ class DigitDesk:
     def takes(self, lane: Lane, packet: Packet, now: float) -> bool:
         """Whether a packet, which is counted already, ends here."""
         _, second, sequence, timestamp, ssrc = _read_header(packet)
-        kind, reported = second & 0x7F, lane.direction.crossing.reported_type
-        digits = lane.digits
-        if kind == reported:
+        kind, digits = second & 0x7F, lane.digits
+        if kind in lane.direction.crossing.reported_types:
             digits = self._digits(lane)
             self._wake(digits, now)
             clock = self._clock(lane, kind)
@@ -212,7 +211,7 @@ class DigitDesk:
     def _clock(self, lane: Lane, kind: int) -> int:
         """Hz of the events: that of the stream, whose source they are from (RFC 4733 §2.1)."""
         direction, reception = lane.direction, lane.reception
-        if kind == direction.crossing.reported_type and kind in direction.clock_rates:
+        if kind in direction.crossing.reported_types and kind in direction.clock_rates:
             return direction.clock_rates[kind] or _DEFAULT_CLOCK
         return reception.clock if reception.ssrc >= 0 else _DEFAULT_CLOCK
 

@@ -62,15 +62,15 @@ class Crossing:
     """One SSRC, and numbers that go on, whatever the source."""
     bye: bool = True
     app: bool = False
-    reported_type: int = -1
-    """Payload type of the telephone-events that are reported and not passed on; -1: none."""
+    reported_types: tuple[int, ...] = ()
+    """Payload types of the telephone-events that are reported and not passed on."""
     injected_type: int = -1
     """Payload type of digits that this direction may have injected; -1: it may not."""
 
     @property
     def has_digits(self) -> bool:
         """Digits are taken out of it, or put in."""
-        return self.reported_type >= 0 or self.injected_type >= 0
+        return bool(self.reported_types) or self.injected_type >= 0
 
 
 PLAIN: Final = Crossing()
@@ -128,7 +128,6 @@ def directions(plan: Plan) -> list[Direction]:
             raise ControlError(ErrorCode.BAD_REQUEST, f"stream {stream.index} is there twice")
         indices.add(stream.index)
         for end in (stream.a, stream.b):
-            _refuse_unknown(end)
             key = (end.address, end.port)
             if end.port % 2:
                 raise ControlError(ErrorCode.BAD_REQUEST, f"expected an even port, got {end.port}")
@@ -145,18 +144,6 @@ def directions(plan: Plan) -> list[Direction]:
     return found
 
 
-_REPORT: Final = 1
-"""Of `End.dtmf`."""
-
-
-def _refuse_unknown(end: End) -> None:
-    """Raises ControlError for a wish that would not be fulfilled: better none than half of it."""
-    if end.dtmf not in (0, _REPORT):
-        raise ControlError(ErrorCode.BAD_REQUEST, f"expected dtmf of 0 or 1, got {end.dtmf}")
-    if end.dtmf == _REPORT and end.dtmf_pt < 0:
-        raise ControlError(ErrorCode.BAD_REQUEST, "expected a dtmf_pt where dtmf is 1")
-
-
 def _crossing(end: End, other: End) -> Crossing:
     """From `end`'s peer to that of `other`. Raises ControlError."""
     if other.rtcp_mux and any(64 <= kind <= 95 for kind in end.payloads.values()):
@@ -164,12 +151,12 @@ def _crossing(end: End, other: End) -> Crossing:
         raise ControlError(
             ErrorCode.BAD_REQUEST, "expected no payload type of 64..95 where rtcp-mux is agreed on"
         )
-    reported = end.dtmf_pt if end.dtmf == _REPORT else -1
+    reported = tuple(end.dtmf_reported)
     allowed = tuple(end.clock_rates) if end.strict else None
     found = Crossing(
         end.srtp_in,
         other.srtp_out,
-        None if allowed is None and reported < 0 else _types(allowed, reported),
+        None if allowed is None and not reported else _types(allowed, reported),
         _payloads(tuple(end.payloads.items())) if end.payloads else None,
         _conversions(tuple(end.convert.items())) if end.convert else None,
         other.continuity,
@@ -182,13 +169,13 @@ def _crossing(end: End, other: End) -> Crossing:
 
 
 @lru_cache(maxsize=1024)
-def _types(allowed: tuple[int, ...] | None, reported: int) -> bytes:
-    """The verdict for each payload type where only some are allowed, or one is not to pass."""
+def _types(allowed: tuple[int, ...] | None, reported: tuple[int, ...]) -> bytes:
+    """The verdict for each payload type where only some are allowed, or some are not to pass."""
     table = bytearray([_FORWARD if allowed is None else _DROP]) * 128
     for kind in allowed or ():
         table[kind] = _FORWARD
-    if reported >= 0:
-        table[reported] = _PUNT
+    for kind in reported:
+        table[kind] = _PUNT
     return bytes(table)
 
 

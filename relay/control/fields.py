@@ -175,6 +175,17 @@ class Fields:
             _payload_maps.clear()
         return _payload_maps.setdefault(tuple(value.items()), value)
 
+    def payload_types(self) -> Sequence[int]:
+        """Payload types; empty if there are none."""
+        value = self.any(())
+        if value == ():
+            return ()
+        if not isinstance(value, _LISTS) or len(value) > 128:
+            raise self._bad("a list of payload types", value)
+        if not all(type(one) is int and 0 <= one <= 127 for one in value):
+            raise self._bad("a list of payload types", value)
+        return tuple(value)
+
     def payload_names(self) -> Mapping[int, str]:
         """Payload type → encoding name; empty if there is none."""
         value = self.any(None)

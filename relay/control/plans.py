@@ -132,9 +132,10 @@ class End:
     """This peer is sent one SSRC, and sequence numbers and timestamps that go on, whatever
     changes of source there are behind the other end."""
     dtmf_pt: int = -1
-    """Payload type of this peer's telephone-events (RFC 4733); -1: it has none."""
-    dtmf: int = 0
-    """What becomes of this peer's telephone-events; 0: they pass."""
+    """Payload type under which this peer is sent telephone-events (RFC 4733) that came by another
+    way; -1: it takes none."""
+    dtmf_reported: Sequence[int] = ()
+    """Payload types of this peer's telephone-events that are reported instead of passed on."""
     strict: bool = False
     """What comes from this peer with a payload type that is not in `clock_rates` is dropped."""
     rtcp_bye: bool = True
@@ -171,7 +172,7 @@ class End:
         if (  # else left out, as nearly always: a field that is not there has its default
             self.continuity
             or self.dtmf_pt >= 0
-            or self.dtmf
+            or self.dtmf_reported
             or self.strict
             or not self.rtcp_bye
             or self.rtcp_app
@@ -180,7 +181,7 @@ class End:
             body += (
                 self.continuity,
                 self.dtmf_pt,
-                self.dtmf,
+                self.dtmf_reported,
                 self.strict,
                 self.rtcp_bye,
                 self.rtcp_app,
@@ -215,7 +216,7 @@ class End:
                 fields.number(0, 63, 0),
                 fields.flag(False),
                 fields.number(-1, 127, -1),
-                fields.number(0, 255, 0),
+                fields.payload_types(),
                 fields.flag(False),
                 fields.flag(True),
                 fields.flag(False),

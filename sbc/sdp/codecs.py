@@ -6,7 +6,7 @@ list, so a peer never sees another number than its own. G.711 is converted betwe
 where the two sides would else have no codec in common.
 
 telephone-event follows the codecs: it stays unless it is stripped by name. Where the two sides
-send digits in different ways, one side has it alone, in words of ours (`own_event`).
+send digits in different ways, one side has it alone, in words of ours (`offered_events`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ __all__ = [
     "CodecPolicy",
     "Crossing",
     "answered",
+    "answered_events",
+    "by_number",
+    "clock_rates",
     "conversions",
     "formats_text",
     "is_event",
     "offered",
-    "own_event",
+    "offered_events",
     "payload_map",
     "without_events",
 ]
@@ -37,6 +40,8 @@ _AUXILIARY: Final = frozenset((_EVENTS, b"CN", b"RED"))
 _LAWS: Final = {b"PCMU": (0, b"PCMA", 8), b"PCMA": (8, b"PCMU", 0)}
 """G.711: each law's static payload type, and the other law with its own (RFC 3551 §6)."""
 _DYNAMIC: Final = range(96, 128)
+_USUAL_EVENTS: Final = 101
+"""What nearly everybody calls telephone-event."""
 _OF_FORMAT: Final = re.compile(rb"a=(rtpmap|fmtp|rtcp-fb):([0-9]{1,3})( [^\r\n]*)", re.IGNORECASE)
 _NUMBERS: Final = re.compile(rb"[0-9]{1,3}")
 
@@ -132,20 +137,43 @@ def without_events(policy: CodecPolicy) -> CodecPolicy:
     return replace(policy, strip=policy.strip | {_EVENTS})
 
 
-def own_event(crossings: Sequence[Crossing], *, offerer: int = -1) -> Crossing:
-    """telephone-event for one side alone, at the clock of the first codec (RFC 4733 §2.1).
+def clock_rates(crossings: Iterable[Crossing]) -> list[int]:
+    """Of the codecs among them, each once, in their order."""
+    rates = [one.clock_rate for one in crossings if one.name not in _AUXILIARY]
+    return list(dict.fromkeys(rates))
+
+
+def offered_events(
+    crossings: Sequence[Crossing], known: Sequence[tuple[int, bytes, int]] = ()
+) -> list[Crossing]:
+    """telephone-event for the side that is offered these codecs alone: one for each clock among
+    them, as events share the timestamps of the audio (RFC 4733 §2.1).
 
     Args:
-        crossings: the codecs beside it; at least one.
-        offerer: its payload type, for the side that made the offer; -1: for the other side, by a
-            number that is free there.
+        known: as for `offered`.
     """
-    clock_rate = crossings[0].clock_rate
-    if offerer >= 0:
-        return Crossing(_EVENTS, clock_rate, offerer, -1, answered=offerer, own=True)
-    taken = {one.answerer for one in crossings}
-    number = next(one for one in (101, *_DYNAMIC) if one not in taken)
-    return Crossing(_EVENTS, clock_rate, -1, number, own=True)
+    numbers = _Numbers([*known, *((one.answerer, one.name, one.clock_rate) for one in crossings)])
+    return [
+        Crossing(_EVENTS, rate, -1, numbers.of(_USUAL_EVENTS, _EVENTS, rate), own=True)
+        for rate in sorted(clock_rates(crossings))  # 8000 Hz gets the number that all use for it
+    ]
+
+
+def answered_events(taken: Iterable[Crossing], form: Form) -> list[Crossing]:
+    """telephone-event for the offerer alone: of what it offers, that of the codecs' clocks, else
+    the first, for many offer 8000 Hz beside any codec.
+
+    Args:
+        taken: of the answer.
+        form: the offer's m-line.
+    """
+    found = [
+        Crossing(_EVENTS, rate, number, -1, answered=number, own=True)
+        for number, name, rate in form.formats
+        if name.upper() == _EVENTS and rate
+    ]
+    rates = clock_rates(taken)
+    return [one for one in found if one.clock_rate in rates] or found[:1]
 
 
 def answered(crossings: Iterable[Crossing], form: Form, policy: CodecPolicy) -> list[Crossing]:
@@ -182,28 +210,32 @@ def answered(crossings: Iterable[Crossing], form: Form, policy: CodecPolicy) -> 
 def payload_map(crossings: Iterable[Crossing], *, from_offerer: bool) -> dict[int, int]:
     """Payload types of packets from one side → as the other side knows them; the same number on
     both is left out."""
-    pairs: dict[int, int] = {}
-    for one in crossings:
-        if one.own:
-            continue
-        if from_offerer:
-            pairs[one.offerer] = one.answered
-        else:
-            # Some peers send what they answered, some what we offered.
-            pairs[one.answerer] = pairs[one.answered] = one.offerer
+    pairs = {
+        number: one.answered if from_offerer else one.offerer
+        for number, one in by_number(crossings, from_offerer=from_offerer).items()
+    }
     return {key: value for key, value in pairs.items() if key != value}
+
+
+def by_number(crossings: Iterable[Crossing], *, from_offerer: bool) -> dict[int, Crossing]:
+    """What each payload type of packets from one side means, without what that side has alone.
+
+    An answerer sends by the offer's numbers (RFC 3264 §5.1); many send by their own answer's, which
+    therefore hold, too, where they do not contradict.
+    """
+    both = [one for one in crossings if not one.own]
+    if from_offerer:
+        return {one.offerer: one for one in both}
+    return {one.answered: one for one in both} | {one.answerer: one for one in both}
 
 
 def conversions(crossings: Iterable[Crossing], *, from_offerer: bool) -> dict[int, bytes]:
     """Payload types of packets from one side → the law that they are to be converted to."""
-    found: dict[int, bytes] = {}
-    for one in crossings:
-        if one.converted:
-            if from_offerer:
-                found[one.offerer] = one.name
-            else:
-                found[one.answered] = _at_offerer(one)
-    return found
+    return {
+        number: one.name if from_offerer else _at_offerer(one)
+        for number, one in by_number(crossings, from_offerer=from_offerer).items()
+        if one.converted
+    }
 
 
 def formats_text(

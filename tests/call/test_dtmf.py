@@ -155,7 +155,7 @@ def test_events_become_infos_in_the_other_trunks_spelling(way, kind, bodies):
 def test_events_of_the_called_side_become_infos_to_the_caller():
     lab = lab_with(pbx=Dtmf.INFO)
     a, _ = call(lab)
-    assert lab.plans[-1][1].streams[0].b.dtmf == 1
+    assert lab.plans[-1][1].streams[0].b.dtmf_reported == (101,)
     press(lab, "b", "7")
     assert infos(lab, a) == [b"Signal=7\r\nDuration=120\r\n"]
 

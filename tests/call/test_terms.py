@@ -256,6 +256,12 @@ def test_an_offer_from_the_other_side_keeps_the_numbers_of_both() -> None:
 EVENTS = b"a=rtpmap:101 telephone-event/8000\r\n"
 
 
+def events(call: Exchange) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Of each side: the payload type of digits that it is sent, and those of its own."""
+    ends = {side: call.end(side) for side in "ab"}
+    return {side: (end.dtmf_pt, tuple(end.dtmf_reported)) for side, end in ends.items()}
+
+
 def test_digits_by_info_inside_and_by_events_outside() -> None:
     call = Exchange(trunk("a", dtmf=Dtmf.INFO), trunk("b", dtmf=Dtmf.RFC4733))
     offer = call.offer(sdp(b"audio 4000 RTP/AVP 0 8"))
@@ -264,8 +270,7 @@ def test_digits_by_info_inside_and_by_events_outside() -> None:
     answer = call.answer(sdp(b"audio 6000 RTP/AVP 0 97", EVENTS.replace(b"101", b"97")))
     assert lines(answer, b"m=") == [b"m=audio 5000 RTP/AVP 0"]
     assert b"telephone-event" not in answer
-    assert (call.end("a").dtmf, call.end("a").dtmf_pt) == (0, -1)
-    assert (call.end("b").dtmf, call.end("b").dtmf_pt) == (1, 97)
+    assert events(call) == {"a": (-1, ()), "b": (97, (97, 101))}
     assert call.end("b").payloads == {}
 
 
@@ -277,15 +282,92 @@ def test_digits_by_events_inside_and_by_info_outside() -> None:
     answer = call.answer(sdp(b"audio 6000 RTP/AVP 0"))
     assert lines(answer, b"m=") == [b"m=audio 5000 RTP/AVP 0 101"]
     assert lines(answer, b"a=rtpmap:101") == [EVENTS.strip()]
-    assert (call.end("a").dtmf, call.end("a").dtmf_pt) == (1, 101)
-    assert (call.end("b").dtmf, call.end("b").dtmf_pt) == (0, -1)
+    assert events(call) == {"a": (101, (101,)), "b": (-1, ())}
 
 
 def test_digits_both_by_info_need_no_events() -> None:
     call = Exchange(trunk("a", dtmf=Dtmf.INFO), trunk("b", dtmf=Dtmf.INFO_DIGIT))
     assert b"telephone-event" not in call.offer(sdp(b"audio 4000 RTP/AVP 0 101", EVENTS))
     call.answer(sdp(b"audio 6000 RTP/AVP 0"))
-    assert call.end("a").dtmf == call.end("b").dtmf == 0
+    assert events(call) == {"a": (-1, ()), "b": (-1, ())}
+
+
+TWO_CLOCKS = b"a=rtpmap:96 opus/48000/2\r\na=rtpmap:0 PCMU/8000\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "numbers"),
+    [
+        (sdp(b"audio 6000 RTP/AVP 0 101", EVENTS), (101,)),
+        (sdp(b"audio 6000 RTP/AVP 0 99", EVENTS.replace(b"101", b"99")), (99, 101)),
+        (
+            sdp(
+                b"audio 6000 RTP/AVP 0 96 97 101",
+                TWO_CLOCKS + b"a=rtpmap:97 telephone-event/48000\r\n" + EVENTS,
+            ),
+            (101, 97),
+        ),
+    ],
+)
+def test_events_are_offered_at_the_clock_of_each_codec(
+    answer: Session, numbers: tuple[int, ...]
+) -> None:
+    call = Exchange(
+        trunk("a", dtmf=Dtmf.INFO, codecs=CodecSettings(order=("PCMU",))),
+        trunk("b", dtmf=Dtmf.RFC4733),
+    )
+    offer = call.offer(sdp(b"audio 4000 RTP/AVP 96 0 8", TWO_CLOCKS))
+    assert lines(offer, b"m=") == [b"m=audio 4000 RTP/AVP 96 0 8 101 97"]
+    assert b"a=rtpmap:101 telephone-event/8000" in offer
+    assert b"a=rtpmap:97 telephone-event/48000" in offer
+    call.answer(answer)
+    assert events(call) == {"a": (-1, ()), "b": (numbers[0], numbers)}
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered", "expected"),
+    [
+        (b"96 0 101", b"96", b"96 101"),  # none at its clock: that one is better than no digits
+        (b"96 0 101 102", b"96", b"96 102"),
+        (b"96 0 101 102", b"96 0", b"96 0 101 102"),
+        (b"96 0 101 102", b"0", b"0 101"),
+    ],
+)
+def test_events_of_the_offerer_are_answered_as_it_has_offered_them(
+    offered: bytes, answered: bytes, expected: bytes
+) -> None:
+    both = TWO_CLOCKS + EVENTS + b"a=rtpmap:102 telephone-event/48000\r\n"
+    call = Exchange(trunk("a"), trunk("b", dtmf=Dtmf.INFO))
+    call.offer(sdp(b"audio 4000 RTP/AVP " + offered, both))
+    answer = call.answer(sdp(b"audio 6000 RTP/AVP " + answered, TWO_CLOCKS))
+    assert lines(answer, b"m=") == [b"m=audio 5000 RTP/AVP " + expected]
+    numbers = {int(one) for one in expected.split()} & {101, 102}
+    fitting = 102 if answered.startswith(b"96") and b"102" in offered else 101
+    assert (call.end("a").dtmf_pt, set(call.end("a").dtmf_reported)) == (fitting, numbers)
+
+
+SWAPPED = b"a=rtpmap:97 opus/48000/2\r\na=rtpmap:96 iLBC/8000\r\n"
+
+
+def test_an_answerer_sends_by_the_numbers_of_our_offer() -> None:
+    """RFC 3264 §5.1: what it has answered is how it wants to be sent to."""
+    call = Exchange(trunk("a", codecs=CodecSettings(order=("opus",))), trunk("b"))
+    call.offer(
+        sdp(b"audio 4000 RTP/AVP 96 97", b"a=rtpmap:96 opus/48000/2\r\na=rtpmap:97 iLBC/8000\r\n")
+    )
+    call.answer(sdp(b"audio 6000 RTP/AVP 97 96", SWAPPED))
+    assert call.end("a").payloads == {96: 97, 97: 96}
+    end = call.end("b")
+    assert end.payloads == {}
+    assert (end.clock_rates, end.codecs) == ({96: 48000, 97: 8000}, {96: "OPUS", 97: "ILBC"})
+
+
+def test_an_answerer_that_sends_by_its_own_numbers_is_understood_where_they_are_free() -> None:
+    call = Exchange(trunk("a"), trunk("b", codecs=CodecSettings(allow=("PCMA",))))
+    call.offer(sdp(b"audio 4000 RTP/AVP 0"))
+    call.answer(sdp(b"audio 6000 RTP/AVP 98", b"a=rtpmap:98 PCMA/8000\r\n"))
+    end = call.end("b")
+    assert (end.payloads, end.convert) == ({8: 0, 98: 0}, {8: 2, 98: 2})
 
 
 def test_rules_of_each_trunk_reach_the_plan_for_its_own_side() -> None:

@@ -160,7 +160,10 @@ def event(code: int, duration: int = 1) -> bytes:
 
 def test_a_packet_full_of_digits_tells_of_few(rig):
     """Each one that is told costs signalling more than its four bytes cost the sender."""
-    talk = Talk(rig, a={"dtmf_pt": EVENTS, "dtmf": 1, "clock_rates": {0: 8000, EVENTS: 8000}})
+    talk = Talk(
+        rig,
+        a={"dtmf_pt": EVENTS, "dtmf_reported": [EVENTS], "clock_rates": {0: 8000, EVENTS: 8000}},
+    )
     for number in range(1, 41):
         many = b"".join(event(code % 16) for code in range(350))
         talk.a.send(rtp(number, many, payload_type=EVENTS), talk.to_a)

@@ -106,30 +106,26 @@ def test_what_is_policed(kind, pps, bps, unit, rate):
     assert (found.unit_octets, found.rate_octets) == (unit, rate)
 
 
-@pytest.mark.parametrize(
-    ("end", "text"),
-    [
-        (replace(A, dtmf=2, dtmf_pt=101), "expected dtmf of 0 or 1, got 2"),
-        (replace(A, dtmf=1), "expected a dtmf_pt where dtmf is 1"),
-    ],
-)
-def test_what_cannot_be_served_is_refused(end, text):
+@pytest.mark.parametrize("types", [[128], [-1], ["101"], "101", 101, list(range(129)), None])
+def test_what_is_no_list_of_payload_types_is_refused(types):
+    body = replace(A, dtmf_reported=types or [101], codecs={96: "opus"}).to_body()
+    body[22] = types
     with pytest.raises(ControlError) as caught:
-        directions(plan(end))
+        End.from_body(body)
     assert caught.value.code == ErrorCode.BAD_REQUEST
-    assert caught.value.text == text
+    assert "payload types" in caught.value.text
 
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_digits_are_taken_out_of_one_direction_and_put_into_the_other(strict):
-    end = replace(A, dtmf=1, dtmf_pt=101, strict=strict, clock_rates={0: 8000})
+    end = replace(A, dtmf_pt=101, dtmf_reported=(101, 97), strict=strict, clock_rates={0: 8000})
     from_a, from_b, *_ = directions(plan(end))
     assert from_a.crossing.types is not None
-    assert from_a.crossing.types[101] == Verdict.PUNT
+    assert from_a.crossing.types[101] == from_a.crossing.types[97] == Verdict.PUNT
     assert from_a.crossing.types[0] == Verdict.FORWARD
     assert from_a.crossing.types[8] == (Verdict.DROP if strict else Verdict.FORWARD)
-    assert (from_a.crossing.reported_type, from_a.crossing.injected_type) == (101, -1)
-    assert (from_b.crossing.reported_type, from_b.crossing.injected_type) == (-1, 101)
+    assert (from_a.crossing.reported_types, from_a.crossing.injected_type) == ((101, 97), -1)
+    assert (from_b.crossing.reported_types, from_b.crossing.injected_type) == ((), 101)
     assert from_b.crossing.types is None
 
 

@@ -39,7 +39,7 @@ class Phone(Talk):
             hears = Srtp(SUITE, key_of(SUITE, 1))
             keys = {"srtp_out": hears}
             self.opens = new_session(hears.suite, hears.key, b"", 0)
-        a = {"dtmf_pt": EVENTS, "dtmf": 1, "clock_rates": {0: 8000, EVENTS: 8000}}
+        a = {"dtmf_reported": [EVENTS], "clock_rates": {0: 8000, EVENTS: 8000}}
         super().__init__(rig, a=a | more, b=keys)
         self.sequence = 65_530  # and it rolls over
         self.spoken: list[int] = []
@@ -155,7 +155,7 @@ def test_lost_audio_still_leaves_a_hole(rig):
 
 
 def test_events_pass_where_nothing_is_said_of_them(rig):
-    phone = Phone(rig, dtmf=0)
+    phone = Phone(rig, dtmf_reported=[])
     phone.digit(1)
     assert [header(one)[0] for one in phone.heard()] == [0] * 4 + [EVENTS] * 6
     assert phone.told == []
@@ -164,7 +164,7 @@ def test_events_pass_where_nothing_is_said_of_them(rig):
 def test_digits_in_srtp_are_told_and_forged_ones_are_not(rig):
     key, forged = (Srtp(SUITE, key_of(SUITE, number)) for number in (5, 6))
     says, lies = (new_session(one.suite, one.key, b"", 0) for one in (key, forged))
-    a = {"dtmf_pt": EVENTS, "dtmf": 1, "clock_rates": {0: 8000, EVENTS: 8000}, "srtp_in": key}
+    a = {"dtmf_reported": [EVENTS], "clock_rates": {0: 8000, EVENTS: 8000}, "srtp_in": key}
     talk = Talk(rig, a=a)
     for number in range(1, 30):
         payload_type = EVENTS if 10 <= number < 13 else 0
@@ -225,7 +225,7 @@ class Menu(Talk):
 
     def __init__(self, rig: Rig, *, secure: bool = False, audio: bool = True, **more) -> None:
         self.opens = None
-        b = {"dtmf_pt": 97, "dtmf": 1, "clock_rates": {0: 8000, 97: 8000}} | more
+        b = {"dtmf_pt": 97, "dtmf_reported": [97], "clock_rates": {0: 8000, 97: 8000}} | more
         if secure:
             key = Srtp(SUITE, key_of(SUITE, 1))
             b |= {"srtp_out": key}
@@ -328,7 +328,7 @@ def test_a_new_plan_without_events_ends_the_digits(rig):
     menu = Menu(rig)
     menu.inject("1234")
     rig.run(0.03)
-    menu.end_b.dtmf_pt, menu.end_b.dtmf = -1, 0
+    menu.end_b.dtmf_pt, menu.end_b.dtmf_reported = -1, ()
     menu.apply()
     menu.heard()
     rig.run(0.3)

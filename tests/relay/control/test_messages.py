@@ -58,7 +58,7 @@ END = End(
     46,
     True,
     101,
-    1,
+    (101, 97),
     True,
     False,
     True,
