@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
-from ipaddress import IPv6Address
 from typing import Final
 
 from sbc.errors import ProtocolError
+from sbc.sdp.addresses import address_of
 from sbc.sdp.forms import Form
 from sbc.sdp.lines import Direction, Meaning, Role
 from sbc.sdp.model import Media, Session
@@ -16,10 +14,8 @@ from sbc.sdp.model import Media, Session
 __all__ = [
     "MediaFacts",
     "UnsupportedMedia",
-    "address_of",
     "check_offer",
     "describe",
-    "is_relayed",
 ]
 
 _SECURE_PROFILES: Final = frozenset(
@@ -39,10 +35,6 @@ _RTCP_MUX: Final = Role.RTCP_MUX
 _SENDRECV: Final = Meaning(crosses=True, number=Direction.SENDRECV)
 _DIRECTIONS: Final = tuple(Direction)
 _NOT_SAID: Final = Meaning(crosses=False)
-
-_IPV4: Final = re.compile(
-    r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.|$)){4}(?<!\.)", re.ASCII
-)
 
 
 class UnsupportedMedia(ProtocolError):
@@ -96,11 +88,6 @@ class MediaFacts:
         return self.anchored and bool(self.direction & _RECEIVES)
 
 
-def is_relayed(media: Media) -> bool:
-    """Whether an m-line is enabled and of a kind that we anchor: plain RTP."""
-    return media.port != 0 and media.form.relayed
-
-
 def describe(session: Session) -> list[MediaFacts]:
     """The facts of each m-line, in order.
 
@@ -139,13 +126,13 @@ def _describe(index: int, media: Media, session: Session) -> MediaFacts:
     own, defaults = form.section.said, session.section.said
     said = own[_DIRECTION] or defaults[_DIRECTION] or _SENDRECV
     direction = _DIRECTIONS[said.number]
-    host, held = address_of(media.connection(session))
-    if held:
+    destination = media.destination(session)
+    if destination.held:
         direction = _DIRECTIONS[direction & _SENDS]
     port = media.port
     remote = remote_rtcp = None
-    if host and port:
-        remote = (host, port)
+    if destination.host and port:
+        remote = (destination.host, port)
         remote_rtcp = _remote_rtcp(remote, own[_RTCP] or _NOT_SAID)
     return MediaFacts(
         index,
@@ -167,34 +154,6 @@ def _remote_rtcp(remote: tuple[str, int], said: Meaning) -> tuple[str, int] | No
         host = address_of(b"IN IP4 " + said.name)[0]
     port = said.number or port + 1
     return (host, port) if host and port <= 65_535 else None
-
-
-@lru_cache(maxsize=4_096)
-def address_of(value: bytes) -> tuple[str, bool]:
-    """The address in a `c=` value and whether it is the address of a hold.
-
-    The address is "" where packets cannot or must not be sent to it: a host name (signalling does
-    not wait for a resolver), multicast, broadcast, 0.0.0.0 and ::. The address type is not
-    believed, the address speaks for itself.
-
-    Source: RFC 8866 §5.7; hold: RFC 3264 §8.4, RFC 6157 §4 for `::`.
-    """
-    words = value.split()
-    if len(words) < 3 or len(words[2]) > 64:
-        return "", False
-    text = words[2].partition(b"/")[0].decode("ascii", "replace")
-    if _IPV4.fullmatch(text):
-        first = int(text.partition(".")[0])
-        return ("" if first == 0 or first >= 224 else text), text == "0.0.0.0"  # noqa: S104
-    if ":" not in text or "%" in text:
-        return "", False
-    try:
-        address = IPv6Address(text)
-    except ValueError:
-        return "", False
-    if address.is_unspecified:
-        return "", True
-    return ("" if address.is_multicast else str(address)), False
 
 
 def _text(word: bytes) -> str:

@@ -72,10 +72,10 @@ class Media:
         """Values of its own `c=` lines; several only for layered multicast (RFC 8866 §5.7)."""
         return self.section.connections
 
-    def connection(self, session: Session) -> bytes:
-        """The `c=` value that counts for it: its own first, else the session's, else b""."""
-        connections = self.form.section.connections or session.section.connections
-        return connections[0] if connections else b""
+    def destination(self, session: Session) -> Section:
+        """The section whose `c=` line counts for it: its own, else the session's."""
+        own = self.form.section
+        return own if own.connections else session.section
 
 
 @dataclass(slots=True)

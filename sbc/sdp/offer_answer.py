@@ -28,7 +28,7 @@ from typing import Final, TypeVar
 from sbc.errors import LocalProtocolError, RemoteProtocolError
 from sbc.sdp.model import Session
 from sbc.sdp.parser import parse
-from sbc.sdp.rewrite import Anchor, Origin, content
+from sbc.sdp.rewrite import Anchor, content, whole
 from sbc.sdp.serialise import serialise
 
 __all__ = ["Negotiation", "State"]
@@ -82,7 +82,6 @@ class Negotiation:
         "_content",
         "_we_offered",
         "address",
-        "local",
         "remote",
         "session_id",
         "state",
@@ -95,13 +94,19 @@ class Negotiation:
         self.state = State.IDLE
         self.version = 0
         """Of what we sent last; 0: nothing yet."""
-        self.local: bytes = b""
-        """Our description: what a message that repeats it must carry."""
         self.remote: Session | None = None
         """The peer's last description: an offer until it is refused, or an answer."""
         self._content: bytes = b""
+        """Our description but for its first two lines, which are made when it is sent."""
         self._we_offered = False
-        self._before: tuple[State, bytes, Session | None, bytes, bool] | None = None
+        self._before: tuple[State, Session | None, bytes, bool] | None = None
+
+    @property
+    def local(self) -> bytes:
+        """Our description: what a message that repeats it must carry; b"" before the first."""
+        if not self._content:
+            return b""
+        return whole(self._content, self.session_id, self.version, self.address)
 
     @property
     def we_offered(self) -> bool:
@@ -115,7 +120,7 @@ class Negotiation:
             LocalProtocolError: an offer is open already, or the m-lines are fewer than before.
         """
         after = self._local_step(_Step.SEND_OFFER)
-        if self.local and len(session.media) < self._content.count(b"\r\nm="):
+        if len(session.media) < self._content.count(b"\r\nm="):
             raise LocalProtocolError("an offer with fewer m-lines than before")
         words = content(session, anchors, self.address)
         self._remember()
@@ -179,11 +184,11 @@ class Negotiation:
         """
         if self._before is None:
             return
-        offered = self.local
-        self.state, self.local, self.remote, self._content, self._we_offered = self._before
+        offered = self._content
+        self.state, self.remote, self._content, self._we_offered = self._before
         self._before = None
-        if self.local and self.local != offered:
-            self._stamp()  # the peer has seen a higher number: the old words go on under the next
+        if self._content and self._content != offered:
+            self.version += 1  # the peer has seen a higher one: the old words go on under the next
 
     def repeat(self) -> bytes:
         """Our last description, for a message that has to say the same again (RFC 3264 §8)."""
@@ -205,7 +210,7 @@ class Negotiation:
             LocalProtocolError: an offer is open already, or nothing was ever said.
         """
         after = self._local_step(_Step.SEND_OFFER)
-        if not self.local:
+        if not self._content:
             raise LocalProtocolError("nothing to repeat")
         self._remember()
         self.state, self._we_offered = after, True
@@ -252,11 +257,11 @@ class Negotiation:
         """
         if session_id is None:
             session_id = self.session_id
-        elif self.local:
+        elif self._content:
             raise LocalProtocolError("another session id for a description already sent")
         other = Negotiation.__new__(Negotiation)  # each of its parts follows
         other.session_id, other.address = session_id, self.address
-        other.state, other.version, other.local = self.state, self.version, self.local
+        other.state, other.version = self.state, self.version
         other.remote, other._content = self.remote, self._content
         other._we_offered, other._before = self._we_offered, self._before
         return other
@@ -284,8 +289,7 @@ class Negotiation:
         self = cls(_take(state, "session_id", int), _take(state, "address", str))
         self.state = State(_take(state, "state", int))
         self.version = _take(state, "version", int)
-        self.local = _take(state, "local", bytes)
-        self._content = self.local.split(b"\r\n", 2)[-1]
+        self._content = _take(state, "local", bytes).split(b"\r\n", 2)[-1]
         remote = _take(state, "remote", bytes)
         self.remote = parse(remote) if remote else None
         self._we_offered = bool(_take(state, "we_offered", int))
@@ -298,18 +302,13 @@ class Negotiation:
         return after
 
     def _remember(self) -> None:
-        self._before = (self.state, self.local, self.remote, self._content, self._we_offered)
+        self._before = (self.state, self.remote, self._content, self._we_offered)
 
     def _write(self, words: bytes) -> bytes:
         if words != self._content:
             self._content = words
-            self._stamp()
+            self.version += 1
         return self.local
-
-    def _stamp(self) -> None:
-        self.version += 1
-        origin = Origin(b"-", self.session_id, self.version, self.address)
-        self.local = b"v=0\r\n%b\r\n%b" % (origin.line(), self._content)
 
 
 def _take(state: Mapping[str, object], key: str, kind: type[_Value]) -> _Value:

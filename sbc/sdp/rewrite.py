@@ -21,12 +21,11 @@ from functools import lru_cache
 from typing import Final
 
 from sbc.errors import LocalProtocolError
-from sbc.sdp.facts import address_of, is_relayed
 from sbc.sdp.hosts import holds_host
 from sbc.sdp.lines import MEANINGS, Direction, Role
 from sbc.sdp.model import Media, Session
 
-__all__ = ["Anchor", "Dress", "Origin", "content", "rewrite"]
+__all__ = ["Anchor", "Dress", "content", "whole"]
 
 
 @dataclass(slots=True)
@@ -58,46 +57,15 @@ _PLAIN: Final = Dress()
 _DIRECTION: Final = Role.DIRECTION  # bound once, for speed
 
 
-@dataclass(slots=True)
-class Origin:
-    """Our own `o=` line on one leg (RFC 8866 §5.2)."""
-
-    username: bytes
-    """b"-": we have no users."""
-    session_id: int
-    version: int
-    address: str
-    """Our advertised address on this leg."""
-
-    def line(self) -> bytes:
-        """The line, without its end."""
-        return b"o=%b %d %d %b" % (
-            self.username,
-            self.session_id,
-            self.version,
-            _network_address(self.address),
-        )
-
-
-def rewrite(
-    session: Session,
-    origin: Origin,
-    anchors: Sequence[Anchor | None],
-    offer: Session | None = None,
-) -> bytes:
-    """`session` in our words.
+def whole(words: bytes, session_id: int, version: int, address: str) -> bytes:
+    """Our description: `content` behind our own `o=` line (RFC 8866 §5.2), which names no user.
 
     Args:
-        session: what the peer of the other leg has sent.
-        origin: our `o=` line on the leg that the result goes to.
-        anchors: one for each m-line of `session`; None rejects the m-line.
-        offer: what the result answers. Kind and protocol of our m-lines are then those of the
-            offer, as RFC 3264 §6 wants, whatever the peer of the other leg made of them.
-
-    Raises:
-        LocalProtocolError: not one anchor for each m-line, or not the m-lines of the offer.
+        words: what `content` has made.
+        session_id, version: of the description.
+        address: our advertised address on the leg that it goes to.
     """
-    return b"v=0\r\n%b\r\n%b" % (origin.line(), content(session, anchors, origin.address, offer))
+    return b"v=0\r\no=- %d %d %b\r\n%b" % (session_id, version, _network_address(address), words)
 
 
 def content(
@@ -106,7 +74,18 @@ def content(
     address: str,
     offer: Session | None = None,
 ) -> bytes:
-    """All of `rewrite` that follows the `o=` line: what the version of `o=` counts."""
+    """`session` in our words, behind the `o=` line: what the version in `o=` counts.
+
+    Args:
+        session: what the peer of the other leg has sent.
+        anchors: one for each m-line of `session`; None rejects the m-line.
+        address: our advertised address on the leg that the result goes to.
+        offer: what the result answers. Kind and protocol of our m-lines are then those of the
+            offer, as RFC 3264 §6 wants, whatever the peer of the other leg made of them.
+
+    Raises:
+        LocalProtocolError: not one anchor for each m-line, or not the m-lines of the offer.
+    """
     if len(anchors) != len(session.media):
         raise LocalProtocolError(f"{len(anchors)} anchors for {len(session.media)} m-lines")
     if offer is not None and len(offer.media) != len(session.media):
@@ -124,15 +103,17 @@ def content(
     out = [b"s=-\r\nc=", _network_address(ours), section.bandwidth, timing, section.rest]
     offered = offer.media if offer is not None else session.media
     for media, anchor, asked in zip(session.media, anchors, offered, strict=True):
+        form = media.form
         if (
             anchor is None
-            or not (is_relayed(media) or (anchor.dress is not None and media.form.secure))
+            or media.port == 0
+            or not (form.relayed or (anchor.dress is not None and form.secure))
             or asked.port == 0  # an answer cannot bring back what the offer had disabled
-            or asked.form.kind != media.form.kind
+            or asked.form.kind != form.kind
         ):
             out.append(_rejected(asked))
         else:
-            form, dress = media.form, anchor.dress or _PLAIN
+            dress = anchor.dress or _PLAIN
             proto = asked.form.proto if offer is not None else dress.proto or form.proto
             words = (form.kind, anchor.port, proto, dress.payload_types or form.payload_types)
             out.append(b"\r\nm=%b %d %b %b" % words)
@@ -140,7 +121,7 @@ def content(
                 out.append(b"\r\nc=" + _network_address(anchor.host))
             out.append(form.section.bandwidth)
             rest = form.section.rest if dress.rest is None else dress.rest
-            if address_of(media.connection(session))[1]:
+            if media.destination(session).held:
                 rest = _held(rest, media, session)
             if offer is not None:
                 said = asked.form.section.said[_DIRECTION] or offer.section.said[_DIRECTION]

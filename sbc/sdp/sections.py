@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
+from sbc.sdp.addresses import address_of
 from sbc.sdp.lines import MEANINGS, Meaning, Role, holds_key
 
 __all__ = ["SECTIONS", "Said", "Section"]
@@ -36,6 +37,10 @@ class Section:
     lines: tuple[bytes, ...]
     connections: tuple[bytes, ...]
     """The values of the `c=` lines."""
+    host: str
+    """The address in the first of them; "" where packets cannot or must not be sent to it."""
+    held: bool
+    """Whether that address is one of a hold (RFC 3264 §8.4)."""
     said: Said
     rtpmaps: dict[int, Meaning]
     """By payload type."""
@@ -88,6 +93,16 @@ def _read(text: bytes) -> Section:
         else:
             (bandwidth if key == b"b=" else rest).append(b"\r\n" + line)
     connections = tuple(line[2:] for line in lines if line[:2] == b"c=")
+    host, held = address_of(connections[0]) if connections else ("", False)
     return Section(
-        text, lines, connections, said, rtpmaps, b"".join(bandwidth), timing, b"".join(rest)
+        text,
+        lines,
+        connections,
+        host,
+        held,
+        said,
+        rtpmaps,
+        b"".join(bandwidth),
+        timing,
+        b"".join(rest),
     )

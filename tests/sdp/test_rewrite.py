@@ -11,23 +11,26 @@ from hypothesis import strategies as st
 
 from sbc.errors import LocalProtocolError
 from sbc.sdp.parser import parse
-from sbc.sdp.rewrite import Anchor, Origin, rewrite
+from sbc.sdp.rewrite import Anchor, content, whole
 
 VECTORS = sorted((Path(__file__).parents[1] / "vectors" / "sdp").glob("*.sdp"))
 MARKERS = re.compile(
     rb"10[.]66[.]|2001:db8:66|inside[.]example|\b31[0-9]{3}\b|marker|127\.0\.0\.1|6f1a0e4c", re.I
 )
-ORIGIN = Origin(b"-", 42, 7, "192.0.2.1")
 
 
 def ours(session, host="192.0.2.1"):
     return [Anchor(host, 40_000 + 2 * index) for index in range(len(session.media))]
 
 
+def rewrite(session, anchors, offer=None):
+    return whole(content(session, anchors, "192.0.2.1", offer), 42, 7, "192.0.2.1")
+
+
 def rewritten(*lines, anchors=None, offer=None):
     head = ["v=0", "o=- 1 1 IN IP4 10.66.0.1", "s=-"]
     session = parse("\r\n".join([*head, *lines, ""]).encode())
-    return rewrite(session, ORIGIN, anchors or ours(session), offer).decode().split("\r\n")[:-1]
+    return rewrite(session, anchors or ours(session), offer).decode().split("\r\n")[:-1]
 
 
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
@@ -35,7 +38,7 @@ def test_no_marker_of_the_peer_crosses(path):
     data = path.read_bytes()
     assert MARKERS.search(data)
     session = parse(data)
-    out = rewrite(session, ORIGIN, ours(session))
+    out = rewrite(session, ours(session))
     assert not MARKERS.search(out)
     again = parse(out)
     assert [media.kind for media in again.media] == [media.kind for media in session.media]
@@ -44,7 +47,7 @@ def test_no_marker_of_the_peer_crosses(path):
 
 def test_a_phone_word_for_word():
     session = parse((VECTORS[0].parent / "g711_phone.sdp").read_bytes())
-    assert rewrite(session, ORIGIN, ours(session)) == (
+    assert rewrite(session, ours(session)) == (
         b"v=0\r\no=- 42 7 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
         b"m=audio 40000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
         b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n"
@@ -53,7 +56,7 @@ def test_a_phone_word_for_word():
 
 def test_what_must_cross_does():
     session = parse((VECTORS[0].parent / "talkative.sdp").read_bytes())
-    out = rewrite(session, ORIGIN, ours(session)).decode().split("\r\n")
+    out = rewrite(session, ours(session)).decode().split("\r\n")
     assert out == [
         "v=0",
         "o=- 42 7 IN IP4 192.0.2.1",
@@ -180,9 +183,9 @@ def test_anchors_and_m_lines_must_agree():
     session = parse(b"v=0\r\no=- 1 1 IN IP4 10.66.0.1\r\nm=audio 31000 RTP/AVP 0\r\n")
     other = parse(b"v=0\r\no=- 1 1 IN IP4 10.66.0.1\r\n")
     with pytest.raises(LocalProtocolError):
-        rewrite(session, ORIGIN, [])
+        rewrite(session, [])
     with pytest.raises(LocalProtocolError):
-        rewrite(session, ORIGIN, [None], other)
+        rewrite(session, [None], other)
 
 
 HOSTS = [
@@ -240,10 +243,10 @@ def test_no_host_and_no_port_crosses_and_no_m_line_is_lost(session_lines, media,
     anchors = [
         None if rejected >> index & 1 else Anchor("192.0.2.1", 5000) for index in range(len(media))
     ]
-    out = rewrite(session, ORIGIN, anchors)
+    out = rewrite(session, anchors)
     assert not MARKERS.search(out)
     again = parse(out)
     assert len(again.media) == len(media)
     for media_out, media_in, anchor in zip(again.media, session.media, anchors, strict=True):
         assert media_out.port in ((0,) if anchor is None or media_in.port == 0 else (0, 5000))
-    assert rewrite(again, ORIGIN, anchors) == out
+    assert rewrite(again, anchors) == out

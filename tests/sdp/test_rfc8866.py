@@ -75,7 +75,7 @@ def test_the_model_names_what_it_understands():
     assert media.attributes == [b"a=y:1"]
     assert media.lines[0] == b"m=audio 31000/2 RTP/AVP 0 8"
     assert media.lines[-1] == b"a=y:1"
-    assert media.connection(session) == b"IN IP4 10.66.0.2"
+    assert media.destination(session).host == "10.66.0.2"
 
 
 def test_mixed_line_ends_are_read_and_become_crlf():
