@@ -10,7 +10,8 @@ elsewhere might prove to be the peer (by a key, or because `latch: any` asks for
 What comes from these hosts and is too much all the same, as forged packets may, has the whole port
 left alone for a quarter of a second, and what stands in it then is discarded.
 
-All ports together are given time, too: where a flood is at very many of them, each is shut at once.
+All ports together are given time, too: where a flood is at very many of them, each is shut at once,
+unless it waits for a peer that may come from anywhere.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Final
 
 from relay.call import Guard, Lane
 from relay.forward.base import DropReason, Forwarder
+from relay.plan import Component
 from relay.policer import Policer
 from relay.ports import Key
 from relay.sockets import empty, let_all_in, let_in, turned_away
@@ -65,7 +67,9 @@ class Floods:
             guard = lane.guard = Guard(Policer(_STRANGERS_PER_S, _STRANGERS_AT_ONCE, now))
         if guard.muted_until:
             return
-        if guard.policer.take(1.0, now) and (guard.shut_until or self._all.take(1.0, now)):
+        if guard.policer.take(1.0, now) and (
+            guard.shut_until or _seeks(lane) or self._all.take(1.0, now)
+        ):
             return
         if not guard.shut_until and self._shut(lane, guard, now):
             self._wait(lane, guard.shut_until)
@@ -104,15 +108,14 @@ class Floods:
 
     def _shut(self, lane: Lane, guard: Guard, now: float) -> bool:
         """Shut others out. Returns whether the kernel does that."""
-        rules, rx = lane.latch.rules, self._sockets[lane.direction.key]
+        rx = self._sockets[lane.direction.key]
         guard.away = turned_away(rx)
-        if not let_in(rx, rules.hosts):
+        if not let_in(rx, lane.latch.rules.hosts):
             return False
         self.shut += 1
         lane.drop(DropReason.WRONG_SOURCE, empty(rx))  # nearly all of it
         guard.policer = Policer(_STRANGERS_PER_S, _STRANGERS_AT_ONCE, now)  # for what is on its way
-        may_prove = rules.nat and (rules.latch_any or lane.srtp_in is not None)
-        guard.shut_until = now + (_SHUT_TO_PROOF_S if may_prove else _SHUT_S)
+        guard.shut_until = now + (_SHUT_TO_PROOF_S if _may_prove(lane) else _SHUT_S)
         return True
 
     def _open(self, lane: Lane, guard: Guard) -> None:
@@ -122,3 +125,15 @@ class Floods:
 
     def _wait(self, lane: Lane, when: float) -> None:
         heappush(self._due, (when, next(self._numbers), lane))
+
+
+def _may_prove(lane: Lane) -> bool:
+    """Whether somebody from a host that nobody has named may be the peer."""
+    rules = lane.latch.rules
+    return rules.nat and (rules.latch_any or lane.srtp_in is not None)
+
+
+def _seeks(lane: Lane) -> bool:
+    """Whether a call waits for somebody who may come from anywhere."""
+    rtp = lane.direction.component == Component.RTP
+    return rtp and not lane.latch.locked and _may_prove(lane)

@@ -198,6 +198,19 @@ def test_where_all_ports_are_flooded_each_is_shut_at_once(rig):
     assert heard(talk, phone) == 10
 
 
+def test_a_port_whose_peer_may_come_from_anywhere_is_listened_to_even_then(rig):
+    key = Srtp(SUITE, key_of(SUITE))
+    talk = Talk(rig, b={"nat": True, "srtp_in": key})
+    flood_of(rig)._all = Policer(1.0, 20.0, time.monotonic())
+    burst(rig, rig.peer("127.0.6.9"), talk.to_a, 100)
+    burst(rig, rig.peer("127.0.6.9"), talk.to_b, 100)
+    assert flood_of(rig).shut == 1
+    session = new_session(SUITE, key.key)
+    rig.peer("127.0.6.8").send(sealed(session, rtp(1)), talk.to_b)
+    rig.run()
+    assert talk.a.received() == [rtp(1)]
+
+
 # ports that nobody uses
 
 
