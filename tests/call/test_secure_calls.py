@@ -74,6 +74,49 @@ def test_an_offer_of_srtp_alone_is_refused_where_it_is_off() -> None:
     assert "offered only in SRTP" in border.record.reason
 
 
+BAD_LINES = (
+    (LINE % b"AAAA", b"a=crypto:1: expected 30 bytes of key and salt"),
+    (LINE % b"!!!!", b"the key is not base64"),
+    (LINE.replace(b"\r", b" UNENCRYPTED_SRTP\r") % KEY_A, b"UNENCRYPTED_SRTP is not taken"),
+    (LINE.replace(b"AES_CM_128", b"F8_128") % KEY_A, b"F8_128_HMAC_SHA1_80 is not one of ours"),
+    (LINE.replace(b"AES_CM_128_HMAC_SHA1_80", b"AEAD_AES_128_GCM") % KEY_A, b"expected 28 bytes"),
+    (b"", b"no a=crypto line"),
+)
+
+
+@pytest.mark.parametrize(("line", "words"), BAD_LINES)
+def test_whoever_sends_a_bad_key_line_is_told_what_is_wrong_with_it(
+    line: bytes, words: bytes
+) -> None:
+    """RFC 3261 §21.4.26: a 488 should have a Warning. No key stands in it, nor a trunk's name."""
+    border = lab(pbx=TrunkMedia(srtp=Srtp.REQUIRED))
+    body = SDP_A.replace(b"RTP/AVP", b"RTP/SAVP") + line
+    border.give(border.invite(body=body))
+    refusal = border.take(PBX[0])[-1]
+    warning = refusal.first(b"warning") or b""
+    assert statuses([refusal]) == [488]
+    assert warning.startswith(b'399 10.0.0.1 "m-line 1: expected SRTP by a suite of ours: ')
+    assert words in warning
+    assert b"pbx" not in warning
+    assert KEY_A not in warning
+    assert words.decode() in border.record.reason
+
+
+def test_a_reinvite_with_a_bad_key_line_is_told_so_too() -> None:
+    border, _, invite = secure_outside()
+    target = Side(border, invite, CARRIER, 0)
+    target.ask(b"INVITE", body=SECURE_B + LINE % b"AAAA")
+    refusal = border.take(CARRIER[0])[-1]
+    assert statuses([refusal]) == [488]
+    assert b"expected 30 bytes of key and salt" in (refusal.first(b"warning") or b"")
+
+
+def test_srtp_where_it_is_off_is_told_so() -> None:
+    border = lab()
+    border.give(border.invite(body=SECURE_A))
+    assert b"SRTP, which is off" in (border.take(PBX[0])[-1].first(b"warning") or b"")
+
+
 def test_both_legs_secure_each_with_keys_of_its_own() -> None:
     border = lab(pbx=TrunkMedia(srtp=Srtp.REQUIRED), carrier=TrunkMedia(srtp=Srtp.REQUIRED))
     invite = border.called(body=SECURE_A)

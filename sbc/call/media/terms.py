@@ -44,7 +44,7 @@ from sbc.sdp.codecs import (
     without_events,
 )
 from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line
-from sbc.sdp.facts import MediaFacts
+from sbc.sdp.facts import MediaFacts, UnsupportedMedia
 from sbc.sdp.lines import Role
 from sbc.sdp.model import Media, Session
 from sbc.sdp.rewrite import Dress
@@ -152,7 +152,7 @@ class Terms:
         (the clear one beside a secure one) as not.
 
         Raises:
-            ProtocolError: 488 with what was expected, and what came.
+            UnsupportedMedia: 488 with what was expected, and what came, for whoever has sent it.
         """
         streams: dict[int, _Stream] = {}
         for index in _carried(session, facts, self._trunks[side]):
@@ -290,11 +290,10 @@ class Terms:
         if best is not None:
             return _Keys(best, self._own_line(side, index, best))
         if media.form.secure or trunk.media.srtp is Srtp.REQUIRED:
-            unwanted = [f"{name} is not among its suites" for name in by_suite]
+            unwanted = [f"suite {name} is not allowed" for name in by_suite]
             detail = "; ".join(reasons + unwanted) or "no a=crypto line"
-            raise ProtocolError(
-                f"trunk {trunk.name}: expected SRTP of its suites in m-line {index + 1}: {detail}",
-                status=_NOT_ACCEPTABLE,
+            raise UnsupportedMedia(
+                f"m-line {index + 1}: expected SRTP by a suite of ours: {detail}"
             )
         return _Keys()
 
@@ -451,10 +450,7 @@ def _carried(session: Session, facts: Sequence[MediaFacts], trunk: TrunkSettings
         clear_too = any(one.anchored and one.kind == kind for one in facts)
         if trunk.media.srtp is Srtp.OFF:
             if not clear_too:
-                raise ProtocolError(
-                    f"trunk {trunk.name}: {kind} offered only in SRTP, which is off there",
-                    status=_NOT_ACCEPTABLE,
-                )
+                raise UnsupportedMedia(f"{kind} offered only in SRTP, which is off")
             continue
         facts[index].anchored = True
         taken.append(index)
