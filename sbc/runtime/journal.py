@@ -45,16 +45,12 @@ class Journal:
     def write(self, entries: list[tuple[int, str, str, dict[str, object]]]) -> None:
         """Write the entries that are loud enough, in one call. Raises nothing."""
         now = time.time()
-        wanted = [
-            (level, event, {"call": call, **fields} if call else fields)
-            for level, event, call, fields in entries
-            if level >= self._level
-        ]
+        wanted = [entry for entry in entries if entry[0] >= self._level]
         if self._as_json:
-            lines = [_json_line(now, *one) for one in wanted]
+            lines = [_json_line(now, *entry) for entry in wanted]
         else:
             stamp = _stamp(now)  # one for all: it costs as much as the rest of a line
-            lines = [_plain_line(stamp, *one) for one in wanted]
+            lines = [_plain_line(stamp, *entry) for entry in wanted]
         if lines:
             try:
                 self._stream.write("\n".join(lines) + "\n")
@@ -67,9 +63,10 @@ def _stamp(now: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
 
 
-def _plain_line(stamp: str, level: int, event: str, fields: dict[str, object]) -> str:
+def _plain_line(stamp: str, level: int, event: str, call: str, fields: dict[str, object]) -> str:
     pairs = [f" {key}={_plain(value)}" for key, value in fields.items() if value is not None]
-    return f"{stamp} {_name(level):<7} {event}{''.join(pairs)}"
+    of = f" call={call}" if call else ""
+    return f"{stamp} {_name(level):<7} {event}{of}{''.join(pairs)}"
 
 
 def _plain(value: object) -> str:
@@ -79,9 +76,10 @@ def _plain(value: object) -> str:
     return json.dumps(text) if " " in text or '"' in text or not text.isprintable() else text
 
 
-def _json_line(now: float, level: int, event: str, fields: dict[str, object]) -> str:
+def _json_line(now: float, level: int, event: str, call: str, fields: dict[str, object]) -> str:
     head = {"time": round(now, 3), "level": _name(level), "event": event}
-    return json.dumps(head | fields, default=str)
+    of = {"call": call} if call else {}
+    return json.dumps(head | of | fields, default=str)
 
 
 def _name(level: int) -> str:
@@ -90,7 +88,7 @@ def _name(level: int) -> str:
 
 class _PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = _plain_line(_stamp(record.created), record.levelno, record.getMessage(), {})
+        line = _plain_line(_stamp(record.created), record.levelno, record.getMessage(), "", {})
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
@@ -99,4 +97,4 @@ class _JsonFormatter(logging.Formatter):
         fields: dict[str, object] = {}
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return _json_line(record.created, record.levelno, record.getMessage(), fields)
+        return _json_line(record.created, record.levelno, record.getMessage(), "", fields)
