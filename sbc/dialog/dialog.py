@@ -8,7 +8,6 @@ for byte. The state can be written down as plain values and taken up again after
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sbc.dialog.route_set import Routing, route
@@ -18,7 +17,7 @@ from sbc.sip.message import Request, Response
 from sbc.sip.status import ACK, CANCEL, INVITE
 from sbc.transaction.request import ClientRequest
 
-__all__ = ["Dialog", "RequestParts"]
+__all__ = ["Dialog"]
 
 _STATE: Final = (
     "call_id",
@@ -33,18 +32,6 @@ _STATE: Final = (
     "invite_cseq",
     "confirmed",
 )
-
-
-@dataclass(slots=True)
-class RequestParts:
-    """What a dialog decides about a request in it; for `ClientRequest`."""
-
-    uri: bytes
-    route_lines: bytes
-    from_line: bytes
-    to_line: bytes
-    call_id_line: bytes
-    cseq: int
 
 
 class Dialog:
@@ -129,13 +116,12 @@ class Dialog:
         contact = response.contact
         if contact is not None and contact.uri == b"*":
             raise ParseError("Contact", "expected a URI")
-        local_party = _value(request.from_line)
         return cls(
             response.call_id,
-            tag_of(local_party, "From"),
+            tag_of(request.from_party, "From"),
             response.to_tag,
-            local_party,
-            response.first(b"to") or _value(request.to_line),
+            request.from_party,
+            response.first(b"to") or request.to_party,
             request.uri if contact is None else contact.uri,
             response.values(b"record-route")[::-1],
             request.cseq,
@@ -186,8 +172,19 @@ class Dialog:
             )
         self.remote_cseq = request.cseq
 
-    def request_parts(self, method: bytes) -> RequestParts:
-        """The parts of our next request; takes a sequence number, except for ACK (§12.2.1.1).
+    def request(
+        self,
+        method: bytes,
+        via_line: bytes,
+        branch: bytes,
+        head: bytes = b"",
+        body: bytes = b"",
+        credentials: bytes = b"",
+    ) -> ClientRequest:
+        """Our next request; takes a sequence number, except for ACK (§12.2.1.1).
+
+        Args:
+            via_line, branch, head, body, credentials: as of `ClientRequest`.
 
         Raises:
             ParseError: the route set cannot be read.
@@ -202,14 +199,28 @@ class Dialog:
             cseq = self.local_cseq = self.local_cseq + 1
             if method == INVITE:
                 self.invite_cseq = cseq
-        return RequestParts(
+        return ClientRequest(
+            method,
             uri,
+            via_line,
+            branch,
             route_lines,
-            b"From: %b\r\n" % self.local_party,
-            b"To: %b\r\n" % self.remote_party,
-            b"Call-ID: %b\r\n" % self.call_id,
+            self.local_party,
+            self.remote_party,
+            self.call_id,
             cseq,
+            head=head,
+            body=body,
+            credentials=credentials,
         )
+
+    def request_uri(self) -> bytes:
+        """The Request-URI of our next request (§12.2.1.1).
+
+        Raises:
+            ParseError: the route set cannot be read.
+        """
+        return self._routed().uri if self.route_set else self.remote_target
 
     def next_hop_uri(self) -> bytes:
         """The URI that a request in the dialog is sent to: the first route, or the target (§8.1.2).
@@ -240,8 +251,3 @@ class Dialog:
         if self._routing is None:
             self._routing = route(self.remote_target, self.route_set)
         return self._routing
-
-
-def _value(line: bytes) -> bytes:
-    """The value of a header line of ours."""
-    return line.partition(b":")[2].strip()

@@ -14,7 +14,11 @@ from sbc.sip.status import ACK, CANCEL
 
 __all__ = ["ClientRequest", "via_line"]
 
-_MAX_FORWARDS_70: Final = b"Max-Forwards: 70\r\n"  # RFC 3261 §8.1.1.6
+_REQUEST: Final = (
+    b"%b %b SIP/2.0\r\n%b%bMax-Forwards: %d\r\nFrom: %b\r\nTo: %b\r\nCall-ID: %b\r\n"
+    b"CSeq: %d %b\r\n%b%bContent-Length: %d\r\n\r\n%b"
+)
+_HOPS: Final = 70  # RFC 3261 §8.1.1.6
 
 
 def via_line(transport: bytes, sent_by: bytes, branch: bytes) -> bytes:
@@ -29,7 +33,7 @@ def via_line(transport: bytes, sent_by: bytes, branch: bytes) -> bytes:
 
 
 class ClientRequest:
-    """One request to send. All `*_line` arguments are whole header lines, CRLF included.
+    """One request to send. What is called line, head or credentials is ready, CRLF included.
 
     Args:
         method: upper case.
@@ -37,11 +41,11 @@ class ClientRequest:
         via_line: our one Via, from `via_line()`.
         branch: the branch in it.
         route_lines: zero or more Route lines.
-        from_line: with our tag.
-        to_line: with the peer's tag inside a dialog.
-        call_id_line: the Call-ID line.
+        from_party: the From value, with our tag.
+        to_party: the To value, with the peer's tag inside a dialog.
+        call_id: the Call-ID.
         cseq: the sequence number.
-        max_forwards_line: the Max-Forwards line.
+        hops: Max-Forwards.
         head: all other header lines (Contact, Content-Type, …), without Content-Length.
         body: as sent.
         credentials: zero or more Authorization and Proxy-Authorization lines.
@@ -50,17 +54,17 @@ class ClientRequest:
     __slots__ = (
         "body",
         "branch",
-        "call_id_line",
+        "call_id",
         "credentials",
         "cseq",
         "data",
-        "from_line",
+        "from_party",
         "head",
-        "max_forwards_line",
+        "hops",
         "method",
         "route_lines",
         "sender",
-        "to_line",
+        "to_party",
         "tries",
         "uri",
         "via_line",
@@ -73,11 +77,11 @@ class ClientRequest:
         via_line: bytes,
         branch: bytes,
         route_lines: bytes,
-        from_line: bytes,
-        to_line: bytes,
-        call_id_line: bytes,
+        from_party: bytes,
+        to_party: bytes,
+        call_id: bytes,
         cseq: int,
-        max_forwards_line: bytes = _MAX_FORWARDS_70,
+        hops: int = _HOPS,
         head: bytes = b"",
         body: bytes = b"",
         credentials: bytes = b"",
@@ -87,11 +91,11 @@ class ClientRequest:
         self.via_line = via_line
         self.branch = branch
         self.route_lines = route_lines
-        self.from_line = from_line
-        self.to_line = to_line
-        self.call_id_line = call_id_line
+        self.from_party = from_party
+        self.to_party = to_party
+        self.call_id = call_id
         self.cseq = cseq
-        self.max_forwards_line = max_forwards_line
+        self.hops = hops
         self.head = head
         self.body = body
         self.credentials = credentials
@@ -99,21 +103,9 @@ class ClientRequest:
         """Who is to answer a challenge to it; None: nobody."""
         self.tries = 0
         """How often it was sent before, each time without the credentials that were wanted."""
-        self.data = b"".join(
-            (
-                b"%b %b SIP/2.0\r\n" % (method, uri),
-                via_line,
-                route_lines,
-                max_forwards_line,
-                from_line,
-                to_line,
-                call_id_line,
-                b"CSeq: %d %b\r\n" % (cseq, method),
-                credentials,
-                head,
-                b"Content-Length: %d\r\n\r\n" % len(body),
-                body,
-            )
+        self.data = _REQUEST % (
+            *(method, uri, via_line, route_lines, hops, from_party, to_party, call_id),
+            *(cseq, method, credentials, head, len(body), body),
         )
 
     def ack_for(self, response: Response) -> bytes:
@@ -122,9 +114,8 @@ class ClientRequest:
         Our lines, the response's To with its tag, the same branch and sequence number, and what
         proved who we are (§22.1).
         """
-        to = response.first(b"to")
-        to_line = self.to_line if to is None else b"To: %b\r\n" % to
-        return self._sibling(ACK, to_line, b"", self.credentials).data
+        to_party = response.first(b"to") or self.to_party
+        return self._sibling(ACK, to_party, b"", self.credentials).data
 
     def cancel(self, head: bytes = b"") -> ClientRequest:
         """The CANCEL of this INVITE: same branch, so that it finds its way (RFC 3261 §9.1).
@@ -134,7 +125,7 @@ class ClientRequest:
         Args:
             head: further header lines, such as a Reason (RFC 3326).
         """
-        return self._sibling(CANCEL, self.to_line, head)
+        return self._sibling(CANCEL, self.to_party, head)
 
     def again(self, credentials: bytes, cseq: int) -> ClientRequest:
         """The same request as a new one, with these credentials (RFC 3261 §8.1.3.5, §22.2)."""
@@ -145,11 +136,11 @@ class ClientRequest:
             self.via_line.replace(self.branch, branch, 1),
             branch,
             self.route_lines,
-            self.from_line,
-            self.to_line,
-            self.call_id_line,
+            self.from_party,
+            self.to_party,
+            self.call_id,
             cseq,
-            self.max_forwards_line,
+            self.hops,
             self.head,
             self.body,
             credentials,
@@ -160,11 +151,11 @@ class ClientRequest:
 
     def shed(self) -> None:
         """Keep what the dialogs of later answers are made of: URI, From, To and number."""
-        self.data = self.via_line = self.branch = self.route_lines = self.call_id_line = b""
-        self.max_forwards_line = self.head = self.body = self.credentials = b""
+        self.data = self.via_line = self.branch = self.route_lines = b""
+        self.head = self.body = self.credentials = b""
 
     def _sibling(
-        self, method: bytes, to_line: bytes, head: bytes, credentials: bytes = b""
+        self, method: bytes, to_party: bytes, head: bytes, credentials: bytes = b""
     ) -> ClientRequest:
         return ClientRequest(
             method,
@@ -172,11 +163,10 @@ class ClientRequest:
             self.via_line,
             self.branch,
             self.route_lines,
-            self.from_line,
-            to_line,
-            self.call_id_line,
+            self.from_party,
+            to_party,
+            self.call_id,
             self.cseq,
-            _MAX_FORWARDS_70,
-            head,
+            head=head,
             credentials=credentials,
         )

@@ -30,7 +30,7 @@ CARRIER = trunk()
 def request(credentials: bytes = b"", cseq: int = 1, body: bytes = b"v=0\r\n") -> ClientRequest:
     return ClientRequest(
         INVITE, URI, via_line(b"UDP", b"192.0.2.1", BRANCH), BRANCH, b"",
-        b"From: <sip:a@b>;tag=1\r\n", b"To: <sip:100@192.0.2.9>\r\n", b"Call-ID: c\r\n",
+        b"<sip:a@b>;tag=1", b"<sip:100@192.0.2.9>", b"c",
         cseq, head=b"Contact: <sip:x>\r\n", body=body, credentials=credentials,
     )  # fmt: skip
 

@@ -305,9 +305,9 @@ class Talk:
             via_line(b"UDP", host, branch),
             branch,
             b"",
-            b"From: %b;tag=%b\r\n" % (agent.uri, self.tag),
-            b"To: <%b>\r\n" % uri,
-            b"Call-ID: %b\r\n" % self.call_id,
+            b"%b;tag=%b" % (agent.uri, self.tag),
+            b"<%b>" % uri,
+            self.call_id,
             1,
             head=head + typed(body),
             body=body,
@@ -641,15 +641,11 @@ class Talk:
 
     def _in_dialog(self, method: bytes, head: bytes = b"", body: bytes = b"") -> ClientRequest:
         assert self.dialog is not None
-        agent, parts = self.agent, self.dialog.request_parts(method)
+        agent = self.agent
         branch = b"z9hG4bK%b-%d" % (agent.name, agent.number())
         host = b"%b:%d" % (agent.address[0].encode(), agent.address[1])
         via = via_line(b"UDP", host, branch)
-        lines = parts.from_line, parts.to_line, parts.call_id_line
-        return ClientRequest(
-            method, parts.uri, via, branch, parts.route_lines, *lines, parts.cseq,
-            head=head, body=body,
-        )  # fmt: skip
+        return self.dialog.request(method, via, branch, head, body)
 
     def _reply(
         self, asked: Asked, status: int, now: float, *, head: bytes = b"", body: bytes = b""

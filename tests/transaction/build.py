@@ -24,9 +24,9 @@ def client_request(
         via_line(b"UDP", b"192.0.2.10", branch),
         branch,
         b"Route: <sip:192.0.2.20;lr>\r\n",
-        b"From: <sip:alice@192.0.2.10>;tag=ours\r\n",
-        b"To: <sip:bob@192.0.2.20>\r\n",
-        b"Call-ID: call\r\n",
+        b"<sip:alice@192.0.2.10>;tag=ours",
+        b"<sip:bob@192.0.2.20>",
+        b"call",
         7,
         head=head or b"Contact: <sip:alice@192.0.2.10>\r\n",
     )

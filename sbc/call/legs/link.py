@@ -117,24 +117,13 @@ class Link:
     def _request(
         self, dialog: Dialog, end: LocalEnd, method: bytes, head: bytes, body: bytes
     ) -> ClientRequest:
-        parts = dialog.request_parts(method)
         branch = self.next_branch()
-        request = ClientRequest(
-            method,
-            parts.uri,
-            end.via(branch),
-            branch,
-            parts.route_lines,
-            parts.from_line,
-            parts.to_line,
-            parts.call_id_line,
-            parts.cseq,
-            head=head,
-            body=body,
-            credentials=self.prove(method, parts.uri, body) if self.trunk.credentials else b"",
-        )
-        if self.trunk.credentials is not None:
-            request.sender = Signer(self.trunk, dialog, self._proved)
+        via = end.via(branch)
+        if self.trunk.credentials is None:
+            return dialog.request(method, via, branch, head, body)
+        proof = self.prove(method, dialog.request_uri(), body)
+        request = dialog.request(method, via, branch, head, body, proof)
+        request.sender = Signer(self.trunk, dialog, self._proved)
         return request
 
     def prove(self, method: bytes, uri: bytes, body: bytes) -> bytes:

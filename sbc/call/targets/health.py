@@ -171,9 +171,9 @@ class Health:
             end.via(branch),
             branch,
             b"",
-            b"From: <sip:%b>;tag=%b.0\r\n" % (end.host, token),
-            b"To: <%b>\r\n" % uri,
-            b"Call-ID: %b\r\n" % token,
+            b"<sip:%b>;tag=%b.0" % (end.host, token),
+            b"<%b>" % uri,
+            token,
             1,
             head=end.contact(token) + b"Accept: application/sdp\r\n",
         )
