@@ -52,6 +52,7 @@ _LINE: Final = re.compile(
     rb"((?: +[^ ]{1,256}){0,16}) *",
     re.IGNORECASE,
 )
+_PARAMETER: Final = re.compile(rb"[A-Z][A-Z0-9_-]{0,31}")
 _LIFETIME: Final = re.compile(rb"(?:2\^([0-9]{1,2})|([0-9]{1,15}))")
 _MKI: Final = re.compile(rb"([0-9]{1,39}):([0-9]{1,3})")
 _LONGEST_MKI: Final = 128  # RFC 4568 §6.1
@@ -132,12 +133,14 @@ def new_line(tag: int, suite: Suite, random: Callable[[int], bytes]) -> CryptoLi
 
 def _check_session_parameter(where: str, parameter: bytes) -> None:
     """Only what asks for nothing that we do not do (RFC 4568 §6.3)."""
+    if parameter[:1] == b"-":  # may be ignored, by its sender's own word (§6.3.7)
+        return
     name, _, value = parameter.upper().partition(b"=")
     if name == b"WSH" and value.isdigit():  # a hint only: our window is what it is
         return
     if name == b"KDR" and value == b"0":
         return
-    shown = name[:32].decode("ascii", "replace")
+    shown = name.decode() if _PARAMETER.fullmatch(name) else "of an unknown kind"
     raise ParseError(where, f"session parameter {shown} is not taken")
 
 

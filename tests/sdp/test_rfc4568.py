@@ -57,7 +57,9 @@ def test_lifetime_and_mki_may_be_said_or_not(further: bytes, lifetime: int, mki:
     assert (line.key, line.lifetime, line.mki) == (KEY_30, lifetime, mki)
 
 
-@pytest.mark.parametrize("further", [b" WSH=128", b" KDR=0", b" wsh=64 kdr=0"])
+@pytest.mark.parametrize(
+    "further", [b" WSH=128", b" KDR=0", b" wsh=64 kdr=0", b" -FRESH", b" -x=1 WSH=64"]
+)
 def test_harmless_session_parameters_are_taken(further: bytes) -> None:
     assert parse_crypto(b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 " + INLINE + further)
 
@@ -70,7 +72,9 @@ def test_harmless_session_parameters_are_taken(further: bytes) -> None:
         (b"AES_CM_128_HMAC_SHA1_80 %b UNAUTHENTICATED_SRTP", "UNAUTHENTICATED_SRTP is not taken"),
         (b"AES_CM_128_HMAC_SHA1_80 %b KDR=4", "KDR is not taken"),
         (b"AES_CM_128_HMAC_SHA1_80 %b FEC_ORDER=FEC_SRTP", "FEC_ORDER is not taken"),
-        (b"AES_CM_128_HMAC_SHA1_80 %b -FRESH", "-FRESH is not taken"),
+        (b"AES_CM_128_HMAC_SHA1_80 %b FRESH", "FRESH is not taken"),
+        (b"AES_CM_128_HMAC_SHA1_80 %b -FRESH KDR=1", "KDR is not taken"),
+        (b"AES_CM_128_HMAC_SHA1_80 %b %b", "of an unknown kind is not taken"),
         (b"F8_128_HMAC_SHA1_80 %b", "F8_128_HMAC_SHA1_80 is not one of ours"),
         (b"AES_256_CM_HMAC_SHA1_80 %b", "expected 46 bytes"),
         (b"AES_CM_128_HMAC_SHA1_80 %b|2^99", "lifetime from 1 to 2^48"),
