@@ -43,6 +43,7 @@ _DYNAMIC: Final = range(96, 128)
 _USUAL_EVENTS: Final = 101
 """What nearly everybody calls telephone-event."""
 _OF_FORMAT: Final = re.compile(rb"a=(rtpmap|fmtp|rtcp-fb):([0-9]{1,3})( [^\r\n]*)", re.IGNORECASE)
+_MAXPTIME: Final = re.compile(rb"a=maxptime:0*([1-9][0-9]{0,4}) *", re.IGNORECASE)
 _NUMBERS: Final = re.compile(rb"[0-9]{1,3}")
 
 
@@ -247,7 +248,8 @@ def formats_text(
         form: the m-line whose words we repeat.
         numbers: what we call each format and which one it is, in our order. Its own number in
             `form` is `offerer` where the form is an offer, else `answered`.
-        ptime_ms: in the place of what the form says; 0 leaves that.
+        ptime_ms: in the place of what the form says; 0 leaves that. It is a recommendation, and
+            gives way to `a=maxptime`, more than which the form's sender cannot take.
     """
     ours: dict[bytes, bytes] = {}
     synthetic: list[bytes] = []
@@ -271,6 +273,8 @@ def formats_text(
             continue
         if ptime_ms and meant.role is Role.PTIME:
             continue
+        if ptime_ms and (most := _MAXPTIME.fullmatch(line)):
+            ptime_ms = min(ptime_ms, int(most[1]))
         match = _OF_FORMAT.fullmatch(line)
         if match is None:
             out.append(b"\r\n" + line)

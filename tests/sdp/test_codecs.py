@@ -140,6 +140,23 @@ def test_lines_of_formats_that_are_left_out_do_not_cross() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (b"\r\na=maxptime:20", b"\r\na=maxptime:20\r\na=ptime:20"),
+        (b"\r\na=ptime:20\r\na=maxptime:60", b"\r\na=maxptime:60\r\na=ptime:40"),
+        (b"\r\na=maxptime:0", b"\r\na=maxptime:0\r\na=ptime:40"),
+        (b"\r\na=maxptime:many", b"\r\na=maxptime:many\r\na=ptime:40"),
+    ],
+)
+def test_no_more_is_asked_for_than_the_other_side_can_take(said: bytes, expected: bytes) -> None:
+    """RFC 8866 §6.4: `a=ptime` is a recommendation; §6.5: `a=maxptime` a limit."""
+    phone = form(b" RTP/AVP 0", said)
+    crossings = offered(phone, ALL, ALL)
+    _, rest = formats_text(phone, [(one.answerer, one) for one in crossings], 40)
+    assert rest == expected
+
+
 def test_a_converted_format_has_a_line_of_ours() -> None:
     phone = form(b" RTP/AVP 0", b"\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv")
     crossings = offered(phone, ALL, policy(allow=frozenset([b"PCMA"])))
