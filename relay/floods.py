@@ -94,7 +94,7 @@ class Floods:
                 self._open(lane, guard)
 
     def signal(self, lane: Lane) -> None:
-        """Signalling believes others, perhaps."""
+        """Signalling believes others, perhaps; or the call is over."""
         if lane.guard is not None and lane.guard.shut_until:
             self._open(lane, lane.guard)
 

@@ -13,7 +13,7 @@ from typing import Final
 from relay.control.messages import ControlError, ErrorCode, Event, PortsEvent
 from relay.flow_table import FlowTable
 from relay.ports import Key, Pair, Ports
-from relay.sockets import narrow
+from relay.sockets import let_all_in, narrow
 
 __all__ = ["PortDesk"]
 
@@ -74,6 +74,7 @@ class PortDesk:
             self.rx[pair.rtcp_key] = sockets[2 * index + 1]
             for key in (pair.key, pair.rtcp_key):
                 narrow(self.rx[key])  # until a call is served, by this worker
+                let_all_in(self.rx[key])  # the one before may have died with others shut out
             self.ports.add(pair, now, used=in_use)
             if in_use:
                 self._begin_row(pair, in_use=False)

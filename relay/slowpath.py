@@ -42,7 +42,7 @@ from relay.round_trip import RoundTrip
 from relay.rtcp_terms import terms_of
 from relay.rtp import rtcp
 from relay.rtp.packet import FIXED_HEADER, Kind, classify
-from relay.sockets import let_all_in, narrow, usual_room, widen
+from relay.sockets import narrow, usual_room, widen
 
 __all__ = ["SlowPath"]
 
@@ -92,7 +92,6 @@ class SlowPath:
         direction = lane.direction
         judge = self._rtp if direction.component == Component.RTP else self._rtcp
         rx = self._sockets[direction.key]
-        let_all_in(rx)  # whoever had the port before may have died with others shut out
         self._forwarder.open(direction.key, rx, partial(self._take, lane, judge))
         widen(rx, self._room)
         if direction.tos:
@@ -101,7 +100,8 @@ class SlowPath:
     def close(self, lanes: list[Lane]) -> None:
         """Stop serving these lanes' ports."""
         keys = [lane.direction.key for lane in lanes]
-        for key in keys:
+        for lane, key in zip(lanes, keys, strict=True):
+            self.floods.signal(lane)  # the next call knows nothing of this one's strangers
             narrow(self._sockets[key])  # first: closing empties it
         self._forwarder.close(keys)
 
