@@ -3,7 +3,7 @@
 What stands here as an attribute cannot be assigned to, but for the two caches.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from sbc.sip.address import NameAddr
 from sbc.sip.uri import Uri
@@ -12,6 +12,10 @@ from sbc.sip.via import Via
 VERSION: Final[str]
 PROFILE: Final[str]
 INTERFACE: Final[int]
+
+Media: TypeAlias = tuple[int, bytes, tuple[bytes, bytes, bytes]]
+
+def description(data: bytes) -> tuple[bytes, bytes, list[Media]] | None: ...
 
 class Unusual(Exception): ...
 

@@ -14,7 +14,7 @@ from typing import Final
 
 __all__ = ["Extension", "look"]
 
-_INTERFACE: Final = 1
+_INTERFACE: Final = 2
 """What this release expects of it; grows with each change of what it offers."""
 
 

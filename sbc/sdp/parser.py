@@ -17,14 +17,17 @@ from typing import Final
 from sbc.errors import ParseError
 from sbc.sdp.forms import FORMS
 from sbc.sdp.model import Media, Session
+from sbc.sdp.native import description
 from sbc.sdp.sections import SECTIONS
 
-__all__ = ["MAX_LINES", "MAX_MEDIA", "MAX_SIZE_BYTES", "parse"]
+__all__ = ["MAX_LINES", "MAX_MEDIA", "MAX_SIZE_BYTES", "parse", "parse_in_python"]
 
 MAX_SIZE_BYTES: Final = 32_768
 MAX_LINES: Final = 1_024
 MAX_MEDIA: Final = 64
 
+_VERSION: Final = b"v=0"
+_CRLF: Final = b"\r\n"
 _ANY_LINE_END: Final = re.compile(rb"\r?\n")
 _ORIGIN: Final = re.compile(rb"o=[^ \r\n\0]++(?: ++[^ \r\n\0]++){5,} *+")
 _MEDIA: Final = re.compile(rb"([^ \r\n\0]++) ++([0-9]{1,5}+)(?:/([0-9]{1,5}+))? ++([^\r\n\0]++)")
@@ -38,9 +41,19 @@ def parse(data: bytes) -> Session:
 
     Source: RFC 8866 §5, §9.
     """
+    cut = description(data)
+    if cut is None:
+        return parse_in_python(data)
+    origin, text, sections = cut
+    media = [Media(port, 1, line, FORMS[form]) for port, line, form in sections]
+    return Session(_VERSION, origin, SECTIONS[text], media, _CRLF, _CRLF)
+
+
+def parse_in_python(data: bytes) -> Session:
+    """The same without the compiled extension, whose specification this is."""
     if len(data) > MAX_SIZE_BYTES:
         raise ParseError("SDP", f"expected at most {MAX_SIZE_BYTES} bytes, got {len(data)}")
-    newline = tail = b"\r\n"
+    newline = tail = _CRLF
     count = data.count(b"\n")
     if count > MAX_LINES:
         raise ParseError("SDP", f"expected at most {MAX_LINES} lines, got {count}")
@@ -50,7 +63,7 @@ def parse(data: bytes) -> Session:
     if len(sections) > MAX_MEDIA:
         raise ParseError("m=", f"expected at most {MAX_MEDIA}, got {len(sections)}")
     version, _, rest = head.partition(b"\r\n")
-    if version.rstrip(b" ") != b"v=0":
+    if version.rstrip(b" ") != _VERSION:
         raise ParseError("v=", "expected v=0 first", offset=0)
     end = rest.find(b"\r\n")
     origin, text = (rest[:end], rest[end:]) if end >= 0 else (rest, b"")

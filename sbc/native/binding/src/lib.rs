@@ -1,9 +1,10 @@
-//! `sbc._native`: messages as `sbc/sip/native.py` wants them.
+//! `sbc._native`: messages as `sbc/sip/native.py` wants them, and sections of SDP.
 //!
 //! An object holds the datagram and where its lines are. What the border asks of nearly every message
 //! is made at once and read as a plain attribute; header lines are cut out when they are asked for.
 
 mod message;
+mod sdp;
 mod via;
 
 use pyo3::prelude::*;
@@ -15,7 +16,7 @@ use crate::via::Via;
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
 /// As `sbc/extension.py` expects it: grows with each change of what is offered here.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -23,6 +24,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PROFILE", PROFILE)?;
     module.add("INTERFACE", INTERFACE)?;
     module.add("Unusual", module.py().get_type::<Unusual>())?;
+    module.add_function(wrap_pyfunction!(sdp::description, module)?)?;
     module.add_class::<Message>()?;
     module.add_class::<Request>()?;
     module.add_class::<Response>()?;

@@ -1,7 +1,7 @@
-//! SIP messages that are usual and well formed: bytes to offsets and values.
+//! SIP messages and SDP that are usual and well formed: bytes to offsets and values.
 //!
-//! The parser in `sbc/sip` is the specification; this one recognises a part of what that one takes,
-//! and reads it in the same way. Of everything else (folding, bare line ends, odd spellings, whatever
+//! The parsers in `sbc/sip` and `sbc/sdp` are the specification; these recognise a part of what those
+//! take, and read it in the same way. Of everything else (folding, bare line ends, odd spellings, whatever
 //! is an error) it says nothing but [`None`], and Python decides. So rules and errors stay in one
 //! place, and a doubt is always resolved by leaving the message to Python.
 
@@ -12,6 +12,7 @@ mod bytes;
 mod message;
 mod names;
 mod numbers;
+pub mod sdp;
 mod uri;
 mod via;
 
