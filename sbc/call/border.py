@@ -34,8 +34,6 @@ from sbc.call.legs.b_leg import BLeg
 from sbc.call.legs.local import LocalEnds
 from sbc.call.legs.reliable import ReliableSender, ReliableTimer
 from sbc.call.media.leases import Leases
-from sbc.call.names import NameEvents
-from sbc.call.operations import Operations
 from sbc.call.relays import RelayEvents
 from sbc.call.targets.health import Health
 from sbc.call.targets.where import Where
@@ -71,7 +69,7 @@ _SHED: Final = frozenset((INVITE, MESSAGE, PUBLISH, SUBSCRIBE))
 _KEEP_ALIVE: Final = b"\r\n\x00 "
 
 
-class Border(RelayEvents, NameEvents, Operations):
+class Border(RelayEvents):
     """All calls of one border.
 
     Args:

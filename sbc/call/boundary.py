@@ -1,7 +1,8 @@
 """The one place where a fault of ours is caught: it ends one call, not the process.
 
-    Boundary ◀── RelayEvents ◀─┐
-             ◀── Operations ◀──┴── Border
+    Boundary ◀── Operations ◀── NameEvents ◀── RelayEvents ◀── Border
+
+One line: mypyc compiles no class of several bases.
 
 Whatever comes from outside (a message, a timer, a relay's answer, an operator's word) is acted on
 inside `_guarded`, or, where it is a message, inside the border's own `try`.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from sbc.call.boundary import Boundary
+from sbc.call.operations import Operations
 from sbc.resolve.records import Answer, Question
 
 __all__ = ["NameEvents"]
 
 
-class NameEvents(Boundary):
+class NameEvents(Operations):
     """Answers and the passing of time, for the names of targets (`Core.where`).
 
     What is to be asked is in `core.where.questions` after each.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from relay.control.messages import CallStats
-from sbc.call.boundary import Boundary
 from sbc.call.media.leases import LocalPort
+from sbc.call.names import NameEvents
 
 __all__ = ["RelayEvents"]
 
 
-class RelayEvents(Boundary):
+class RelayEvents(NameEvents):
     """The border, as `runtime/relay_client.py` tells it what it has read."""
 
     def relay_up(self, slot: int) -> None:

@@ -33,10 +33,15 @@ class Suite(Enum):
     AEAD_AES_128_GCM = ("AEAD_AES_128_GCM", 16, 12)  # RFC 7714 §14.2
     AEAD_AES_256_GCM = ("AEAD_AES_256_GCM", 32, 12)
 
-    def __init__(self, sdp_name: str, key_bytes: int, salt_bytes: int) -> None:
-        self.sdp_name = sdp_name
-        self.size = key_bytes + salt_bytes
+    @property
+    def sdp_name(self) -> str:
+        """As it is written in a=crypto."""
+        return self.value[0]
+
+    @property
+    def size(self) -> int:
         """Master key and salt together, in bytes."""
+        return self.value[1] + self.value[2]
 
 
 _SUITES: Final = {suite.sdp_name: suite for suite in Suite} | {

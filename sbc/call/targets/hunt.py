@@ -287,10 +287,10 @@ class Hunt:
             record.close(Cause.UNSUPPORTED_MEDIA, "border", str(error))
             self._consider_ours(error.status)
             return None
-        except (PortsExhausted, RelayUnavailable) as error:
-            out = isinstance(error, PortsExhausted)
+        except (PortsExhausted, RelayUnavailable) as lack:
+            out = isinstance(lack, PortsExhausted)
             cause = Cause.PORTS_EXHAUSTED if out else Cause.RELAY_UNAVAILABLE
-            record.close(cause, "border", str(error))
+            record.close(cause, "border", str(lack))
             self._consider_ours(503)
             return None
         self.names = crossing_names(a.trunk, target.trunk)

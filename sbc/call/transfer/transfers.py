@@ -232,8 +232,8 @@ class Transfers:
             new.consult(stays)
         except ProtocolError as error:
             refusal = Refusal(error.status, Cause.UNSUPPORTED_MEDIA, str(error))
-        except RelayError as error:
-            refusal = Refusal(503, Cause.RELAY_UNAVAILABLE, str(error))
+        except RelayError as lack:  # another name: mypyc gives a name one type in a function
+            refusal = Refusal(503, Cause.RELAY_UNAVAILABLE, str(lack))
         else:
             return True
         new.refuse(refusal, now)
