@@ -184,6 +184,20 @@ def test_who_forges_the_address_of_rtcp_does_not_keep_the_slow_path_busy(rig, se
     assert len(talk.a.received()) == 5
 
 
+def test_who_forges_the_address_of_media_before_the_latch_gets_no_more_time_than_media(rig):
+    key = Srtp(SUITE, key_of(SUITE))
+    talk = Talk(rig, b={"srtp_in": key, "rate_pps": 50, "rate_bps": 10_000})
+    burst(rig, talk.b, talk.to_b, 2000)
+    assert rig.service.slowpath.punts < 600, "three times the nominal rate, and two seconds of it"
+    assert not flood_of(rig).shut
+    session = new_session(SUITE, key.key)
+    for number in range(10):
+        talk.b.send(sealed(session, rtp(number)), talk.to_b)
+        rig.run(0.02)
+    assert len(talk.a.received()) >= 9
+    assert rig.stats(side="b").latched == talk.b.address
+
+
 def test_where_all_ports_are_flooded_each_is_shut_at_once(rig):
     talk = Talk(rig, b={"nat": True, "sip_source": "127.0.6.7"})
     flood_of(rig)._all = Policer(1.0, 20.0, time.monotonic())
