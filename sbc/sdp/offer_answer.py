@@ -259,8 +259,7 @@ class Negotiation:
             session_id = self.session_id
         elif self._content:
             raise LocalProtocolError("another session id for a description already sent")
-        other = Negotiation.__new__(Negotiation)  # each of its parts follows
-        other.session_id, other.address = session_id, self.address
+        other = Negotiation(session_id, self.address)
         other.state, other.version = self.state, self.version
         other.remote, other._content = self.remote, self._content
         other._we_offered, other._before = self._we_offered, self._before
