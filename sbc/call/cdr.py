@@ -6,6 +6,7 @@ number would be turned into digits three times, twice to round it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from json.encoder import encode_basestring_ascii as _quoted
@@ -85,6 +86,8 @@ class StreamRecord:
     """The opinion score that goes with it, 1 to 4.5."""
     mos_worst: float | None = None
     """That of the worst ten seconds."""
+    dropped_by: Mapping[str, int] = field(default_factory=dict)
+    """Reason → how many of `dropped`: `policed`, `srtp_auth`, …; what never was is not in it."""
 
     def to_json(self) -> str:
         """This as part of a JSON text; no number says more than can be measured."""
@@ -96,7 +99,8 @@ class StreamRecord:
             f' "burst_ms": {self.burst_ms:.1f}, "burst_loss": {self.burst_loss:.4f},'
             f' "gap_ms": {self.gap_ms:.1f}, "max_gap_ms": {self.max_gap_ms:.1f},'
             f' "rtt_ms": {_number(self.rtt_ms, 1)}, "r": {_number(self.r, 1)},'
-            f' "mos": {_number(self.mos, 2)}, "mos_worst": {_number(self.mos_worst, 2)}}}'
+            f' "mos": {_number(self.mos, 2)}, "mos_worst": {_number(self.mos_worst, 2)},'
+            f' "dropped_by": {_counts(self.dropped_by)}}}'
         )
 
 
@@ -184,6 +188,12 @@ def _text(text: str | None) -> str:
 
 def _texts(texts: list[str]) -> str:
     return f"[{', '.join([_quoted(text) for text in texts])}]" if texts else "[]"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    if not counts:
+        return "{}"
+    return f"{{{', '.join([f'{_quoted(name)}: {count}' for name, count in counts.items()])}}}"
 
 
 def _number(number: float | None, places: int) -> str:

@@ -235,6 +235,7 @@ def _stream(side: str, kind: str, heard: DirectionStats) -> StreamRecord:
         heard.r,
         heard.mos,
         heard.mos_worst,
+        heard.dropped,
     )
 
 

@@ -15,7 +15,11 @@ from sbc.config.load import load
 __all__ = ["calls", "find"]
 
 _FIGURES = ("jitter_ms", "burst_ms", "gap_ms", "max_gap_ms", "rtt_ms", "r", "mos", "mos_worst")
-_MEDIA = ("from", "kind", "packets", "loss", *(one.replace("_", " ") for one in _FIGURES))
+_MEDIA = (
+    *("from", "kind", "packets", "loss"),
+    *(one.replace("_", " ") for one in _FIGURES),
+    "dropped",
+)
 _HEADER = ("call", "from", "to", "trunks", "state", "for", "codecs")
 
 
@@ -66,7 +70,15 @@ def _direction(stream: Mapping[str, object]) -> tuple[str, ...]:
         _text(stream, "packets"),
         f"{100 * loss:.2f} %" if isinstance(loss, int | float) else "-",
         *(_text(stream, name) for name in _FIGURES),
+        _counts(stream.get("dropped_by")),
     )
+
+
+def _counts(counts: object) -> str:
+    """Why how much was dropped."""
+    if not isinstance(counts, Mapping) or not counts:
+        return "-"
+    return ", ".join(f"{reason} {count}" for reason, count in counts.items())
 
 
 def find(border: AdminClient, wanted: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from relay.control.messages import CallStats, DirectionStats, StreamStats
 from sbc.call.cdr import Cause, Cdr, StreamRecord
+from tests.call.lab import CARRIER, Lab
 
 HARD = 'é"\\\n\x00\x7f\U0001f600'
 """What must not end a JSON text early, nor tear a line."""
@@ -34,6 +36,7 @@ def test_nothing_that_a_record_may_hold_is_left_out_or_breaks_it() -> None:
     heard = StreamRecord(
         *("b", "video", 250, 43_000, -1, 0.25, 3, []),
         *(0.0125, 20.5, 0.5, 1000.5, 40.5, 12.5, 93.5, 4.25, 1.75),
+        dropped_by={"srtp_auth": 2, HARD: 1},
     )
     full = record(
         [heard],
@@ -50,6 +53,20 @@ def test_nothing_that_a_record_may_hold_is_left_out_or_breaks_it() -> None:
     text = full.to_json()
     assert json.loads(text) == asdict(full)
     assert b"\n" not in text
+
+
+def test_what_was_dropped_is_told_by_its_reason() -> None:
+    lab = Lab()
+    _, invite = lab.connected()
+    lab.give(lab.in_dialog(b"BYE", invite, 1, source=CARRIER), CARRIER)
+    lab.take()
+    ((_, key),) = lab.removed
+    heard = DirectionStats(packets=50, octets=8600, dropped={"policed": 7, "srtp_auth": 2})
+    stats = CallStats(key, 1, [StreamStats(0, "audio", heard, DirectionStats())])
+    lab.border.relay_removed(key, stats, lab.now)
+    from_a, from_b = json.loads(lab.record.to_json())["streams"]
+    assert (from_a["dropped"], from_a["dropped_by"]) == (9, {"policed": 7, "srtp_auth": 2})
+    assert (from_b["dropped"], from_b["dropped_by"]) == (0, {})
 
 
 def test_no_number_says_more_than_can_be_measured() -> None:

@@ -180,10 +180,13 @@ def test_the_media_of_a_call_is_a_table(config):
             "burst_ms": 40.0,
             "rtt_ms": None,
             "mos": 4.31,
+            "dropped_by": {"policed": 12, "held": 3},
         }
     ]
     with serving(config, border):
         shown = CliRunner().invoke(app, ["calls", "s00abc", "--config", config])
     head, figures = shown.output.splitlines()[-2:]
     assert head.split()[:4] == ["from", "kind", "packets", "loss"]
-    assert " ".join(figures.split()) == "a audio 500 1.23 % 2.5 40.0 - - - - 4.31 -"
+    assert (
+        " ".join(figures.split()) == "a audio 500 1.23 % 2.5 40.0 - - - - 4.31 - policed 12, held 3"
+    )
