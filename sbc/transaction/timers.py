@@ -116,7 +116,7 @@ class Entry(Cell):
     __slots__ = ("_slot", "due", "timer")
 
     def __init__(self, owner: User, timer: IntEnum, due: float, slot: dict[Entry, None]) -> None:
-        super().__init__(owner)
+        self.owner = owner
         self.timer = timer
         self.due = due
         self._slot: dict[Entry, None] | None = slot

@@ -61,7 +61,7 @@ class ALeg(Leg):
         self.tags: list[bytes] = []
         """Our To-tags, one for each early dialog that the caller has seen."""
         self.shown: Fork | None = None
-        """The one fork that a caller with `single_tag` is shown."""
+        """The one fork that a caller with `single_tag` is shown, until it is answered."""
         via = invite.via
         self.nat = self.nat or via.host != hop.host.encode()
 
@@ -180,7 +180,7 @@ class ALeg(Leg):
             self.core.inviting.discard(merge_key(self.invite))
         if self.txn is not None:
             self.txn.user = None
-        self.invite = self.reply = self.txn = None
+        self.invite = self.reply = self.txn = self.shown = None
 
     def _routes(self) -> bytes:
         """The caller's Record-Route, which makes its own route set too (RFC 3261 §12.1.1)."""
