@@ -26,7 +26,7 @@ from sbc.transaction.machine import (
     Transaction,
     TransactionKey,
 )
-from sbc.transaction.matching import client_key, invite_key, server_key
+from sbc.transaction.matching import client_key, server_key
 from sbc.transaction.non_invite_client import NonInviteClient
 from sbc.transaction.non_invite_server import NonInviteServer
 from sbc.transaction.request import ClientRequest
@@ -224,9 +224,9 @@ class TransactionLayer:
         Args:
             hop: where it came from; answers go there until the user sets `transaction.hop`.
         """
-        key = server_key(request, hop.realm)
-        txn = self._servers.get(key)
         method = request.method
+        key = server_key(request, hop.realm, INVITE if method == ACK else method)
+        txn = self._servers.get(key)
         if txn is not None:
             heard = self._perform(txn, txn.receive(request), now)
             if heard is None:
@@ -240,12 +240,13 @@ class TransactionLayer:
         txn = self._servers[key] = machine(method, hop, key, self._arms)
         self._perform(txn, txn.receive(request), now)
         if method == CANCEL:
-            return Cancel(txn, self._servers.get(invite_key(request, hop.realm)))
+            return Cancel(txn, self._servers.get(server_key(request, hop.realm, INVITE)))
         return New(txn)
 
     def knows(self, request: Request, hop: Hop) -> bool:
         """Whether this belongs to a live transaction: it costs little, so is not shed."""
-        return server_key(request, hop.realm) in self._servers
+        method = INVITE if request.method == ACK else request.method
+        return server_key(request, hop.realm, method) in self._servers
 
     def respond(self, txn: ServerTransaction, status: int, data: bytes, now: float) -> None:
         """Answer a request of theirs, on `txn.hop`.

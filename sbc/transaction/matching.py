@@ -15,7 +15,7 @@ from sbc.sip.message import Request
 from sbc.sip.status import ACK, CANCEL, INVITE
 from sbc.transaction.machine import TransactionKey
 
-__all__ = ["client_key", "invite_key", "server_key"]
+__all__ = ["client_key", "server_key"]
 
 _COOKIE: Final = BRANCH_COOKIE.lower()
 _COOKIE_LENGTH: Final = len(_COOKIE)
@@ -31,18 +31,12 @@ def client_key(branch: bytes, method: bytes) -> TransactionKey:
     return key + b" CANCEL" if method == CANCEL else key
 
 
-def server_key(request: Request, realm: str) -> TransactionKey:
-    """What two copies of a request have in common; an ACK has its INVITE's key (§17.2.3)."""
-    method = request.method
-    return _server_key(request, realm, INVITE if method == ACK else method)
+def server_key(request: Request, realm: str, method: bytes) -> TransactionKey:
+    """What two copies of a request have in common (§17.2.3).
 
-
-def invite_key(cancel: Request, realm: str) -> TransactionKey:
-    """The key of the INVITE that a CANCEL means (§9.2)."""
-    return _server_key(cancel, realm, INVITE)
-
-
-def _server_key(request: Request, realm: str, method: bytes) -> TransactionKey:
+    Args:
+        method: the transaction's: INVITE for its ACK, and to find what a CANCEL means (§9.2).
+    """
     via = request.via
     branch = via.branch.lower()
     # One string, for it lives as long as the transaction; none of its parts can hold a space.
