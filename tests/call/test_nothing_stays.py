@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-import weakref
 from collections.abc import Callable
 
 import pytest
 
+from sbc.call.call import Call
 from sbc.sip.message import Request
 from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, sides
+from tests.support.census import Census
 
 CALLS = 2_000
 
@@ -17,15 +18,12 @@ CALLS = 2_000
 @pytest.mark.slow
 def test_ended_calls_are_freed_by_reference_count_alone() -> None:
     lab = Lab()
-    calls: list[weakref.ref[object]] = []
-    gc.collect()
+    calls = Census(Call)
     gc.disable()
     try:
         for number in range(CALLS):
             invite = lab.called(call=f"call-{number}")
-            call = next(reversed(lab.border.calls.values()))
-            calls.append(weakref.ref(call))
-            del call
+            assert lab.border.calls
             how = number % 3
             if how == 0:
                 lab.answer(invite, 486)
@@ -48,7 +46,7 @@ def test_ended_calls_are_freed_by_reference_count_alone() -> None:
         assert lab.border.calls == {}
         lab.wait(70.0, step_s=0.5)
         lab.sent.clear()
-        assert sum(ref() is not None for ref in calls) == 0
+        assert len(calls.born()) == 0
     finally:
         gc.enable()
     lab.assert_nothing_left()
@@ -93,15 +91,11 @@ def _early(lab: Lab, number: int) -> None:
 @pytest.mark.parametrize("flow", [_changed, _early])
 def test_no_flow_leaves_anything(flow: Callable[[Lab, int], None]) -> None:
     lab = Lab(settings({"carrier": {"ping_s": 60.0, "max_duration_s": 900.0}}))
-    calls: list[weakref.ref[object]] = []
-    gc.collect()
+    calls = Census(Call)
     gc.disable()
     try:
         for number in range(12):
             flow(lab, number)
-            call = next(reversed(lab.border.calls.values()), None)
-            calls += [weakref.ref(call)] if call is not None else []
-            del call
             lab.sent.clear()
         lab.plans.clear()
         lab.wait(100.0, step_s=0.5)
@@ -109,7 +103,7 @@ def test_no_flow_leaves_anything(flow: Callable[[Lab, int], None]) -> None:
         lab.wait(100.0, step_s=0.5)
         lab.sent.clear()
         assert lab.border.calls == {}
-        assert sum(ref() is not None for ref in calls) == 0
+        assert len(calls.born()) == 0
     finally:
         gc.enable()
     lab.assert_nothing_left()

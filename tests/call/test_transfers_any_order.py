@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gc
 import random
-import weakref
 from typing import Any
 
 import pytest
 
+from sbc.call.call import Call
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import parse
 from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, Side, settings
 from tests.call.test_consulted import Tagged, refer_to, replacing, up
+from tests.support.census import Census
 
 BODIES = [SDP_A, SDP_B, SDP_B.replace(b"sendrecv", b"sendonly"), b"", b"nonsense"]
 
@@ -114,18 +115,12 @@ def test_nothing_stays_whatever_happens_in_a_transfer(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(100, 112))
 def test_transfers_leave_nothing_to_a_garbage_collector(seed: int) -> None:
-    calls: dict[str, weakref.ref[object]] = {}
-    gc.collect()
+    calls = Census(Call)
     gc.disable()
     try:
         storm = Storm(seed)
         lab = storm.lab
-        for _ in range(120):
-            storm.play(1)
-            for name, call in lab.border.calls.items():
-                if name not in calls:
-                    calls[name] = weakref.ref(call)
-        call = None
+        storm.play(120)
         for side in storm.sides:
             side.ask(b"BYE")
         lab.wait(70.0, 0.5)
@@ -137,6 +132,6 @@ def test_transfers_leave_nothing_to_a_garbage_collector(seed: int) -> None:
         lab.wait(70.0, 0.5)
         lab.answer_removals()
         assert lab.border.calls == {}
-        assert [name for name, ref in calls.items() if ref() is not None] == []
+        assert [call.id for call in calls.born()] == []
     finally:
         gc.enable()

@@ -8,6 +8,7 @@ import weakref
 import pytest
 
 from sbc.dialog.final_response import AcceptedInvite, AcceptTimer
+from tests.support.census import Census
 from tests.transaction.build import TCP_HOP, UDP_HOP, Bench, theirs
 
 
@@ -67,8 +68,9 @@ def test_once_acknowledged_it_holds_neither_user_nor_bytes() -> None:
     bench = Bench()
     user = User()
     gone = weakref.ref(user)
+    held = Census(AcceptedInvite)
     accepted = AcceptedInvite(bench.layer, UDP_HOP, b"2xx", 1, user, 0.0)
-    held = weakref.ref(accepted)
+    assert len(held.born()) == 1
     gc.disable()
     try:
         accepted.acked()
@@ -76,6 +78,6 @@ def test_once_acknowledged_it_holds_neither_user_nor_bytes() -> None:
         assert gone() is None
         assert accepted.data == b""
         del accepted
-        assert held() is None
+        assert len(held.born()) == 0
     finally:
         gc.enable()

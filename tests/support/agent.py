@@ -427,7 +427,7 @@ class Talk:
 
     def give_up(self, now: float) -> None:
         """CANCEL a re-INVITE that has no answer yet."""
-        if self.phase is Phase.UP and self.busy:
+        if self.phase is Phase.UP and self.busy and self.client is not None:
             self.agent.layer.cancel(self.client, now)
 
     # What the border does
@@ -683,7 +683,9 @@ class Talk:
 
     def _end(self, now: float) -> None:
         self.phase = Phase.OVER
-        if self.busy:  # the answer may never come: the other side has forgotten us
+        if (
+            self.busy and self.client is not None
+        ):  # the answer may never come: the other side has forgotten us
             self.agent.layer.cancel(self.client, now)
         if self.sender is not None:
             self.sender.stop()
