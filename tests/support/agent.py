@@ -683,9 +683,8 @@ class Talk:
 
     def _end(self, now: float) -> None:
         self.phase = Phase.OVER
-        if (
-            self.busy and self.client is not None
-        ):  # the answer may never come: the other side has forgotten us
+        # Its answer may never come: the other side has forgotten us.
+        if self.busy and self.client is not None:
             self.agent.layer.cancel(self.client, now)
         if self.sender is not None:
             self.sender.stop()
