@@ -46,7 +46,7 @@ class KeptKeys:
 
     def keep_in(self, srtp: Srtp, session: SrtpSession, ssrc: int) -> None:
         """Take down how far the key of what the peer sends is used."""
-        self.in_key = fingerprint(srtp)
+        self.in_key = _known(srtp, session)
         self.in_rtcp = session.rtcp_index + 1
         if ssrc >= 0:
             self.in_ssrc = ssrc
@@ -54,7 +54,7 @@ class KeptKeys:
 
     def keep_out(self, srtp: Srtp, session: SrtpSession, numbering: Numbering | None) -> None:
         """Take down how far the key of what the peer is sent is used."""
-        self.out_key = fingerprint(srtp)
+        self.out_key = _known(srtp, session)
         self.out_rtcp = session.rtcp_index + 1
         if numbering is not None:
             self.out_index = session.index(numbering.out_ssrc) + 1
@@ -82,6 +82,13 @@ class KeptKeys:
             return False
         session.resume(self.out_sources >> 32, self.out_index - 1)
         return True
+
+
+def _known(srtp: Srtp, session: SrtpSession) -> int:
+    """The fingerprint, made once: it is asked for every second of each call."""
+    if not session.fingerprint:
+        session.fingerprint = fingerprint(srtp)
+    return session.fingerprint
 
 
 def fingerprint(srtp: Srtp) -> int:

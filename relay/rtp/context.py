@@ -46,6 +46,7 @@ class Session:
         "_rtp_tail",
         "_sources",
         "_suite",
+        "fingerprint",
         "rtcp_index",
     )
 
@@ -61,6 +62,7 @@ class Session:
         self._rtcp_sources: Final[dict[int, Source]] = {}
         self._rtcp_floor = 0
         self.rtcp_index = 0
+        self.fingerprint = 0
 
     def index(self, ssrc: int) -> int:
         """The highest RTP index of a source, -1 if it is not known."""

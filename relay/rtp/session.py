@@ -51,6 +51,9 @@ class SrtpSession(Protocol):
     from there and by the slow path at once.
     """
 
+    fingerprint: int
+    """What its key is known by, once somebody has made that out (`relay.kept_keys`); 0 before."""
+
     def protect(self, packet: bytes | memoryview) -> bytes | int:
         """RTP → SRTP. A source's first packet has the roll-over counter that the session began
         with; later ones the nearest index (RFC 3711 §3.3.1)."""

@@ -78,7 +78,7 @@ impl Table {
             self.punt(Punt { port: item.port, side: item.side, source, data, now });
         } else if let Some(aim) = port.aim.as_ref().filter(|_| exit.0 > 0) {
             item.leaving = exit.0;
-            ring.send(slot, &*aim.socket, exit.0);
+            ring.send(slot, &aim.socket, exit.0);
         }
     }
 }

@@ -69,7 +69,7 @@ pub(crate) struct Numbering {
 
 /// How a flow's packets leave: by this socket, to its peer or to the address given.
 pub(crate) struct Aim {
-    pub(crate) socket: Arc<Media>,
+    pub(crate) socket: Media,
     pub(crate) to: Option<Address>,
     pub(crate) totals: Arc<Totals>,
 }

@@ -9,7 +9,6 @@ use relay_core::policer::Policer;
 
 use crate::address::Address;
 use crate::flow::{Aim, Allowance, Exit, Flow, Outcome, POLICED, UNSENT};
-use crate::prefetch::prefetch;
 use crate::sockets::Media;
 
 /// As many as `DropReason` has, and some to spare.
@@ -67,8 +66,8 @@ pub(crate) struct Totals {
 /// One open port.
 pub(crate) struct Port {
     pub(crate) serial: u32,
-    pub(crate) rx: Arc<Media>,
-    pub(crate) tx: Option<Arc<Media>>,
+    pub(crate) rx: Media,
+    pub(crate) tx: Option<Media>,
     /// Packets of `tx` whose source is still to be looked at.
     unsure: u32,
     /// In a box: RTCP ports, every second one, have none.
@@ -99,7 +98,7 @@ impl Port {
     pub(crate) fn new(serial: u32, rx: Media, drops: Arc<Drops>) -> Port {
         Port {
             serial,
-            rx: Arc::new(rx),
+            rx,
             tx: None,
             unsure: 0,
             flow: None,
@@ -128,22 +127,20 @@ impl Port {
     }
 
     /// The peer's own socket is there.
-    pub(crate) fn connected(&mut self, tx: Arc<Media>) {
+    pub(crate) fn connected(&mut self, tx: Media) {
         self.tx = Some(tx);
         self.unsure = UNSURE;
     }
 
     /// The peer's own socket, where its packets need not be asked for their source.
     pub(crate) fn sure(&self, side: Side) -> Option<&Media> {
-        let tx = self.tx.as_ref().filter(|_| self.unsure == 0 && side == Side::Tx);
-        tx.map(|tx| &**tx)
+        self.tx.as_ref().filter(|_| self.unsure == 0 && side == Side::Tx)
     }
 
     /// A packet is about to come: asks for what lies behind the flow.
     pub(crate) fn prefetch(&self) {
-        if let (Some(flow), Some(aim)) = (&self.flow, &self.aim) {
+        if let Some(flow) = &self.flow {
             flow.prefetch();
-            prefetch(&*aim.socket);
         }
     }
 

@@ -17,9 +17,9 @@ use crate::table::LARGEST;
 
 /// Packets of one batch.
 pub(crate) const SLOTS: usize = 64;
-/// From one slot's packet to the next: an odd number of cache lines above a power of two, or the
-/// starts of all packets would contend for the same few places in the caches.
-const STRIDE: usize = LARGEST + 5 * 64;
+/// Octets between two slots' buffers: an odd number of cache lines, or the starts of all packets
+/// would contend for the same few places in the caches.
+const GAP: usize = 5 * 64;
 const DONTWAIT: i32 = SendFlags::DONTWAIT.bits() as i32;
 
 /// The ring, and a buffer and a result for each slot.
@@ -28,15 +28,26 @@ pub(crate) struct Ring {
     queued: usize,
     /// Of a page or two for each slot, while no packet is longer; the rest is address space.
     buffers: Box<[u8]>,
+    /// Room in a slot.
+    size: usize,
     results: [i32; SLOTS],
 }
 
 impl Ring {
     /// An error where the kernel has no io_uring, or forbids it (containers, `io_uring_disabled`).
     pub(crate) fn new() -> io::Result<Ring> {
+        Ring::of(LARGEST)
+    }
+
+    /// Whether there could be one.
+    pub(crate) fn probe() -> io::Result<()> {
+        Ring::of(GAP).map(drop)
+    }
+
+    fn of(size: usize) -> io::Result<Ring> {
         let ring = IoUring::builder().build(SLOTS as u32)?;
-        let buffers = vec![0; SLOTS * STRIDE].into_boxed_slice();
-        let mut made = Ring { ring, queued: 0, buffers, results: [0; SLOTS] };
+        let buffers = vec![0; SLOTS * (size + GAP)].into_boxed_slice();
+        let mut made = Ring { ring, queued: 0, buffers, size, results: [0; SLOTS] };
         made.try_out()?;
         Ok(made)
     }
@@ -111,6 +122,6 @@ impl Ring {
 
     /// A slot's buffer: the packet, and room behind it.
     pub(crate) fn buffer(&mut self, slot: usize) -> &mut [u8] {
-        &mut self.buffers[slot * STRIDE..][..LARGEST]
+        &mut self.buffers[slot * (self.size + GAP)..][..self.size]
     }
 }

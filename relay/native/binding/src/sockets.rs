@@ -2,7 +2,8 @@
 //!
 //! The twin of `relay/sockets.py`, which tells why there are two.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 use rustix::io::{Errno, Result};
 use rustix::net::{
@@ -15,26 +16,29 @@ use crate::address::Address;
 /// Datagrams that are thrown away at most: a flood meanwhile is left to the checks that follow.
 const MAX_STALE: usize = 4096;
 
-/// One UDP socket of a port.
-pub(crate) enum Media {
-    /// Bound by the supervisor; Python's socket object has it and outlives the open port.
-    Python(RawFd),
-    /// Made here.
-    Own(OwnedFd),
+/// One UDP socket of a port; its copies share the descriptor.
+#[derive(Clone)]
+pub(crate) struct Media {
+    /// Here, and not behind the owner, which is one more cold cache line for each packet.
+    fd: RawFd,
+    /// Of one that was made here.
+    _own: Option<Arc<OwnedFd>>,
 }
 
 impl AsFd for Media {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Media::Own(fd) => fd.as_fd(),
-            // SAFETY: `relay.forward.native` keeps the socket object from before `open` until
-            // after `close`, and `close` drops every copy of this value.
-            Media::Python(fd) => unsafe { BorrowedFd::borrow_raw(*fd) },
-        }
+        // SAFETY: the descriptor is open, for `_own` has it; or `relay.forward.native` keeps the
+        // socket object from before `open` until after `close`, which drops every copy of this.
+        unsafe { BorrowedFd::borrow_raw(self.fd) }
     }
 }
 
 impl Media {
+    /// Bound by the supervisor; Python's socket object has it and outlives the open port.
+    pub(crate) fn of_python(fd: RawFd) -> Media {
+        Media { fd, _own: None }
+    }
+
     /// One packet, its size; its source was checked by the kernel.
     pub(crate) fn receive(&self, buffer: &mut [u8]) -> Result<usize> {
         recv(self, buffer, RecvFlags::DONTWAIT).map(|(_, size)| size)
@@ -97,6 +101,6 @@ impl Media {
         sockopt::set_socket_reuseport(self, false)?;
         bound?;
         sockopt::set_socket_reuseport(&tx, false)?;
-        Ok(Media::Own(tx))
+        Ok(Media { fd: tx.as_raw_fd(), _own: Some(Arc::new(tx)) })
     }
 }

@@ -1,6 +1,7 @@
 //! SRTP sessions, shared by the thread and the slow path: `relay.rtp.session.SrtpSession` in Rust.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use pyo3::exceptions::PyValueError;
@@ -41,6 +42,8 @@ pub(crate) type Key = Arc<Mutex<Session>>;
 #[pyclass(frozen, module = "relay._native")]
 pub(crate) struct Srtp {
     pub(crate) key: Key,
+    /// What Python knows the key by; 0: it has not asked.
+    fingerprint: AtomicU64,
 }
 
 type Step = fn(&mut Session, &mut [u8], usize) -> Result<Passed, Error>;
@@ -76,7 +79,8 @@ impl Srtp {
         let options = Options { roc, ..Options::default() };
         let session = Session::new(suite, &key, &mki, options)
             .map_err(|_| PyValueError::new_err("expected a key as long as the suite says"))?;
-        Ok(Srtp { key: Arc::new(Mutex::new(session)) })
+        let fingerprint = AtomicU64::new(0);
+        Ok(Srtp { key: Arc::new(Mutex::new(session)), fingerprint })
     }
 
     fn protect<'py>(&self, packet: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
@@ -104,6 +108,16 @@ impl Srtp {
     /// Goes on with a source after `index`.
     fn resume(&self, ssrc: u32, index: u64) {
         self.key.lock().resume(ssrc, index);
+    }
+
+    #[getter]
+    fn fingerprint(&self) -> u64 {
+        self.fingerprint.load(Ordering::Relaxed)
+    }
+
+    #[setter]
+    fn set_fingerprint(&self, value: u64) {
+        self.fingerprint.store(value, Ordering::Relaxed);
     }
 
     #[getter]

@@ -84,7 +84,7 @@ impl Table {
     /// Serves a port: everything is punted until a flow is installed. What waits on the socket is
     /// a former call's or a stranger's and is discarded.
     pub(crate) fn open(&mut self, rx: RawFd, drops: Arc<Drops>) -> Result<PortId> {
-        let rx = Media::Python(rx);
+        let rx = Media::of_python(rx);
         rx.empty();
         rx.mark(0);
         self.serial = self.serial % SERIALS + 1;
@@ -103,7 +103,7 @@ impl Table {
         self.forget(id);
         self.punts.reclaim(id);
         let port = self.ports.remove(id.index as usize);
-        self.poll.remove(&*port.rx);
+        self.poll.remove(&port.rx);
         port.rx.empty();
         if let Some(feeder) = port.feeder {
             self.aim(feeder);
@@ -252,9 +252,9 @@ impl Table {
         };
         let Some(socket) = socket else { return };
         if port.paused[side as usize] || side == Side::Rx && port.muted {
-            self.poll.remove(&**socket);
+            self.poll.remove(socket);
         } else {
-            let _ = self.poll.add(&**socket, number(id, side)); // EEXIST: it is polled
+            let _ = self.poll.add(socket, number(id, side)); // EEXIST: it is polled
         }
     }
 
@@ -267,7 +267,7 @@ impl Table {
                 Some(tx) if out.source == flow.destination => (tx, None),
                 _ => (&out.rx, Some(flow.destination?)),
             };
-            Some(Aim { socket: Arc::clone(socket), to, totals: Arc::clone(&self.totals) })
+            Some(Aim { socket: socket.clone(), to, totals: Arc::clone(&self.totals) })
         });
         if let Some(port) = self.get_mut(id) {
             port.aim = aim;
@@ -310,7 +310,7 @@ impl Table {
         });
         match made {
             Ok(tx) => {
-                port.connected(Arc::new(tx));
+                port.connected(tx);
                 true
             }
             Err(_) => {
@@ -327,7 +327,7 @@ impl Table {
         port.waiting[Side::Tx as usize] = 0;
         let feeder = port.feeder;
         if let Some(tx) = port.tx.take() {
-            self.poll.remove(&*tx);
+            self.poll.remove(&tx);
             if let Some(feeder) = feeder {
                 self.aim(feeder); // it may have sent by this socket
             }

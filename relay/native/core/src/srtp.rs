@@ -1,10 +1,9 @@
 //! SRTP and SRTCP under one master key (RFC 3711, RFC 6188, RFC 7714).
 //!
 //! A [`Session`] is one master key: with SDES that is one direction of one media stream. Its keys
-//! are derived once (key derivation rate 0), and what is expensive about RTP's, the AES schedule,
-//! the hashed pads of HMAC and the powers of GHASH's key, is kept, so that a packet costs only its
-//! own bytes. RTCP's schedule is made for each compound: they are seconds apart, and it would be
-//! half of a session's memory. Under the key there are sources, one for each SSRC, each with its
+//! are derived once (key derivation rate 0), and what is dear about them is kept: the hashed pads
+//! of HMAC and, for RTP, the powers of GHASH's key. The AES schedule is not: it would be three
+//! quarters of a session's memory. Under the key there are sources, one for each SSRC, each with its
 //! own roll-over counter and replay window.
 //!
 //! Everything happens in place: the packet lies in the caller's buffer from its start, its size is

@@ -18,7 +18,7 @@ pub(super) const TAG: usize = 16;
 
 const FIRST: usize = 16 * (BATCH - 1);
 
-/// A key: the cipher's schedule and the powers of the hash's key. Wiped when dropped.
+/// A key: the cipher's, and the powers of the hash's. Wiped when dropped.
 pub(super) struct Gcm {
     cipher: Cipher,
     hash: GHash,

@@ -57,8 +57,8 @@ impl Drop for Derivation {
     }
 }
 
-/// Session keys as they are derived: a fifth of what they are when they are ready for use. RTCP's are
-/// kept so, for a schedule every few seconds costs less than the memory it would fill all the time.
+/// Session keys as they are derived. RTCP's are kept so: the powers of GHASH's key every few seconds
+/// cost less than the memory that they would fill all the time.
 pub(super) struct Material {
     suite: Suite,
     protocol: Protocol,
