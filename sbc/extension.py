@@ -1,7 +1,8 @@
-"""The compiled extension `sbc._native`: whether it is here, and of which build.
+"""What of signalling is compiled here: the extension `sbc._native`, and the core.
 
-It is optional. Without it, or with one that cannot be used, the parser in Python serves, as it
-does where the environment says `SBC_PARSER=python`.
+The extension is optional. Without it, or with one that cannot be used, the parser in Python serves,
+as it does where the environment says `SBC_PARSER=python`. The core is compiled in a wheel that was
+built so (`setup.py`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import find_spec
 from typing import Final
 
-__all__ = ["Extension", "look"]
+__all__ = ["Extension", "core", "look"]
 
 _INTERFACE: Final = 2
 """What this release expects of it; grows with each change of what it offers."""
@@ -42,6 +45,13 @@ class Extension:
         if self.problem:
             return f"no native extension: {self.problem}"
         return f"native extension {self.version}, {self.profile} build"
+
+
+def core() -> str:
+    """How the core runs here, as its module itself says: `compiled` or `interpreted`."""
+    spec = find_spec("sbc.call.call")  # it is compiled with all others or not at all
+    compiled = spec is not None and isinstance(spec.loader, ExtensionFileLoader)
+    return "compiled" if compiled else "interpreted"
 
 
 @cache

@@ -7,6 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
+from sbc.extension import core
 from tests.support import requirements
 
 # Chance finds faults on a developer's machine, where they are kept and tried again; what must pass
@@ -23,6 +24,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("interpreted") and core() == "compiled":
+        pytest.skip("the core is compiled here")
     for kind in requirements.KINDS:
         if item.get_closest_marker(kind) is None:
             continue

@@ -18,6 +18,7 @@ from sbc.call.crossing.headers import Hide
 from sbc.config.load import load
 from sbc.config.problems import ConfigError
 from sbc.errors import SbcError
+from sbc.extension import core, look
 from sbc.runtime.admin import Admin
 from sbc.runtime.face import Face
 from sbc.runtime.journal import start_logging
@@ -88,6 +89,7 @@ def _say_ready(server: Server, settings: Settings, child: lifeline.Child, ready_
         name_of(one.transport, one.host, one.port) for one in settings.transport.listeners
     )
     _log.debug("listening %s", where)  # the launcher says it, once
+    _log.info("signalling.running core=%s parser=%s", core(), look().parser)
     child.facts = {"ready": True, "listening": where}
     if ready_fd >= 0:
         os.write(ready_fd, f"ready {where}\n".encode())

@@ -19,7 +19,7 @@ import trio
 from sbc.call.border import Border
 from sbc.call.crossing.headers import Hide
 from sbc.errors import TransportError
-from sbc.extension import look
+from sbc.extension import core, look
 from sbc.resolve.records import Answer, Question
 from sbc.runtime.cdr_file import CdrFile
 from sbc.runtime.certificates import Certificates
@@ -243,6 +243,7 @@ class Server:
             | self.stopwatch.figures()
             | {
                 "pid": os.getpid(),
+                "core": core(),
                 "parser": look().parser,
                 "peers": self.border.health.describe(self.clock()),
                 "names": self.border.core.where.describe(self.clock()),

@@ -84,6 +84,7 @@ def test_a_bye_to_a_fork_that_lost_does_not_end_the_one_that_won() -> None:
     assert lab.take_one(CARRIER[0]).method == b"BYE"
 
 
+@pytest.mark.interpreted
 class TestOurOwnFaults:
     """The one boundary: a fault ends one call, which leaves a record and nothing else."""
 

@@ -324,6 +324,7 @@ def test_the_carrier_may_call_from_where_its_name_leads_and_from_nowhere_else(
     assert names.lab.take_one("10.1.0.99").status == 403
 
 
+@pytest.mark.interpreted
 def test_a_fault_in_what_an_answer_brings_ends_no_more_than_its_call(
     names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:

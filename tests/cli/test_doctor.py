@@ -51,6 +51,7 @@ class FakeMachine(Machine):
         self.held: set[int] = set()
         self.compiled = Extension("0.1.0", "release")
         self.reads = sbc.extension.Extension("0.1.0", "release")
+        self.core_runs = "interpreted"
         self.owner: Holder | None = None
         self.given = range(32_768, 61_000)
         for name, value in changes.items():
@@ -58,6 +59,9 @@ class FakeMachine(Machine):
 
     def extension(self):
         return self.compiled
+
+    def core(self):
+        return self.core_runs
 
     def parser(self):
         return self.reads
@@ -255,6 +259,17 @@ def test_an_extension_that_is_missing_broken_or_slow(settings, extension, text):
     finding = next(iter(checks.fast_path(wanted, machine, Running())))
     assert finding.level is Level.OK
     assert finding.text.startswith("python would be loaded (as configured")
+
+
+def test_how_the_core_runs(settings):
+    finding = one(checks.core, settings)
+    assert (finding.level, finding.text) == (Level.OK, "interpreted")
+    compiled = FakeMachine(core_runs="compiled")
+    (finding,) = checks.core(settings, compiled, Running())
+    assert (finding.level, finding.text) == (Level.OK, "compiled")
+    before = Running(status={"core": "interpreted"})
+    (finding,) = checks.core(settings, compiled, before)
+    assert (finding.level, finding.text) == (Level.WARN, "interpreted; compiled is installed")
 
 
 def test_the_parser_and_why(settings):

@@ -77,6 +77,16 @@ def fast_path(settings: Settings, machine: Machine, running: Running) -> Iterato
             yield ok("fast path", text)
 
 
+def core(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
+    """Whether the signalling core is compiled; both ways are right, one is quicker."""
+    found = machine.core()
+    serving = running.status.get("core", found) if running.status else found
+    if serving == found:
+        yield ok("signalling", found)
+    else:
+        yield warn("signalling", f"{serving}; {found} is installed", "restart the border: sbc run")
+
+
 def parser(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
     """What reads SIP messages, and why that."""
     extension = machine.parser()
@@ -280,6 +290,7 @@ def _existing(path: str) -> str:
 CHECKS: Final[tuple[Check, ...]] = (
     processes,
     fast_path,
+    core,
     parser,
     sip_ports,
     certificates,

@@ -60,8 +60,12 @@ class Machine:
         """The compiled part of the relay."""
         return relay.extension.look()
 
+    def core(self) -> str:
+        """`compiled` or `interpreted`: how signalling would run."""
+        return sbc.extension.core()
+
     def parser(self) -> sbc.extension.Extension:
-        """The compiled part of signalling."""
+        """The compiled parser."""
         return sbc.extension.look()
 
     def ephemeral_ports(self) -> range:
