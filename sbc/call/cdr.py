@@ -144,8 +144,9 @@ class Cdr:
     """False where the worker died before it could count."""
     streams: list[StreamRecord]
     srtp_a: list[str] = field(default_factory=list)
-    """The crypto suite of each stream of that side, `none` for a clear one; [] where no stream of
-    either side was encrypted and nobody asked for it."""
+    """The crypto suite of each stream of that side, `none` for a clear one; all that it had, the
+    weakest first, where it has changed. [] where no stream of either side was encrypted and nobody
+    asked for it."""
     srtp_b: list[str] = field(default_factory=list)
     transferred_by: str | None = None
     """`a` or `b`: who has asked for a transfer of the other side, or was replaced; the last one."""

@@ -18,7 +18,7 @@ from typing import Final
 
 from sbc.errors import ParseError
 
-__all__ = ["CryptoLine", "Suite", "crypto_lines", "new_line", "parse_crypto"]
+__all__ = ["CryptoLine", "Suite", "crypto_lines", "new_line", "parse_crypto", "strength"]
 
 
 class Suite(Enum):
@@ -42,6 +42,14 @@ class Suite(Enum):
     def size(self) -> int:
         """Master key and salt together, in bytes."""
         return self.value[1] + self.value[2]
+
+
+def strength(suite: Suite | None) -> tuple[int, bool, bool]:
+    """For an order by how much a suite protects; None, no encryption, is the least."""
+    if suite is None:
+        return 0, False, False
+    name, key_bytes, _ = suite.value
+    return key_bytes, not name.endswith("_32"), name.startswith("AEAD")
 
 
 _SUITES: Final = {suite.sdp_name: suite for suite in Suite} | {

@@ -327,6 +327,78 @@ def test_a_reinvite_of_the_secure_side_without_a_key_is_refused_and_changes_noth
     assert len(border.plans) == plans
 
 
+def hang_up(border: Lab, success: Any) -> None:
+    border.give(border.in_dialog(b"BYE", success, 9))
+    border.answer(border.take_one(CARRIER[0]), 200)
+    border.answer_removals()
+
+
+def ended(border: Lab) -> list[dict[str, object]]:
+    """What is said of SRTP that has come to an end, since the last call of this."""
+    milestones = border.border.core.milestones
+    found = [fields for _, event, _, fields in milestones if event == "media.srtp_ended"]
+    milestones.clear()
+    return found
+
+
+def preferred_on_both_legs() -> tuple[Lab, Any]:
+    """A call that is encrypted on both legs, though neither must be."""
+    use = TrunkMedia(srtp=Srtp.PREFERRED)
+    border = lab(pbx=use, carrier=use)
+    invite = border.called(body=SECURE_A)
+    answer = answer_to(invite.body).replace(b"RTP/SAVP", b"RTP/AVP")
+    border.answer(invite, 200, body=answer)
+    border.take_one(CARRIER[0])
+    success = border.take_one(PBX[0])
+    border.give(border.in_dialog(b"ACK", success, 1))
+    assert ended(border) == []
+    return border, success
+
+
+def test_srtp_that_a_peer_gives_up_within_a_call_is_told_and_recorded() -> None:
+    border, success = preferred_on_both_legs()
+    caller = Side(border, success, PBX, 1)
+    caller.ask(b"INVITE", body=SDP_A)
+    again = border.take(CARRIER[0])[-1]
+    border.answer(again, 200, body=answer_to(again.body).replace(b"RTP/SAVP", b"RTP/AVP"))
+    assert ended(border) == [{"side": "a", "stream": 0}]
+    assert border.border.core.counters["srtp_ended"] == 1
+    border.take()
+    caller.ack()
+    caller.ask(b"INVITE", body=SECURE_A)  # and takes up again
+    again = border.take(CARRIER[0])[-1]
+    border.answer(again, 200, body=SDP_B)
+    assert ended(border) == [{"side": "b", "stream": 0}]
+    border.take()
+    caller.ack()
+    border.take()
+    hang_up(border, success)
+    record = border.record
+    assert record.srtp_a == record.srtp_b == ["none, AES_CM_128_HMAC_SHA1_80"]
+
+
+def test_a_stream_that_is_disabled_has_not_given_up_its_srtp() -> None:
+    border, success = preferred_on_both_legs()
+    video = b"m=video 6002 RTP/SAVP 96\r\na=rtpmap:96 H264/90000\r\n" + LINE % KEY_A
+    taken = b"m=video 6002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    caller = Side(border, success, PBX, 1)
+    for port, theirs in ((b"6002", taken), (b"6004", b"m=video 0 RTP/AVP 96\r\n")):
+        caller.ask(b"INVITE", body=SECURE_A + video.replace(b"6002", port))
+        again = border.take(CARRIER[0])[-1]
+        at = again.body.index(b"m=video")
+        answer = answer_to(again.body[:at]).replace(b"RTP/SAVP", b"RTP/AVP")
+        if b" 0 " not in theirs:
+            key = answer_to(again.body[at:]).rpartition(b"a=crypto")
+            theirs += b"".join(key[1:])
+        border.answer(again, 200, body=answer + theirs)
+        assert ended(border) == []
+        border.take()
+        caller.ack()
+        border.take()
+    hang_up(border, success)
+    assert border.record.srtp_b == ["AES_CM_128_HMAC_SHA1_80"] * 2
+
+
 def test_a_stream_that_nobody_can_decrypt_is_an_alarm_in_the_log() -> None:
     border, _, _ = secure_outside()
     border.border.core.milestones.clear()

@@ -563,6 +563,16 @@ class Exchange:
         if self._owner is not None:
             self._core.plans[media.key] = self._owner
             self._core.relay.apply(media.lease.slot, media.plan(self._terms))
+            if self._terms is not None and media.is_connected:
+                self._watch_keys(media, self._terms)
+
+    def _watch_keys(self, media: CallMedia, terms: Terms) -> None:
+        """Say when a stream is encrypted no more, which a peer may decide where SRTP is only
+        preferred: no downgrade is silent."""
+        for side, index in terms.note_use(media.enabled):
+            self._core.counters["srtp_ended"] += 1
+            call = media.key.partition(".")[0]
+            self._core.say(30, "media.srtp_ended", call, side=side, stream=index)
 
 
 def same_codecs(fork: Fork, response: Response) -> bool:

@@ -143,6 +143,17 @@ class CallMedia:
         """The m-lines that have ports."""
         return {index for index, _ in self._streams}
 
+    @property
+    def enabled(self) -> set[int]:
+        """The m-lines that both sides have described, and neither has disabled."""
+        both = zip(self._streams, self._a.facts, self._b.facts, strict=False)
+        return {index for (index, _), of_a, of_b in both if of_a.port and of_b.port}
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the call is answered."""
+        return self._answered
+
     def retarget(self, trunk_b: TrunkSettings) -> None:
         """Another target or fork speaks for side b: what the one before has said is void."""
         self._b.trunk, self._b.facts = trunk_b, []

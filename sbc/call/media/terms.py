@@ -18,7 +18,7 @@ peer is in the call, so that a re-INVITE does not change them (RFC 4568 §7.1.4)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -43,7 +43,7 @@ from sbc.sdp.codecs import (
     payload_map,
     without_events,
 )
-from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line
+from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line, strength
 from sbc.sdp.facts import MediaFacts, UnsupportedMedia
 from sbc.sdp.lines import Role
 from sbc.sdp.model import Media, Session
@@ -66,6 +66,11 @@ class _Keys:
 
     theirs: CryptoLine | None = None
     ours: CryptoLine | None = None
+
+    @property
+    def suite(self) -> Suite | None:
+        """Of both; None: in the clear."""
+        return None if self.ours is None else self.ours.suite
 
 
 @dataclass(slots=True)
@@ -128,7 +133,7 @@ class Terms:
         random: n → n random bytes, for keys.
     """
 
-    __slots__ = ("_before", "_ours", "_random", "_streams", "_trunks")
+    __slots__ = ("_before", "_ours", "_random", "_streams", "_trunks", "_used")
 
     def __init__(self, trunk_a: TrunkSettings, random: Callable[[int], bytes]) -> None:
         self._trunks = {"a": trunk_a}
@@ -136,6 +141,8 @@ class Terms:
         self._ours: dict[tuple[str, int, Suite], CryptoLine] = {}
         self._streams: dict[int, _Stream] = {}
         self._before: dict[int, _Stream] | None = None
+        self._used: dict[tuple[str, int], list[Suite | None]] = {}
+        """Side and m-line → what it was encrypted by since the call is up, the latest last."""
 
     def retarget(self, trunk_b: TrunkSettings) -> None:
         """A target, or another one: its trunk's rules hold for side b, and keys of its own.
@@ -272,10 +279,38 @@ class Terms:
                 return index
         return None
 
+    def note_use(self, enabled: Collection[int]) -> list[tuple[str, int]]:
+        """The call is up, and its media are as these terms say now.
+
+        Args:
+            enabled: the m-lines that neither side has disabled.
+
+        Returns:
+            Side and m-line of what was encrypted until now and is no more.
+        """
+        ended: list[tuple[str, int]] = []
+        for index, stream in self._streams.items():
+            for side, keys in stream.keys.items() if index in enabled else ():
+                suite = keys.suite
+                used = self._used.setdefault((side, index), [])
+                if used and used[-1] is not None and suite is None:
+                    ended.append((side, index))
+                if suite in used:
+                    used.remove(suite)
+                used.append(suite)
+        return ended
+
     def ciphers(self, side: str) -> list[str]:
-        """The crypto suite of each stream of a leg, `none` where it is clear: for the record."""
-        keys = [stream.keys[side].ours for _, stream in sorted(self._streams.items())]
-        return [line.suite.sdp_name if line else "none" for line in keys]
+        """The crypto suite of each stream of a leg, `none` where it is clear: for the record.
+
+        Of a stream that has had several all are told, the weakest first.
+        """
+        now = {index: [stream.keys[side].suite] for index, stream in self._streams.items()}
+        used = {index: suites for (one, index), suites in self._used.items() if one == side}
+        return [
+            ", ".join(suite.sdp_name if suite else "none" for suite in sorted(suites, key=strength))
+            for _, suites in sorted((now | used).items())
+        ]
 
     # Keys
 
