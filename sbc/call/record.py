@@ -25,7 +25,8 @@ class Record:
 
     __slots__ = (
         "_answered_s",
-        "_call_ids",
+        "_call_id_a",
+        "_call_id_b",
         "_ended_s",
         "_facts",
         "_offset_s",
@@ -58,7 +59,8 @@ class Record:
     ) -> None:
         self.call = call
         self._facts = facts
-        self._call_ids: tuple[bytes, bytes | None] = (call_id, None)
+        self._call_id_a = call_id
+        self._call_id_b: bytes | None = None
         self._started_s = started_s
         self._offset_s = offset_s
         self._rang_s: float | None = None
@@ -107,7 +109,7 @@ class Record:
         self.attempts += 1
         self.trunk_b = trunk
         self._target = hop
-        self._call_ids = (self._call_ids[0], call_id)
+        self._call_id_b = call_id
         self.closed = False
 
     def rang(self, wall_s: float) -> None:
@@ -149,8 +151,8 @@ class Record:
             "to": _text(facts.request_user),
             "source": _address(facts.source_host, facts.source_port),
             "target": _address(*self._target.address) if self._target else None,
-            "call_id_a": _text(self._call_ids[0]),
-            "call_id_b": _text(self._call_ids[1]),
+            "call_id_a": _text(self._call_id_a),
+            "call_id_b": _text(self._call_id_b),
             "started_s": round(self.started_s, 3),
             "answered_s": _rounded(self.answered_s),
             "codecs": codecs,
@@ -175,8 +177,8 @@ class Record:
             realm_b=target.realm if target else None,
             source=_address(facts.source_host, facts.source_port),
             target=_address(*target.address) if target else None,
-            call_id_a=_text(self._call_ids[0]) or "",
-            call_id_b=_text(self._call_ids[1]),
+            call_id_a=_text(self._call_id_a) or "",
+            call_id_b=_text(self._call_id_b),
             user=facts.user or None,
             from_user=_text(facts.from_user) or "",
             to_user=_text(facts.request_user) or "",

@@ -7,7 +7,7 @@ for byte. The state can be written down as plain values and taken up again after
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sbc.dialog.route_set import Routing, route
@@ -32,6 +32,8 @@ _STATE: Final = (
     "invite_cseq",
     "confirmed",
 )
+_NO_ROUTES: Final[Sequence[bytes]] = ()
+"""One for all: most dialogs have none."""
 
 
 class Dialog:
@@ -47,7 +49,7 @@ class Dialog:
         local_party: bytes,
         remote_party: bytes,
         remote_target: bytes,
-        route_set: list[bytes],
+        route_set: Sequence[bytes],
         local_cseq: int,
         remote_cseq: int | None,
         invite_cseq: int,
@@ -63,7 +65,7 @@ class Dialog:
         """Our To value, tag included."""
         self.remote_target = remote_target
         """The peer's Contact URI."""
-        self.route_set = route_set
+        self.route_set = route_set or _NO_ROUTES
         """Name-addr values, first hop first."""
         self.local_cseq = local_cseq
         """Of our last request; 0 before the first."""
@@ -143,7 +145,7 @@ class Dialog:
         """
         routes = response.values(b"record-route")[::-1]
         contact = response.contact
-        self.route_set = routes
+        self.route_set = routes or _NO_ROUTES
         self._routing = None
         self.confirmed = True
         if contact is not None:

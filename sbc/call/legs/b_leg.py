@@ -35,7 +35,7 @@ class BLeg(Leg):
     each 2xx is acknowledged, and every one but the first is ended (RFC 3261 §13.2.2.4).
     """
 
-    __slots__ = ("acks", "forks", "invite", "owed", "patience", "target", "txn")
+    __slots__ = ("acks", "forks", "invite", "owed", "patience", "tag", "target", "txn")
     side = "b"
 
     def __init__(
@@ -49,6 +49,8 @@ class BLeg(Leg):
     ) -> None:
         super().__init__(core, owner, target.trunk, end, hop, token)
         self.target = target
+        self.tag = token + b".0"
+        """Our From-tag."""
         self.invite: ClientRequest | None = None
         self.txn: ClientTransaction | None = None
         self.patience: Entry | None = None
@@ -59,11 +61,6 @@ class BLeg(Leg):
         """To-tag of each 2xx, way of its ACK, and that ACK, for the 2xx's retransmissions."""
         self.owed: Response | None = None
         """The 2xx whose ACK waits for the caller's answer."""
-
-    @property
-    def tag(self) -> bytes:
-        """Our From-tag."""
-        return self.token + b".0"
 
     @property
     def is_calling(self) -> bool:
