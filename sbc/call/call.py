@@ -473,9 +473,9 @@ class Call(Kept):
         try:
             if self.exchange.late:
                 self._take_late(b, fork, response)
-            elif response.body:
+            elif response.body and fork.negotiation_b.we_offered:
                 self.exchange.answer(self.a, b, fork, response)
-            elif fork.negotiation_b.remote is not None:  # it was in the 18x of this fork
+            elif fork.negotiation_b.remote is not None:  # it was in a 18x or UPDATE of this fork
                 self.exchange.carry(b, fork, False, True)
             else:
                 raise ProtocolError("none")  # RFC 3261 §13.2.1: the 2xx must have it

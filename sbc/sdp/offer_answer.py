@@ -245,6 +245,17 @@ class Negotiation:
                 return False
         return _unversioned(remote.origin_line) == _unversioned(offer.origin_line)
 
+    def in_use(self) -> list[tuple[int, bytes, int] | None]:
+        """The format in use of each m-line, in this side's numbers: the first of the last answer
+        (RFC 3264 §6.1). None where there is none.
+
+        Raises:
+            ParseError: never, for what we have said ourselves; for the type checker's sake.
+        """
+        answer = self.remote if self._we_offered else parse(self.local)
+        media = [] if answer is None else answer.media
+        return [one.form.formats[0] if one.port and one.form.formats else None for one in media]
+
     def fork(self, session_id: int | None = None) -> Negotiation:
         """The same exchange so far, for another early dialog with a life of its own.
 

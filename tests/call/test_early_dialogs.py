@@ -187,6 +187,9 @@ class TestOffers:
         assert statuses(lab.take(PBX[0])) == [491]
         lab.answer(update, 200, body=SDP_A, contact=b"<sip:alice@10.0.0.2:5060>", source=PBX)
         assert lab.take_one(CARRIER[0]).status == 200
+        lab.answer(invite, 200, body=OTHER_B)  # said again, it counts for nothing
+        assert lab.take_one(CARRIER[0]).method == b"ACK"
+        assert lab.take_one(PBX[0]).status == 200
 
     def test_one_that_is_refused_changes_nothing(self) -> None:
         lab = Lab()
@@ -205,8 +208,50 @@ class TestOffers:
         invite = lab.called(extra=b"Supported: 100rel\r\nAllow: INVITE, ACK, BYE, PRACK\r\n")
         lab.answer(invite, 183, body=SDP_B, extra=reliable(1))
         pracked(lab, invite, lab.take_one(PBX[0]))
-        lab.give(lab.in_dialog(b"UPDATE", invite, 1, body=OTHER_B, source=CARRIER), CARRIER)
+        moved = OTHER_B.replace(b"RTP/AVP 8 0 101", b"RTP/AVP 9")
+        lab.give(lab.in_dialog(b"UPDATE", invite, 1, body=moved, source=CARRIER), CARRIER)
         assert statuses(lab.take()) == [488]
+        self.moves(lab, invite)
+
+    def moves(self, lab: Lab, invite: Request) -> None:
+        """The target's media move, the caller is not told, and the answer changes nothing."""
+        moved = OTHER_B.replace(b"m=audio 6000", b"m=audio 6010")
+        lab.give(lab.in_dialog(b"UPDATE", invite, 2, body=moved, source=CARRIER), CARRIER)
+        success = lab.take_one(CARRIER[0])
+        assert (success.status, success.cseq_method) == (200, b"UPDATE")
+        (stream,) = lab.plans[-1][1].streams
+        assert b"m=audio %d RTP/AVP 8 0 101" % stream.b.port in success.body
+        assert stream.b.remote == ("10.1.0.2", 6010)
+        assert lab.take() == []
+        lab.answer(invite, 200, body=moved)
+        assert lab.take_one(CARRIER[0]).method == b"ACK"
+        answer = lab.take_one(PBX[0])
+        assert (answer.status, b"m=audio %d " % stream.a.port in answer.body) == (200, True)
+        assert lab.plans[-1][1].streams[0].b.remote == ("10.1.0.2", 6010)
+
+    def test_a_target_moves_its_media_whatever_the_caller_knows(self) -> None:
+        lab = Lab()
+        invite = lab.called()
+        lab.answer(invite, 183, body=SDP_B, extra=reliable(1))
+        assert lab.take_one(PBX[0]).first(b"rseq") is None
+        lab.answer(lab.take_one(CARRIER[0]), 200)
+        self.moves(lab, invite)
+
+    def test_a_caller_moves_its_media_whatever_the_target_knows(self) -> None:
+        lab = Lab()
+        invite = lab.called(extra=SUPPORTED + b"Require: 100rel\r\n")
+        lab.answer(invite, 183, body=SDP_B)
+        ringing = lab.take_one(PBX[0])
+        lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=rack(ringing)))
+        lab.take()
+        moved = SDP_A.replace(b"m=audio 6000", b"m=audio 6010")
+        lab.give(lab.in_dialog(b"UPDATE", ringing, 3, body=moved))
+        assert statuses(lab.take()) == [200]
+        (stream,) = lab.plans[-1][1].streams
+        assert stream.a.remote == ("10.0.0.2", 6010)
+        lab.answer(invite, 200, body=SDP_B)
+        assert lab.take_one(PBX[0]).status == 200
+        assert lab.plans[-1][1].streams[0].a.remote == ("10.0.0.2", 6010)
 
 
 class TestForks:

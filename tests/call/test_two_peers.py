@@ -362,16 +362,18 @@ def test_an_answer_may_come_while_an_update_is_under_way() -> None:
 
 
 @pytest.mark.parametrize("reliable", [True, False])
-def test_an_early_offer_waits_for_a_caller_that_cannot_acknowledge(reliable: bool) -> None:
+def test_an_early_offer_is_answered_for_a_caller_that_cannot_acknowledge(reliable: bool) -> None:
     """RFC 3311 §5.1: the called agent's UPDATE goes on only where the first answer is settled."""
     world = World(
         1, (Abilities(update=True, reliable=reliable), Abilities(update=True, reliable=True))
     )
     ringing(world, 0, False)
     (caller,), (called,) = world.talks(0), world.talks(1)
+    called.move()
     called.update("sendonly", world.now)
     called.accept(world.now)
     world.run(5.0)
+    assert called.media.direction == "sendonly"
     assert caller.media.direction == ("recvonly" if reliable else "sendrecv")
     world.check_one_idea()
     world.check_the_end()

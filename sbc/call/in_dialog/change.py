@@ -195,13 +195,25 @@ class Change(Passage):
             body = road.exchange.conclude(self.target, self.source, answer, negotiations)
         except ProtocolError:
             # An ACK cannot be refused. What held before is what the source still stands for.
-            held = road.exchange.hold_to(self.source, self.target, negotiations)
+            held = self._held(road)
             self.ack = self.target.acknowledge(held or self._n_target.decline())
             if not held:
                 ending = Ending(Cause.UNSUPPORTED_MEDIA, "border", "no answer in the ACK", 488)
                 road.gone(self.source, ending, now)
             return
         self.ack = self.target.acknowledge(body)
+
+    def _held(self, road: Road) -> bytes:
+        """What the source said last as an answer to the target's offer; b"": it is none."""
+        road.exchange.withdraw(self._n_source)
+        offer = self._n_target.remote
+        if offer is None:
+            return b""
+        try:
+            pair = self._n_target, self._n_source
+            return road.exchange.stand_in(self.target, self.source, offer, pair)
+        except ProtocolError:
+            return b""
 
     def _refuse(self, road: Road, message: object, now: float) -> None:
         road.exchange.withdraw(self._n_source, self._n_target)

@@ -237,7 +237,8 @@ class Early:
         rack: bytes,
         now: float,
     ) -> None:
-        """An offer in an early dialog goes on: in the PRACK that is owed, else in an UPDATE.
+        """An offer in an early dialog goes on: in the PRACK that is owed, else in an UPDATE. Where
+        the other side takes none before it answers, we answer it ourselves.
 
         Raises:
             ProtocolError, RelayError: what it is refused with; nothing has changed.
@@ -250,12 +251,15 @@ class Early:
         able = rack != b"" or may_send(other.trunk, other.peer, UPDATE)
         if not to_target:  # RFC 3311 §5.1: its own offer must be answered for good
             able = able and fork.sender is not None and fork.sender.settled
-        if dialog is None or not able:
-            raise ProtocolError("the other side takes no offer before it answers", status=488)
         pair = fork.negotiation_a, fork.negotiation_b
-        change = Change(
-            self._road, leg, other, request, reply, txn, pair if to_target else pair[::-1]
-        )
+        if not to_target:
+            pair = pair[::-1]
+        if dialog is None or not able:
+            body = self._road.stand_in(leg, other, offer, pair, fork)
+            head = b"" if request.method == PRACK else self._road.contact_head(leg)
+            leg.respond(txn, reply, 200, head + CONTENT_TYPE_SDP, now, body)
+            return
+        change = Change(self._road, leg, other, request, reply, txn, pair)
         change.dialog = dialog
         method = PRACK if rack else UPDATE
         change.begin(self._road, method, request, offer, now, rack)

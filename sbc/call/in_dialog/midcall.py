@@ -4,7 +4,7 @@
 |---|---|
 | re-INVITE or UPDATE that repeats what was agreed, UPDATE without a body | answered here |
 | any other re-INVITE or UPDATE | goes across (`passage.Change`); 491 or 500 while one does |
-| the same to a peer that is shielded from both | 488 |
+| the same to a peer that is shielded from both | answered here, if its codecs stay; else 488 |
 | OPTIONS | answered here: what this border can do (RFC 3261 §11) |
 | INFO with a digit for a side that has digits another way | answered here (`sbc.call.media.dtmf`) |
 | any other INFO, and what the trunk's `methods:` names | goes across (`passage.Passage`) |
@@ -28,7 +28,7 @@ from sbc.call.in_dialog.passage import Passage, Road
 from sbc.call.in_dialog.passage_states import Input
 from sbc.call.in_dialog.upkeep import Ping, Refresh, back_off_s
 from sbc.call.legs.capabilities import head_for, may_send, options_head, unsupported
-from sbc.call.legs.leg import CONTENT_TYPE_SDP, SDP, Leg, again_head
+from sbc.call.legs.leg import CONTENT_TYPE_SDP, SDP, Fork, Leg, again_head
 from sbc.call.legs.session_timer import Wait
 from sbc.call.legs.timed import Watch
 from sbc.call.media.dtmf import CallDigits, Dialled
@@ -42,6 +42,7 @@ from sbc.errors import (
     RemoteProtocolError,
 )
 from sbc.sdp.model import Session
+from sbc.sdp.offer_answer import Negotiation
 from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Message, Request, Response
@@ -206,9 +207,12 @@ class Midcall(Road):
             )
         method = _method_towards(other, request.method, offer is not None)
         if not method:
-            if offer is not None:
-                raise ProtocolError("the other side takes no change", status=488)
-            self._answer_here(leg, request, reply, txn, negotiation.repeat_offer(), now)
+            if offer is None:
+                body = negotiation.repeat_offer()
+            else:
+                body = self.stand_in(leg, other, offer, (negotiation, across))
+            leg.refresh_target(request)
+            self._answer_here(leg, request, reply, txn, body, now)
             return
         change = Change(self, leg, other, request, reply, txn, (negotiation, across))
         change.begin(self, method, request, offer, now)
@@ -218,6 +222,29 @@ class Midcall(Road):
         if request.method == INVITE:
             self.core.layer.respond(txn, 100, reply.build(100), now)
         self.core.say(10, "call.changes", "", side=leg.side, method=method.decode())
+
+    def stand_in(
+        self,
+        leg: Leg,
+        other: Leg,
+        offer: Session,
+        negotiations: tuple[Negotiation, Negotiation],
+        fork: Fork | None = None,
+    ) -> bytes:
+        """Our own answer to an offer of `leg`'s peer, for `other`'s takes none.
+
+        Raises:
+            ProtocolError: it cannot be had without that one; nothing has changed.
+        """
+        negotiations[0].receive_offer(offer)
+        try:
+            body = self.exchange.stand_in(leg, other, offer, negotiations, fork)
+        except ProtocolError:
+            negotiations[0].refused()
+            raise
+        self.core.counters["changes_answered_here"] += 1
+        self.core.say(10, "call.change_answered", "", side=leg.side)
+        return body
 
     def _answer_here(
         self,

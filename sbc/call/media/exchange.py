@@ -339,7 +339,7 @@ class Exchange:
             if terms is not None:
                 terms.offer(source.side, offer, facts)
                 dresses = terms.proposal(len(facts), negotiation.remote)
-            check_offer(facts)
+            _check_change(facts)
             added = self._make_room(facts)
             self._lines = len(facts)
             body = negotiation.send_offer(offer, self._anchors(target, dresses))
@@ -407,25 +407,55 @@ class Exchange:
             self._lines = proposal.lines_before
             self._take_back(proposal.added)
 
-    def hold_to(
-        self, source: Leg, target: Leg, negotiations: tuple[Negotiation, Negotiation]
+    def stand_in(
+        self,
+        source: Leg,
+        target: Leg,
+        offer: Session,
+        negotiations: tuple[Negotiation, Negotiation],
+        fork: Fork | None = None,
     ) -> bytes:
-        """An answer for an offer of `target`'s peer that the other side has not answered.
+        """An answer to an offer of `source`'s peer that `target`'s peer does not hear of.
 
-        What that side said last still holds, if it has as many m-lines; else b"".
+        It is made of what that one said last. The media of `source` follow its offer.
 
         Args:
-            negotiations: of `target`, which is owed an answer, and of `source`.
+            negotiations: of `source`, where the offer is open, and of `target`.
+            fork: whose early dialog it is.
+
+        Raises:
+            ProtocolError: 488, the other side would have to hear of it; nothing has changed.
         """
-        owed, silent = negotiations
-        silent.refused()
-        session, proposal = silent.remote, self._proposal
-        if session is None or proposal is None or len(session.media) != len(proposal.facts):
-            self.withdraw()
-            return b""
-        self._proposal = None
-        dresses = self._answered(target, source, owed.remote, session)
-        return owed.send_answer(session, self._anchors(target, dresses))
+        asked, silent = negotiations
+        said, media, facts = silent.remote, self._media, describe(offer)
+        same_lines = said is not None and len(said.media) == len(facts) == self._lines
+        if said is None or media is None or silent.state is not Offer.STABLE or not same_lines:
+            raise ProtocolError("the other side takes no change", status=488)
+        terms = self._terms
+        if terms is None and (concerns(offer) or renumbered(offer, said)):
+            terms = self._terms = self._terms_of(source, target)
+        dresses = None
+        try:
+            if terms is not None:
+                terms.offer(source.side, offer, facts)
+                terms.proposal(len(facts), parse(silent.local) if silent.we_offered else said)
+                dresses = terms.stand_in(target.side, said)
+            _check_change(facts)
+            _check_in_use(silent, offer, terms)
+            body = asked.send_answer(said, self._anchors(source, dresses))
+        except ProtocolError as error:
+            if terms is not None:
+                terms.refused()
+            if error.status == 488:
+                raise
+            raise ProtocolError("the other side takes no change of codec", status=488) from error
+        if terms is not None:
+            terms.agreed()
+        if fork is not None and source.side == "b":
+            self._fork = fork
+        media.described(source.side, facts, behind_nat(source.trunk, source.nat), source.hop.host)
+        self._apply(media)
+        return body
 
     def _make_room(self, facts: list[MediaFacts]) -> int:
         """Ports for the streams that are new; how many those are."""
@@ -584,6 +614,36 @@ def same_codecs(fork: Fork, response: Response) -> bool:
         return _codecs(describe(before)) == _codecs(describe(parse(response.body)))
     except ProtocolError:
         return True
+
+
+def _check_change(facts: list[MediaFacts]) -> None:
+    """Refuse an offer within a call that we cannot carry; one of nothing at all is none such: all
+    streams are removed (RFC 3264 §8.2).
+
+    Raises:
+        UnsupportedMedia: 488, with the reason.
+    """
+    if any(media.port for media in facts):
+        check_offer(facts)
+
+
+def _check_in_use(silent: Negotiation, offer: Session, terms: Terms | None) -> None:
+    """Refuse an offer that does not go on with the codecs which the silent side uses.
+
+    Raises:
+        ProtocolError: 488.
+    """
+    for index, used in enumerate(silent.in_use()):
+        media = offer.media[index]
+        if used is None or media.port == 0:
+            continue
+        number, name, clock_rate = used
+        carried = terms.carries(index, number) if terms is not None else None
+        if carried is None:
+            offered = [(one, word.upper(), rate) for one, word, rate in media.form.formats]
+            carried = (number, name.upper(), clock_rate) in offered
+        if not carried:
+            raise ProtocolError("the other side takes no change of codec", status=488)
 
 
 def _formats(facts: list[MediaFacts]) -> list[list[int]]:

@@ -7,6 +7,7 @@ answers under payload types of its own. It follows the exchange of offer and ans
     offer(side, …)   what the leg that brings it says to it
     proposal()       ─▶ dresses of our offer to the other side; again for each further target
     answer(side, …)  ─▶ dresses of our answer to the side that offered, and `fill` for the plan
+    stand_in(side, …)      the same, where that side is not asked
     answer_alone(side, …)  the peer of a side answers an offer of our own
     refused()        what held before holds again
 
@@ -228,6 +229,29 @@ class Terms:
                     self._accept(side, media, facts[index], stream)
                 facts[index].anchored = True
 
+    def stand_in(self, side: str, session: Session) -> list[Dress | None]:
+        """As `answer`, for a peer of `side` that is not asked: this is what it said last, to the
+        keys that it has."""
+        before = self._before or {}
+        dresses: list[Dress | None] = [None] * len(session.media)
+        for index, stream in self._streams.items():
+            media = session.media[index]
+            if media.port:
+                if index in before:
+                    stream.keys[side] = before[index].keys[side]
+                    stream.mux[side] = before[index].mux[side]
+                self._take_formats(media, stream)
+                dresses[index] = self._reply(side, media, stream)
+        self._streams = before | self._streams  # it knows of none that it would be without
+        return dresses
+
+    def carries(self, index: int, number: int) -> bool | None:
+        """Whether the answerer's format of this number is taken; None: no terms say."""
+        stream = self._streams.get(index)
+        if stream is None or stream.crossings is None:
+            return None
+        return any(number in (one.answerer, one.answered) for one in stream.taken)
+
     @property
     def is_open(self) -> bool:
         """Whether an exchange has begun that is neither agreed nor refused."""
@@ -416,6 +440,9 @@ class Terms:
             )
         stream.keys[side] = keys
         stream.mux[side] = stream.offered_mux and facts.rtcp_mux
+        self._take_formats(media, stream)
+
+    def _take_formats(self, media: Media, stream: _Stream) -> None:
         if stream.crossings is not None:
             stream.taken = answered(stream.crossings, media.form, self._codecs(stream.offerer))
             if not stream.taken:
