@@ -306,6 +306,29 @@ def test_a_stream_comes_and_goes(way: str) -> None:
     assert b"m=video %d " % (video.b if asking.address == PBX else video.a).port in request.body
 
 
+@WAYS
+@pytest.mark.parametrize("method", [b"INVITE", b"UPDATE"])
+def test_all_streams_may_go_and_come_back(way: str, method: bytes) -> None:
+    """RFC 3264 §8.2: port 0 removes a stream, the last one, too; §8.1: its place may be used
+    again."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    in_hand = lab.border.core.leases.in_hand()
+    gone, back = b"m=audio 0 ", b"m=audio %d " % port_for(lab, asked)
+    for version, port, told in ((2, b" 0 ", gone), (3, b" 6000 ", back)):
+        request = carried(asking, asked, method, sdp(asking, version).replace(b" 6000 ", port))
+        assert told in request.body
+        asked.answer(request, 200, sdp(asked, version).replace(b" 6000 ", port))
+        assert asked.hears().method == b"ACK"
+        success = asking.hears()
+        asking.ack()
+        assert (success.status, gone in success.body) == (200, told == gone)
+        (stream,) = newest(lab).streams
+        for end in (stream.a, stream.b):
+            assert end.may_receive is end.expects is (told == back)
+    assert lab.border.core.leases.in_hand() == in_hand
+
+
 def shielded(*what: Shield) -> dict[str, dict[str, Any]]:
     return {"carrier": {"shield": frozenset(what)}}
 
