@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from relay.control.fields import pair, reading
 
@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 Address: TypeAlias = tuple[str, int]
+
+_ANY: Final = float("inf")
 
 
 @dataclass(slots=True)
@@ -103,8 +105,8 @@ class DirectionStats:
                 fields.number(0, 1 << 63),
                 fields.number(0, 1 << 63),
                 fields.number(-(1 << 63), 1 << 63),
-                fields.real(0.0, float("inf"), 0.0),
-                fields.real(0.0, float("inf"), 0.0),
+                fields.real(0.0, _ANY, 0.0),
+                fields.real(0.0, _ANY, 0.0),
                 fields.number(0, 1 << 63, 0),
                 fields.counters(),
                 fields.real_or_none(),
@@ -113,9 +115,9 @@ class DirectionStats:
                 fields.address(None),
                 fields.numbers(),
                 fields.real(0.0, 1.0, 0.0),
-                fields.real(0.0, float("inf"), 0.0),
+                fields.real(0.0, _ANY, 0.0),
                 fields.real(0.0, 1.0, 0.0),
-                fields.real(0.0, float("inf"), 0.0),
+                fields.real(0.0, _ANY, 0.0),
                 fields.real(0.0, 1.0, 0.0),
                 fields.real_or_none(),
                 fields.real_or_none(),
@@ -254,10 +256,10 @@ class WorkerStats:
                 fields.number(0, 1 << 31),
                 fields.text(),
                 fields.number(0, 1 << 31),
-                fields.real(0.0, float("inf")),
-                fields.real(0.0, float("inf")),
+                fields.real(0.0, _ANY),
+                fields.real(0.0, _ANY),
                 fields.counter_groups(),
                 fields.counters(),
-                fields.real(0.0, float("inf"), 0.0),
-                fields.real(0.0, float("inf"), 0.0),
+                fields.real(0.0, _ANY, 0.0),
+                fields.real(0.0, _ANY, 0.0),
             )
