@@ -66,7 +66,8 @@ class Codecs(Section):
     single: Switch = False
     """One codec in each offer and answer, for peers that do not cope with more."""
     ptime: Annotated[int | None, Rule(_ptime, _PTIME)] = None
-    """Packet length asked for, in milliseconds. Default: what the other side says."""
+    """Packet length asked for, in milliseconds, or the longest that the other side can take.
+    Default: what it says."""
 
 
 def codec_settings(codecs: Codecs) -> CodecSettings:

@@ -42,6 +42,8 @@ class Phone(Talk):
         a = {"dtmf_reported": [EVENTS], "clock_rates": {0: 8000, EVENTS: 8000}}
         super().__init__(rig, a=a | more, b=keys)
         self.sequence = 65_530  # and it rolls over
+        self.kind = EVENTS
+        """How A calls its events."""
         self.spoken: list[int] = []
         """Timestamps of A's audio."""
         for _ in range(4):
@@ -59,7 +61,7 @@ class Phone(Talk):
         packet = rtp(
             self.sequence,
             event(code, duration, end=end),
-            payload_type=EVENTS,
+            payload_type=self.kind,
             timestamp=start,
             marker=duration == 160,
         )
@@ -90,6 +92,20 @@ def goes_on(packets: list[bytes]) -> bool:
 
 
 # taken out
+
+
+def test_a_digit_is_told_under_each_of_its_payload_types_and_another_passes(rig):
+    """Answerers send by the offer's number or by their own (RFC 3264 §5.1)."""
+    clock_rates = {0: 8000, EVENTS: 8000, 97: 8000, 98: 8000}
+    phone = Phone(rig, dtmf_reported=[EVENTS, 97], clock_rates=clock_rates)
+    for code, kind in ((4, EVENTS), (5, 97), (6, 98)):
+        phone.kind = kind
+        phone.digit(code)
+        phone.audio()
+    heard = phone.heard()
+    assert phone.told == ["4", "5"]
+    assert {header(one)[0] for one in heard} == {0, 98}
+    assert goes_on(heard)
 
 
 @pytest.mark.parametrize("secure", [False, True])
