@@ -130,7 +130,7 @@ class Border(RelayEvents):
     def receive(self, data: bytes, hop: Hop, now: float) -> None:
         """One message from the network. Raises nothing, whatever it holds."""
         core = self.core
-        trunk = core.trunk_of(hop)
+        trunk = core.policies.identify(hop.realm, hop.host, hop.trunk)
         if (
             trunk is None
             and not hop.trunk
@@ -192,9 +192,8 @@ class Border(RelayEvents):
         if trunk is None:
             self._stranger(request, hop)
             return
-        first = request.method in _SHED and not request.to_tag
         if (
-            (first and self.overloaded)
+            (self.overloaded and request.method in _SHED and not request.to_tag)
             or (len(core.layer) >= self.most_transactions and self._is_new(request))
         ) and not core.layer.knows(request, hop):
             core.counters["overload_refused"] += 1
@@ -335,7 +334,7 @@ class Border(RelayEvents):
         """Answered where that is possible, and where a stranger would be answered at all."""
         core = self.core
         core.counters["malformed"] += 1
-        known = core.trunk_of(hop) is not None
+        known = core.policies.identify(hop.realm, hop.host, hop.trunk) is not None
         if reply_to is not None and (known or isinstance(core.policies.stranger(), Refuse)):
             self._stateless(reply_to, status, hop)
 

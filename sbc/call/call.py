@@ -87,8 +87,9 @@ class Call(Kept):
         self.ids = None
         self.move = None
         self.midcall = None
-        wall_s = core.wall(now)
-        self.record = Record(self.id, facts, a.call_id, a.trunk.name, wall_s, wall_s - now)
+        self.record = Record(
+            name, facts, a.call_id, a.trunk.name, core.wall(now), core.wall_offset_s
+        )
         self.hunt = Hunt(core, self, a, self.exchange, self.record)
 
     # Beginning

@@ -24,7 +24,6 @@ from sbc.call.targets.where import Where
 from sbc.ids import Mint
 from sbc.sip.message import Request
 from sbc.sip.serialise import ReplyBase
-from sbc.transaction.hop import Hop
 from sbc.transaction.layer import TransactionLayer
 from sbc.transaction.machine import ServerTransaction
 
@@ -146,11 +145,6 @@ class Core:
     milestones: list[Milestone] = field(default_factory=list)
     records: list[Cdr] = field(default_factory=list)
     counters: Counter[str] = field(default_factory=Counter)
-
-    def trunk_of(self, hop: Hop) -> TrunkSettings | None:
-        """Whose message that is, by its connection's certificate or by its source; None: a
-        stranger's."""
-        return self.policies.identify(hop.realm, hop.host, hop.trunk)
 
     def wall(self, now: float) -> float:
         """Seconds since the epoch at monotonic second `now`."""
