@@ -227,7 +227,7 @@ class TrunkSettings:
     nat: Nat = Nat.AUTO
     latch: Latch = Latch.SIGNALLED
     media_timeout_s: float = 60.0
-    pass_methods: tuple[str, ...] = ("INFO",)
+    pass_methods: tuple[str, ...] = ("INFO", "MESSAGE")
     """Methods that go across within a call, beside those that change it."""
     outside_methods: tuple[str, ...] = ("MESSAGE", "PUBLISH", "SUBSCRIBE")
     """Methods that go across outside of calls, to and from trunks that name them too."""

@@ -9,7 +9,7 @@ from typing import Final
 from policies.facts import Refuse
 from policies.settings import TrunkSettings
 from sbc.call.cdr import Cause
-from sbc.call.legs.capabilities import head_for, options_head, unsupported
+from sbc.call.legs.capabilities import options_head, outside_head, unsupported
 from sbc.errors import ParseError, ProtocolError, RemoteProtocolError
 from sbc.sdp.facts import UnsupportedMedia
 from sbc.sip.message import Request
@@ -52,7 +52,7 @@ def outside_dialog(request: Request, trunk: TrunkSettings, draining: bool) -> tu
     """Status and header lines for a request without a To-tag that is no INVITE, ACK or CANCEL."""
     method = request.method
     if method not in METHODS:
-        return 501, head_for(trunk, initial=False)
+        return 501, outside_head(trunk)
     if method == OPTIONS:
         if isinstance(request.target, OtherUri):
             return 416, b""
@@ -62,7 +62,7 @@ def outside_dialog(request: Request, trunk: TrunkSettings, draining: bool) -> tu
         return (503, b"") if draining else (200, options_head(trunk))
     if method in _OF_A_DIALOG:
         return 481, b""
-    return 405, head_for(trunk, initial=False)
+    return 405, outside_head(trunk)
 
 
 def fault_head(error: ProtocolError, host: bytes) -> bytes:

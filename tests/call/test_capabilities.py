@@ -100,6 +100,7 @@ def test_options_are_answered_with_all_of_it() -> None:
     assert told(head, b"accept") == [b"application/sdp"]
     assert b"INVITE" in told(head, b"allow")
     assert b"100rel" not in options_head(shielded(Shield.PRACK))
+    assert {b"MESSAGE", b"PUBLISH", b"SUBSCRIBE", b"NOTIFY"} <= set(told(head, b"allow"))
 
 
 # What a peer requires of us

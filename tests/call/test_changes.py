@@ -463,9 +463,45 @@ def test_info_goes_across_and_other_methods_do_not(way: str) -> None:
     assert asking.hears().status == 200
     asking.ask(b"INFO", b"see 10.0.0.9", b"Content-Type: application/x-own\r\n")
     assert asking.hears().status == 415
-    for method, status in ((b"MESSAGE", 405), (b"SHOUT", 501), (b"PRACK", 481), (b"OPTIONS", 200)):
+    for method, status in ((b"PUBLISH", 405), (b"SHOUT", 501), (b"PRACK", 481), (b"OPTIONS", 200)):
         asking.ask(method)
         assert asking.hears().status == status
+    assert lab.take(asked.address[0]) == []
+
+
+@WAYS
+def test_what_is_refused_within_a_call_is_not_among_what_is_allowed_there(way: str) -> None:
+    """RFC 3261 §21.4.6: the valid methods; §13.2.1: those that may be invoked within the dialog.
+    What both trunks let cross outside of calls is no such."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    told = asking.of.values(b"allow")
+    for method in (b"PUBLISH", b"SUBSCRIBE"):
+        asking.ask(method, extra=b"Event: presence\r\n")
+        refused = asking.hears()
+        assert refused.status == 405
+        assert method not in refused.values(b"allow")
+        assert method not in told
+    for method in (b"INFO", b"MESSAGE"):
+        assert method in told
+        asking.ask(method)
+        request = asked.hears()
+        assert request.method == method
+        asked.answer(request, 200)
+        assert asking.hears().status == 200
+
+
+@WAYS
+def test_what_the_other_side_takes_not_is_not_among_what_is_allowed_just_then(way: str) -> None:
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    asked.ask(b"UPDATE", extra=b"Allow: INVITE, ACK, BYE\r\n")
+    assert asked.hears().status == 200
+    asking.ask(b"MESSAGE", b"hello", b"Content-Type: text/plain\r\n")
+    refused = asking.hears()
+    assert refused.status == 405
+    assert b"MESSAGE" not in refused.values(b"allow")
+    assert b"INVITE" in refused.values(b"allow")
     assert lab.take(asked.address[0]) == []
 
 

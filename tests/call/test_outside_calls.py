@@ -56,7 +56,7 @@ def test_options_tells_the_truth() -> None:
     lab.give(request(b"OPTIONS"))
     answer = lab.take_one(PBX[0])
     calls = b"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER"
-    assert answer.first(b"allow") == calls + b", MESSAGE, PUBLISH, SUBSCRIBE, NOTIFY"
+    assert answer.first(b"allow") == calls + b", NOTIFY, MESSAGE, PUBLISH, SUBSCRIBE"
     assert answer.first(b"accept") == b"application/sdp"
     assert answer.first(b"supported") == b"100rel, timer, replaces, norefersub"
     assert answer.first(b"server") is None

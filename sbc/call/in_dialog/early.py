@@ -20,7 +20,7 @@ from sbc.call.in_dialog.change import Change
 from sbc.call.in_dialog.midcall import Connected, Midcall, offer_in
 from sbc.call.legs.a_leg import ALeg
 from sbc.call.legs.b_leg import BLeg
-from sbc.call.legs.capabilities import head_for, may_send, options_head, unsupported
+from sbc.call.legs.capabilities import may_send, options_head, refused_head, unsupported
 from sbc.call.legs.leg import CONTENT_TYPE_SDP, Fork, Leg, again_head
 from sbc.call.legs.reliable import Match, ReliableReceiver, ReliableSender, Take, to_be_reliable
 from sbc.call.states import Ending
@@ -132,7 +132,7 @@ class Early:
                 leg.respond(txn, reply, 200, options_head(leg.trunk), now)
             else:
                 status = 405 if method in METHODS else 501
-                leg.respond(txn, reply, status, head_for(leg.trunk, initial=False), now)
+                leg.respond(txn, reply, status, refused_head(leg.trunk, method), now)
         except ProtocolError as error:
             head = again_head(leg.token) if error.status == 500 else b""
             leg.respond(txn, reply, error.status, head, now)

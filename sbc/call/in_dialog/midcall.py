@@ -27,7 +27,13 @@ from sbc.call.in_dialog.change import Change
 from sbc.call.in_dialog.passage import Passage, Road
 from sbc.call.in_dialog.passage_states import Input
 from sbc.call.in_dialog.upkeep import Ping, Refresh, back_off_s
-from sbc.call.legs.capabilities import head_for, may_send, options_head, unsupported
+from sbc.call.legs.capabilities import (
+    head_for,
+    may_send,
+    options_head,
+    refused_head,
+    unsupported,
+)
 from sbc.call.legs.leg import CONTENT_TYPE_SDP, SDP, Fork, Leg, again_head
 from sbc.call.legs.session_timer import Wait
 from sbc.call.legs.timed import Watch
@@ -123,7 +129,7 @@ class Midcall(Road):
             self._carry(leg, request, reply, txn, now)
         else:
             status = 405 if method in METHODS else 501
-            leg.respond(txn, reply, status, head_for(leg.trunk, initial=False), now)
+            leg.respond(txn, reply, status, refused_head(leg.trunk, method), now)
 
     def acked(self, leg: Leg, request: Request, now: float) -> None:
         """An ACK to a 2xx of ours: it may have the answer to an offer in it."""
@@ -274,7 +280,7 @@ class Midcall(Road):
             self.core.counters["passages_over_limit"] += 1
             return
         if not may_send(other.trunk, other.peer, request.method):
-            leg.respond(txn, reply, 405, head_for(leg.trunk, initial=False), now)
+            leg.respond(txn, reply, 405, refused_head(leg.trunk, request.method), now)
             return
         content = contents(self.core, request, other.end.host)
         if content is None:

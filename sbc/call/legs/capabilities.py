@@ -12,7 +12,7 @@ from typing import Final
 
 from policies.settings import Refer, Shield, TrunkSettings, Use
 from sbc.sip.message import Message, Request
-from sbc.sip.status import INVITE, NOTIFY, PRACK, REFER, SUBSCRIBE, UPDATE
+from sbc.sip.status import INVITE, PRACK, REFER, UPDATE
 
 __all__ = [
     "RELIABLE",
@@ -22,6 +22,8 @@ __all__ = [
     "head_for",
     "may_send",
     "options_head",
+    "outside_head",
+    "refused_head",
     "unsupported",
 ]
 
@@ -30,7 +32,7 @@ RELIABLE: Final = b"100rel"
 TIMER: Final = b"timer"
 """RFC 4028."""
 
-_METHODS: Final = b"INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO REFER".split()
+_METHODS: Final = b"INVITE ACK CANCEL BYE OPTIONS PRACK UPDATE INFO REFER NOTIFY".split()
 """What this border takes of every peer that is not shielded from it; and what its trunk passes."""
 REPLACES: Final = b"replaces"
 """RFC 3891."""
@@ -108,6 +110,8 @@ UNKNOWN: Final = Peer()
 def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
     """Our Allow, Supported and Require lines for one leg, ready to be sent.
 
+    Allow has what may be asked within the call (RFC 3261 §13.2.1): nothing that crosses outside.
+
     Args:
         initial: an INVITE of ours outside a dialog, where 100rel is offered, or with `reliable:
             always` required. Responses and requests in a dialog: False.
@@ -115,7 +119,7 @@ def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
     kept = _HEADS.get(id(trunk))
     if kept is None or kept[0] is not trunk:
         reliable, timers = _have(trunk)
-        also = trunk.pass_methods + trunk.outside_methods
+        also = trunk.pass_methods
         first = _lines(trunk.shield, reliable, timers, _refers(trunk), also)
         if reliable and trunk.reliable is Use.ALWAYS:
             first += b"Require: 100rel\r\n"
@@ -127,12 +131,24 @@ def head_for(trunk: TrunkSettings, *, initial: bool) -> bytes:
 
 
 def options_head(trunk: TrunkSettings) -> bytes:
-    """Allow, Accept and Supported of our answer to OPTIONS (RFC 3261 §11.2): all that we have."""
-    also = trunk.pass_methods + trunk.outside_methods
-    allow, _, supported = _lines(trunk.shield, *_have(trunk), _refers(trunk), also).partition(
-        b"\r\n"
-    )
+    """Allow, Accept and Supported of our answer to OPTIONS (RFC 3261 §11.2): all that we have.
+
+    The same within a dialog as outside.
+    """
+    allow, _, supported = _all_lines(trunk, *_have(trunk)).partition(b"\r\n")
     return b"%b\r\nAccept: application/sdp\r\n%b" % (allow, supported)
+
+
+def outside_head(trunk: TrunkSettings) -> bytes:
+    """Our Allow and Supported for what belongs to no call: all that we take of this trunk."""
+    return _all_lines(trunk, False, _have(trunk)[1])
+
+
+def refused_head(trunk: TrunkSettings, method: bytes) -> bytes:
+    """Those of a 405 within a call: without the method that is refused (RFC 3261 §21.4.6)."""
+    allow, *others = head_for(trunk, initial=False).split(b"\r\n")
+    methods = [one for one in allow.removeprefix(b"Allow: ").split(b", ") if one != method]
+    return b"\r\n".join((b"Allow: " + b", ".join(methods), *others))
 
 
 def may_send(trunk: TrunkSettings, peer: Peer, method: bytes) -> bool:
@@ -181,6 +197,11 @@ def _refers(trunk: TrunkSettings) -> bool:
     return Shield.REFER not in trunk.shield and trunk.refer is not Refer.REFUSE
 
 
+def _all_lines(trunk: TrunkSettings, reliable: bool, timers: bool) -> bytes:
+    also = trunk.pass_methods + trunk.outside_methods
+    return _lines(trunk.shield, reliable, timers, _refers(trunk), also)
+
+
 @lru_cache(maxsize=256)  # of the combinations that are configured
 def _lines(
     shield: frozenset[Shield], reliable: bool, timers: bool, refers: bool, also: tuple[str, ...]
@@ -189,8 +210,6 @@ def _lines(
     if not refers:
         hidden.add(REFER)
     passed = [name.encode() for name in also]
-    if SUBSCRIBE in passed:
-        passed.append(NOTIFY)  # of those that it makes
     methods = [name for name in dict.fromkeys((*_METHODS, *passed)) if name not in hidden]
     have = {RELIABLE: reliable, TIMER: timers, NO_REFER_SUB: refers}
     options = [name for name in _OPTIONS if have.get(name, True)]

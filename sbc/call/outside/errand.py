@@ -27,7 +27,7 @@ from sbc.call.crossing import parcel
 from sbc.call.crossing.headers import party
 from sbc.call.digest.credentials import Signer
 from sbc.call.incoming import loop_mark
-from sbc.call.legs.capabilities import head_for
+from sbc.call.legs.capabilities import outside_head
 from sbc.call.legs.local import LocalEnd
 from sbc.call.targets.hunt import asked_pause_s, rank_of
 from sbc.call.targets.outgoing import AUTO_LIMIT_BYTES, DEFAULT_HOPS, in_uri, request_uri, ways_to
@@ -325,7 +325,7 @@ class Errand:
         if content is not None:
             head, body = head + content[0], content[1]
         if self.request.method == OPTIONS:
-            head += head_for(self.trunk, initial=False)
+            head += outside_head(self.trunk)
         self._answer(response.status, head, now, body)
 
     def _failed(self, status: int, response: Response | None, now: float) -> None:
@@ -358,7 +358,7 @@ class Errand:
             return
         self._best, self._refusal, self._head = rank, told, lines
         if told == 405:
-            self._head += head_for(self.trunk, initial=False)
+            self._head += outside_head(self.trunk)
         if response is not None:
             self._head += self._across(response, end)
 

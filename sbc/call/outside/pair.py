@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from policies.responses import map_status
 from sbc.call.core import Core
 from sbc.call.crossing import parcel
-from sbc.call.legs.capabilities import head_for, options_head, unsupported
+from sbc.call.legs.capabilities import options_head, outside_head, unsupported
 from sbc.call.legs.link import Link
 from sbc.call.outside.errand import LISTENS, Clock
 from sbc.call.outside.pair_states import TABLE, Effect, Input, State
@@ -151,7 +151,7 @@ class Pair:
             side.respond(txn, reply, 200, options_head(side.trunk), now)
         elif method != (SUBSCRIBE if side is self.near else NOTIFY):
             status = 405 if method in METHODS else 501
-            side.respond(txn, reply, status, head_for(side.trunk, initial=False), now)
+            side.respond(txn, reply, status, outside_head(side.trunk), now)
         elif self._open >= _MOST_OPEN:
             side.respond(txn, reply, 503, b"", now)
         elif side is self.near:

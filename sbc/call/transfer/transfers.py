@@ -24,7 +24,7 @@ from sbc.call.call import Call
 from sbc.call.cdr import Cause
 from sbc.call.core import Core, Party
 from sbc.call.incoming import user_and_host
-from sbc.call.legs.capabilities import head_for, may_send, unsupported
+from sbc.call.legs.capabilities import head_for, may_send, refused_head, unsupported
 from sbc.call.legs.leg import Leg, again_head
 from sbc.call.states import State as CallState
 from sbc.call.transfer.refer import Referral, named, read_refer, read_replaces
@@ -73,7 +73,7 @@ class Transfers:
         except ProtocolError as error:
             head = again_head(leg.token) if error.status == 500 else b""
             if error.status == 405:
-                head = head_for(leg.trunk, initial=False)
+                head = refused_head(leg.trunk, REFER)
             elif error.status == 420:
                 head = unsupported(request, leg.trunk)
             leg.respond(txn, reply, error.status, head, now)
