@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from relay.call import Lane
@@ -90,9 +89,8 @@ class SlowPath:
     def open(self, lane: Lane) -> None:
         """Serve a lane's port. Raises OSError."""
         direction = lane.direction
-        judge = self._rtp if direction.component == Component.RTP else self._rtcp
         rx = self._sockets[direction.key]
-        self._forwarder.open(direction.key, rx, partial(self._take, lane, judge))
+        self._forwarder.open(direction.key, rx, _Taker(self, lane))
         widen(rx, self._room)
         if direction.tos:
             self.mark(lane)
@@ -116,16 +114,10 @@ class SlowPath:
             lane.flow = flow
         self._forwarder.install(flows)
 
-    def _take(
-        self,
-        lane: Lane,
-        judge: Callable[[Lane, memoryview, Address, float], bool],
-        data: memoryview,
-        source: Address,
-        now: float,
-    ) -> None:
-        """A punted packet."""
+    def take(self, lane: Lane, data: memoryview, source: Address, now: float) -> None:
+        """A packet that the fast path has punted on a lane's port."""
         self.punts += 1
+        judge = self._rtp if lane.direction.component == Component.RTP else self._rtcp
         if not judge(lane, data, source, now):
             self.floods.stranger(lane, now)
 
@@ -343,6 +335,19 @@ class SlowPath:
             return True
         lane.drop(DropReason.POLICED)
         return False
+
+
+class _Taker:
+    """What a fast path hands a lane's punted packets to: one for each port, so it is small."""
+
+    __slots__ = ("_lane", "_path")
+
+    def __init__(self, path: SlowPath, lane: Lane) -> None:
+        self._path = path
+        self._lane = lane
+
+    def __call__(self, data: memoryview, source: Address, now: float) -> None:
+        self._path.take(self._lane, data, source, now)
 
 
 def _time(lane: Lane, packet: Packet, now: float) -> None:

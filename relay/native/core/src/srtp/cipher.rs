@@ -17,7 +17,6 @@ use zeroize::Zeroizing;
 pub(super) const BATCH: usize = 16;
 
 /// The key of one cipher, wiped when dropped.
-#[derive(Clone)]
 pub(super) struct Cipher {
     key: Zeroizing<[u8; 32]>,
     /// Bytes of it: 16, 24 or 32.

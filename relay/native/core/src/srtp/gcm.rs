@@ -8,6 +8,7 @@ use aes::Block;
 use ghash::GHash;
 use ghash::universal_hash::UniversalHash;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::cipher::{BATCH, Cipher, mix};
 
@@ -18,10 +19,10 @@ pub(super) const TAG: usize = 16;
 
 const FIRST: usize = 16 * (BATCH - 1);
 
-/// A key: the cipher's, and the powers of the hash's. Wiped when dropped.
+/// A key: the cipher's and the hash's. Wiped when dropped.
 pub(super) struct Gcm {
     cipher: Cipher,
-    hash: GHash,
+    hash_key: Zeroizing<[u8; 16]>,
 }
 
 impl Gcm {
@@ -29,9 +30,7 @@ impl Gcm {
     pub(super) fn new(cipher: Cipher) -> Gcm {
         let mut key = [Block::default()];
         cipher.stream(0, &mut key);
-        let hash = GHash::new(&key[0]);
-        zeroize::Zeroize::zeroize(&mut key[0].0);
-        Gcm { cipher, hash }
+        Gcm { cipher, hash_key: Zeroizing::new(key[0].0) }
     }
 
     /// Encrypts in place and returns the tag.
@@ -78,7 +77,7 @@ impl Gcm {
 
     #[inline]
     fn tag(&self, mask: &Block, aad: &[u8], data: &[u8]) -> [u8; TAG] {
-        let mut hash = self.hash.clone();
+        let mut hash = GHash::new(&(*self.hash_key).into());
         hash.update_padded(aad);
         hash.update_padded(data);
         let lengths = ((8 * aad.len() as u128) << 64) | (8 * data.len() as u128);

@@ -11,7 +11,6 @@ const BLOCK: usize = 64;
 const INITIAL: [u32; 5] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0];
 
 /// A key, wiped when dropped.
-#[derive(Clone)]
 pub(super) struct Hmac {
     inner: [u32; 5],
     outer: [u32; 5],

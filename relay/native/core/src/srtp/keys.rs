@@ -57,56 +57,34 @@ impl Drop for Derivation {
     }
 }
 
-/// Session keys as they are derived. RTCP's are kept so: the powers of GHASH's key every few seconds
-/// cost less than the memory that they would fill all the time.
-pub(super) struct Material {
-    suite: Suite,
-    protocol: Protocol,
-    key: Zeroizing<[u8; 32]>,
-    salt: Zeroizing<[u8; 16]>,
-    /// AEAD needs none.
-    hmac: Hmac,
-}
-
-impl Material {
-    pub(super) fn new(suite: Suite, from: &Derivation, protocol: Protocol) -> Material {
-        let mut key = Zeroizing::new([0; 32]);
-        from.derive(protocol, Label::Cipher, &mut key[..suite.key_size()]);
-        let mut salt = Zeroizing::new([0; 16]);
-        from.derive(protocol, Label::Salt, &mut salt[..suite.salt_size()]);
-        let mut auth = Zeroizing::new([0; AUTH_KEY]);
-        from.derive(protocol, Label::Auth, &mut auth[..]);
-        Material { suite, protocol, key, salt, hmac: Hmac::new(&auth[..]) }
-    }
-
-    /// Bytes of the tag.
-    pub(super) fn tag_size(&self) -> usize {
-        match self.protocol {
-            Protocol::Rtp => self.suite.rtp_tag_size(),
-            Protocol::Rtcp => self.suite.rtcp_tag_size(),
-        }
-    }
-
-    /// Ready for use.
-    pub(super) fn keys(&self) -> Keys {
-        let cipher = Cipher::new(&self.key, self.suite.key_size());
-        if self.suite.is_aead() {
-            let mut salt = Zeroizing::new([0; gcm::NONCE]);
-            salt.copy_from_slice(&self.salt[..gcm::NONCE]);
-            return Keys::Gcm { gcm: Gcm::new(cipher), salt };
-        }
-        let (salt, hmac, tag) = (self.salt.clone(), self.hmac.clone(), self.tag_size());
-        Keys::Cm { cipher, salt, hmac, tag }
-    }
-}
-
-/// The keys of one protocol under one master key, ready for use.
+/// The keys of one protocol under one master key. AES schedules and the powers of GHASH's key are
+/// made for each packet.
 pub(super) enum Keys {
-    Cm { cipher: Cipher, salt: Zeroizing<[u8; 16]>, hmac: Hmac, tag: usize },
+    Cm { cipher: Cipher, salt: Zeroizing<[u8; 16]>, hmac: Hmac, tag: u8 },
     Gcm { gcm: Gcm, salt: Zeroizing<[u8; gcm::NONCE]> },
 }
 
 impl Keys {
+    pub(super) fn new(suite: Suite, from: &Derivation, protocol: Protocol) -> Keys {
+        let mut key = Zeroizing::new([0; 32]);
+        from.derive(protocol, Label::Cipher, &mut key[..suite.key_size()]);
+        let cipher = Cipher::new(&key, suite.key_size());
+        if suite.is_aead() {
+            let mut salt = Zeroizing::new([0; gcm::NONCE]);
+            from.derive(protocol, Label::Salt, &mut salt[..]);
+            return Keys::Gcm { gcm: Gcm::new(cipher), salt };
+        }
+        let mut salt = Zeroizing::new([0; 16]);
+        from.derive(protocol, Label::Salt, &mut salt[..suite.salt_size()]);
+        let mut auth = Zeroizing::new([0; AUTH_KEY]);
+        from.derive(protocol, Label::Auth, &mut auth[..]);
+        let tag = match protocol {
+            Protocol::Rtp => suite.rtp_tag_size(),
+            Protocol::Rtcp => suite.rtcp_tag_size(),
+        };
+        Keys::Cm { cipher, salt, hmac: Hmac::new(&auth[..]), tag: tag as u8 }
+    }
+
     /// Protects the RTP packet in `buffer[..len]`, whose payload begins at `head`; the trailer
     /// goes behind it. There is room for it.
     ///
@@ -120,7 +98,8 @@ impl Keys {
                 let code = hmac.code(&buffer[..end], &id.roc());
                 let tag_at = end + mki.len();
                 buffer[end..tag_at].copy_from_slice(mki);
-                buffer[tag_at..tag_at + tag].copy_from_slice(&code[..*tag]);
+                let tag = usize::from(*tag);
+                buffer[tag_at..tag_at + tag].copy_from_slice(&code[..tag]);
             }
             Keys::Gcm { gcm, salt } => {
                 let (aad, data) = buffer[..end].split_at_mut(head);
@@ -175,7 +154,8 @@ impl Keys {
                 let code = hmac.code(&buffer[..end + WORD], &[]);
                 let tag_at = end + WORD + mki.len();
                 buffer[end + WORD..tag_at].copy_from_slice(mki);
-                buffer[tag_at..tag_at + tag].copy_from_slice(&code[..*tag]);
+                let tag = usize::from(*tag);
+                buffer[tag_at..tag_at + tag].copy_from_slice(&code[..tag]);
             }
             Keys::Gcm { gcm, salt } => {
                 let (header, data) = buffer[..end].split_at_mut(head);

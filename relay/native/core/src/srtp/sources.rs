@@ -7,14 +7,12 @@ use super::window::{Window, estimate};
 const RTP_END: u64 = 1 << 48;
 const RTCP_END: u64 = 1 << 31;
 
-/// Indices of SRTCP that a late packet may be behind; compounds come seconds apart.
-const RTCP_WINDOW: u64 = 128;
+/// Indices that a late packet may be behind.
+const WINDOW: u64 = 128;
 
-type RtpWindow = Window<16>;
-type RtcpWindow = Window<4>;
-
-/// The largest replay window there is room for.
-pub(super) const LARGEST_WINDOW: u64 = RtpWindow::LARGEST;
+/// One of these words is always being refilled.
+type Indices = Window<3>;
+const _: () = assert!(WINDOW <= Indices::LARGEST);
 
 /// An index that a packet may take, and whose it is. It changes nothing until it is used.
 #[derive(Clone, Copy)]
@@ -25,53 +23,68 @@ pub(super) struct Place {
     pub(super) index: u64,
 }
 
-/// By SSRC, in the order of their first packets. Their numbers lie apart from what belongs to them,
-/// so that to look through 1,024 takes 0.3 µs; the source of the packet before is tried first.
+/// By SSRC, in the order of their first packets. Most keys have one source: that is here, the others
+/// elsewhere, their numbers apart from what belongs to them, so that to look through 1,024 takes
+/// 0.3 µs; the source of the packet before is tried first.
 struct Table<T> {
+    first: Option<(u32, T)>,
     ssrcs: Vec<u32>,
     values: Vec<T>,
-    /// Where the last packet's source is.
+    /// Where the last packet's source is; 0: the first.
     last: usize,
 }
 
 impl<T> Table<T> {
     const fn new() -> Table<T> {
-        Table { ssrcs: Vec::new(), values: Vec::new(), last: 0 }
+        Table { first: None, ssrcs: Vec::new(), values: Vec::new(), last: 0 }
     }
 
     /// Where a source is; as many as there are: nowhere.
     #[inline]
     fn find(&self, ssrc: u32) -> usize {
-        match self.ssrcs.get(self.last) {
-            Some(&last) if last == ssrc => self.last,
-            _ => self.search(ssrc),
-        }
+        let last = match self.last.checked_sub(1) {
+            None => self.first.as_ref().map(|(first, _)| first),
+            Some(other) => self.ssrcs.get(other),
+        };
+        if last == Some(&ssrc) { self.last } else { self.search(ssrc) }
     }
 
     fn search(&self, ssrc: u32) -> usize {
-        let found = self.ssrcs.iter().position(|&other| other == ssrc);
-        found.unwrap_or(self.ssrcs.len())
+        match &self.first {
+            None => 0,
+            Some((first, _)) if *first == ssrc => 0,
+            Some(_) => {
+                let found = self.ssrcs.iter().position(|&other| other == ssrc);
+                1 + found.unwrap_or(self.ssrcs.len())
+            }
+        }
     }
 
     #[inline]
     fn get(&self, at: usize) -> Option<&T> {
-        self.values.get(at)
+        match at.checked_sub(1) {
+            None => self.first.as_ref().map(|(_, value)| value),
+            Some(other) => self.values.get(other),
+        }
     }
 
     /// The value at a place that `find` has named, made first where there is none.
     #[inline]
     fn at(&mut self, at: usize, ssrc: u32, make: impl FnOnce() -> T) -> &mut T {
-        if at >= self.values.len() {
-            if self.values.is_empty() {
-                // Most keys have one source: no room for more.
-                self.ssrcs.reserve_exact(1);
-                self.values.reserve_exact(1);
-            }
+        self.last = at;
+        let Some(other) = at.checked_sub(1) else {
+            return &mut self.first.get_or_insert_with(|| (ssrc, make())).1;
+        };
+        if other >= self.values.len() {
             self.ssrcs.push(ssrc);
             self.values.push(make());
         }
-        self.last = at;
-        &mut self.values[at]
+        &mut self.values[other]
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        let first = self.first.iter().map(|(ssrc, value)| (*ssrc, value));
+        first.chain(self.ssrcs.iter().copied().zip(&self.values))
     }
 }
 
@@ -79,14 +92,13 @@ impl<T> Table<T> {
 struct Rtp {
     /// The roll-over counter of its first packet.
     roc: u32,
-    window: RtpWindow,
+    window: Indices,
 }
 
 /// RTP of one key: an index and a window for each source.
 pub(super) struct RtpSources {
     table: Table<Rtp>,
     most: usize,
-    window: u64,
     roc: u32,
 }
 
@@ -95,7 +107,6 @@ impl RtpSources {
         RtpSources {
             table: Table::new(),
             most: usize::from(options.sources.max(1)),
-            window: u64::from(options.window).clamp(64, LARGEST_WINDOW),
             roc: options.roc,
         }
     }
@@ -112,7 +123,7 @@ impl RtpSources {
                 None => first(source.roc),
                 Some(highest) => {
                     let index = estimate(highest, sequence);
-                    source.window.check(index, self.window)?;
+                    source.window.check(index, WINDOW)?;
                     index
                 }
             },
@@ -134,8 +145,7 @@ impl RtpSources {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        let sources = self.table.ssrcs.iter().zip(&self.table.values);
-        sources.filter_map(|(&ssrc, source)| Some((ssrc, source.window.highest()?)))
+        self.table.iter().filter_map(|(ssrc, source)| Some((ssrc, source.window.highest()?)))
     }
 
     /// Everything of a source up to this index is used.
@@ -161,13 +171,13 @@ impl RtpSources {
     #[inline]
     fn at(&mut self, at: usize, ssrc: u32) -> &mut Rtp {
         let roc = self.roc;
-        self.table.at(at, ssrc, || Rtp { roc, window: RtpWindow::new() })
+        self.table.at(at, ssrc, || Rtp { roc, window: Indices::new() })
     }
 }
 
 /// RTCP of one key: one counter for what is sent, a window for each source that is received.
 pub(super) struct RtcpSources {
-    table: Table<RtcpWindow>,
+    table: Table<Indices>,
     most: usize,
     /// All indices below are used, of sources not seen yet too.
     floor: u64,
@@ -203,7 +213,7 @@ impl RtcpSources {
     pub(super) fn place(&self, ssrc: u32, index: u32) -> Result<Place, Error> {
         let (at, index) = (self.table.find(ssrc), u64::from(index));
         match self.table.get(at) {
-            Some(window) => window.check(index, RTCP_WINDOW)?,
+            Some(window) => window.check(index, WINDOW)?,
             None if at >= self.most => return Err(Error::Sources),
             None if index < self.floor => return Err(Error::Old),
             None => {}
@@ -216,7 +226,7 @@ impl RtcpSources {
         self.next = self.next.max(place.index + 1);
         let floor = self.floor;
         let new = || {
-            let mut window = RtcpWindow::new();
+            let mut window = Indices::new();
             if let Some(used) = floor.checked_sub(1) {
                 window.fill(used);
             }
