@@ -10,9 +10,10 @@ from typing import Final, Protocol
 
 from policies.responses import map_status
 from policies.settings import ReasonUse
+from sbc.call.answers import help_head
 from sbc.call.core import Core
 from sbc.call.crossing.headers import crossing
-from sbc.call.crossing.reasons import crossing_reason, own_reason
+from sbc.call.crossing.reasons import crossing_reason, crossing_retry, own_reason
 from sbc.call.crossing.session_id import SessionIds
 from sbc.call.legs.a_leg import ALeg
 from sbc.call.legs.b_leg import BLeg
@@ -23,10 +24,13 @@ from sbc.call.states import Ending, State
 from sbc.call.targets.hunt import Hunt
 from sbc.errors import LocalProtocolError, ProtocolError, RelayError
 from sbc.sip.message import Message, Request, Response
+from sbc.sip.status import INVITE
 
 __all__ = ["Sides"]
 
 _REASON: Final = frozenset((b"reason",))
+_IDENTITY: Final = frozenset((b"p-asserted-identity", b"privacy", b"remote-party-id"))
+"""Where RFC 3325 or `pass:` lets them cross."""
 
 
 @lru_cache(maxsize=1024)  # one set for all calls between two trunks, as `crossing_names`
@@ -105,14 +109,21 @@ class Sides:
             head += self._session_ids(message, leg)
         return head + crossing(message, names=names, hide=self.core.hide, host=leg.end.host)
 
+    def identity(self, message: Message, leg: Leg) -> bytes:
+        """What of the other side's message says who is there now, for the peer of `leg`."""
+        names = self.hunt.names & _IDENTITY
+        return crossing(message, names=names, hide=self.core.hide, host=leg.end.host)
+
     def refusal_head(self, response: Response, told: int) -> bytes:
         """What of a target's failure goes along to the caller, who is told this status."""
-        return crossing_reason(response, self.a.trunk) + self.crossing(response, self.a)
+        head = help_head(told, INVITE, self.a.trunk) + crossing_retry(response, told)
+        return head + crossing_reason(response, self.a.trunk) + self.crossing(response, self.a)
 
     def failure_for(self, leg: Leg, other: Leg, response: Response) -> tuple[int, bytes]:
         """What a failure on `other` is called on `leg`: status and further lines."""
         status = map_status(response.status, other.trunk, leg.trunk)
-        return status, crossing_reason(response, leg.trunk) + self.crossing(response, leg)
+        head = crossing_retry(response, status) + crossing_reason(response, leg.trunk)
+        return status, head + self.crossing(response, leg)
 
     def _session_ids(self, message: Message, leg: Leg) -> bytes:
         if self.ids is None:

@@ -11,6 +11,10 @@
 | PRACK | 481: there is nothing to acknowledge once the call is up |
 | another method that is known | 405; one that is not: 501 |
 
+Who asks may be somebody else by now, after a transfer behind it. An identity that crosses goes
+along with a change; where the request is answered here, the other side is told by one of ours. A
+From stays as it was: nobody is told that we have `from-change` (RFC 4916 §4).
+
 An offer is open on both legs from the request to the answer, so there is never more than one.
 """
 
@@ -75,6 +79,9 @@ class Connected(Protocol):
     def crossing(self, message: Message, leg: Leg) -> bytes:
         """What of the other side's message goes along to the peer of `leg`."""
 
+    def identity(self, message: Message, leg: Leg) -> bytes:
+        """What of the other side's message says who is there now, for the peer of `leg`."""
+
     def failure_for(self, leg: Leg, other: Leg, response: Response) -> tuple[int, bytes]:
         """What a failure on `other` is called on `leg`: status and Reason line."""
 
@@ -89,7 +96,17 @@ class Midcall(Road):
         call: whose it is.
     """
 
-    __slots__ = ("_call", "_digits", "core", "exchange", "open", "referrals", "refreshes")
+    __slots__ = (
+        "_call",
+        "_digits",
+        "_identities",
+        "_untold",
+        "core",
+        "exchange",
+        "open",
+        "referrals",
+        "refreshes",
+    )
 
     def __init__(self, call: Connected) -> None:
         self._call: Connected | None = call
@@ -99,6 +116,10 @@ class Midcall(Road):
         self.open: list[Passage] = []
         self.refreshes: list[Refresh] = []
         """Ours, at most one on a leg."""
+        self._identities: dict[str, bytes] = {}
+        """Side → what the other one has last said within the call of who it is."""
+        self._untold: set[str] = set()
+        """Sides whose peer is still to hear that."""
         self.referrals: dict[int, int] = {}
         """CSeq of each REFER that went across, here and at its sender (`transfer/referrals.py`)."""
 
@@ -223,6 +244,9 @@ class Midcall(Road):
         change = Change(self, leg, other, request, reply, txn, (negotiation, across))
         change.begin(self, method, request, offer, now)
         leg.refresh_target(request)
+        identity = self._the_call().identity(request, other)
+        if identity:
+            self._identities[other.side] = identity
         txn.user = change
         self.open.append(change)
         if request.method == INVITE:
@@ -269,6 +293,19 @@ class Midcall(Road):
         else:
             leg.respond(txn, reply, 200, head + CONTENT_TYPE_SDP if body else head, now, body)
         leg.arm_timer(now)
+        self._identified(leg, request, now)
+
+    def _identified(self, leg: Leg, request: Request, now: float) -> None:
+        """Who is there may be somebody else now, which concerns the other side, too."""
+        call = self._the_call()
+        other = call.other(leg)
+        lines = call.identity(request, other)
+        if not lines or lines == self._identities.get(other.side):
+            return
+        self._identities[other.side] = lines
+        if other.is_there and _method_towards(other, UPDATE, offered=True):
+            self._untold.add(other.side)
+            self._refresh(other, now)
 
     def _carry(
         self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
@@ -334,12 +371,17 @@ class Midcall(Road):
         elif timer is Wait.EXPIRE:
             ending = Ending(Cause.SESSION_EXPIRED, "border", "session timer expired", 408)
             self.gone(leg, ending, now)
-        elif self.offering(leg):
-            leg.arm(Watch.RETRY, back_off_s(leg), now)
         else:
-            refresh = Refresh(self, leg)
-            self.refreshes.append(refresh)
-            refresh.send(now)
+            self._refresh(leg, now)
+
+    def _refresh(self, leg: Leg, now: float) -> None:
+        if self.offering(leg):
+            leg.arm(Watch.RETRY, back_off_s(leg), now)
+            return
+        told = self._identities[leg.side] if leg.side in self._untold else b""
+        refresh = Refresh(self, leg, head=told)
+        self.refreshes.append(refresh)
+        refresh.send(now)
 
     def offer(self, leg: Leg, body: bytes, now: float) -> None:
         """An offer of our own, which is open already, to one peer."""
@@ -350,6 +392,13 @@ class Midcall(Road):
     def refreshed(self, refresh: Refresh, now: float) -> None:
         if refresh in self.refreshes:
             self.refreshes.remove(refresh)
+        leg = refresh.leg
+        if leg.side not in self._untold or refresh.again:
+            return
+        if refresh.head == self._identities[leg.side]:
+            self._untold.discard(leg.side)
+        elif leg.is_there:  # it was under way when there was something to tell
+            leg.arm(Watch.RETRY, back_off_s(leg), now)
 
     def _the_call(self) -> Connected:
         if self._call is None:

@@ -2,8 +2,9 @@
 
 A refresh says again what was agreed (RFC 4028 §7.4): UPDATE without a body where the peer takes
 it, else a re-INVITE with our last description. Its answer may say something new all the same: the
-media follow it. Refused with 491 it comes again when RFC 3261 §14.1
-says: after 2.1 to 4 s by the side that made the Call-ID, after 0 to 2 s by the other.
+media follow it. It may also tell the peer who is on the other side now. Refused with 491 it comes
+again when RFC 3261 §14.1 says: after 2.1 to 4 s by the side that made the Call-ID, after 0 to 2 s
+by the other.
 
 A ping is OPTIONS (RFC 3261 §11); any answer but 408 and 481 says that the dialog is known.
 """
@@ -50,11 +51,25 @@ class Refresh:
         road: the call.
         leg: whose session it is.
         offer: says something new, in an offer that the leg's negotiation has open.
+        head: further lines.
     """
 
-    __slots__ = ("__weakref__", "_ack", "_dialog", "_method", "_offer", "_road", "leg")
+    __slots__ = (
+        "__weakref__",
+        "_ack",
+        "_dialog",
+        "_method",
+        "_offer",
+        "_road",
+        "again",
+        "head",
+        "leg",
+    )
 
-    def __init__(self, road: Upkeep, leg: Leg, offer: bytes = b"") -> None:
+    def __init__(self, road: Upkeep, leg: Leg, offer: bytes = b"", head: bytes = b"") -> None:
+        self.head = head
+        self.again = False
+        """It was refused for now, and another one will follow."""
         self._offer = offer
         self._road: Upkeep | None = road
         self.leg = leg
@@ -67,6 +82,7 @@ class Refresh:
         leg, negotiation = self.leg, self.leg.negotiation
         head = leg.end.contact(leg.token) + head_for(leg.trunk, initial=False)
         head += b"" if leg.timer is None else leg.timer.request_head()
+        head += self.head
         body = self._offer
         if not body and self._method == INVITE and negotiation is not None:
             body = negotiation.repeat_offer()
@@ -142,12 +158,12 @@ class Refresh:
             self._lost(f"session refresh answered with {status}", now)
             return
         timer = leg.timer
-        if timer is None:
-            return
-        timer.refused(now)
-        if status == 491 or (status == 422 and timer.too_small(response)):
-            wait_s = back_off_s(leg) if status == 491 else 0.0
-            leg.arm(Watch.RETRY, wait_s, now)
+        if timer is not None:
+            timer.refused(now)
+        raised = status == 422 and timer is not None and timer.too_small(response)
+        self.again = raised or (status == 491 and (timer is not None or self.head != b""))
+        if self.again:
+            leg.arm(Watch.RETRY, 0.0 if raised else back_off_s(leg), now)
         else:
             leg.arm_timer(now)
 
