@@ -9,18 +9,20 @@ from typing import Final
 from policies.facts import Refuse
 from policies.settings import TrunkSettings
 from sbc.call.cdr import Cause
-from sbc.call.legs.capabilities import options_head, outside_head, unsupported
+from sbc.call.crossing.parcel import ACCEPTED
+from sbc.call.legs.capabilities import options_head, outside_head, refused_head, unsupported
 from sbc.errors import ParseError, ProtocolError, RemoteProtocolError
 from sbc.sdp.facts import UnsupportedMedia
 from sbc.sip.message import Request
-from sbc.sip.status import BYE, INFO, METHODS, NOTIFY, OPTIONS, PRACK, UPDATE
+from sbc.sip.status import BYE, INFO, INVITE, METHODS, NOTIFY, OPTIONS, PRACK, UPDATE
 from sbc.sip.uri import OtherUri
 
-__all__ = ["Refusal", "by_policy", "fault_head", "outside_dialog"]
+__all__ = ["Refusal", "by_policy", "fault_head", "help_head", "outside_dialog"]
 
 _OF_A_DIALOG: Final = frozenset((BYE, PRACK, UPDATE, INFO, NOTIFY))
 """What means nothing outside a dialog."""
-_ACCEPT: Final = b"Accept: application/sdp\r\n"
+_WITH_SDP: Final = frozenset((INVITE, UPDATE, PRACK))
+_ACCEPT_SDP: Final = b"Accept: application/sdp\r\n"
 _UNQUOTABLE: Final = re.compile(r"[^ !#-\[\]-~]")
 _MAX_WARNING: Final = 200
 
@@ -62,7 +64,17 @@ def outside_dialog(request: Request, trunk: TrunkSettings, draining: bool) -> tu
         return (503, b"") if draining else (200, options_head(trunk))
     if method in _OF_A_DIALOG:
         return 481, b""
-    return 405, outside_head(trunk)
+    return 405, refused_head(trunk, method, outside=True)
+
+
+def help_head(status: int, method: bytes, trunk: TrunkSettings) -> bytes:
+    """What a failure that crosses needs with it: a 405 an Allow, a 415 an Accept, both ours
+    (RFC 3261 §21.4.6, §21.4.13)."""
+    if status == 405:
+        return refused_head(trunk, method)
+    if status == 415:
+        return _ACCEPT_SDP if method in _WITH_SDP else ACCEPTED
+    return b""
 
 
 def fault_head(error: ProtocolError, host: bytes) -> bytes:
@@ -74,7 +86,7 @@ def fault_head(error: ProtocolError, host: bytes) -> bytes:
     Args:
         host: ours, as the sender knows it.
     """
-    head = _ACCEPT if error.status == 415 else b""
+    head = _ACCEPT_SDP if error.status == 415 else b""
     if isinstance(error, (ParseError, RemoteProtocolError, UnsupportedMedia)):
         text = _UNQUOTABLE.sub("?", error.detail[:_MAX_WARNING])
         head += b'Warning: 399 %b "%b"\r\n' % (host, text.encode())

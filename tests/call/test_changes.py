@@ -505,6 +505,53 @@ def test_what_the_other_side_takes_not_is_not_among_what_is_allowed_just_then(wa
     assert lab.take(asked.address[0]) == []
 
 
+@WAYS
+@pytest.mark.parametrize(
+    ("method", "status", "name", "told"),
+    [
+        (b"INVITE", 405, b"allow", b"UPDATE"),
+        (b"INVITE", 415, b"accept", b"application/sdp"),
+        (b"UPDATE", 415, b"accept", b"application/sdp"),
+        (b"INFO", 405, b"allow", b"INVITE"),
+        (b"INFO", 415, b"accept", b"text/plain"),
+    ],
+)
+def test_who_is_refused_by_the_other_side_hears_what_would_do(
+    way: str, method: bytes, status: int, name: bytes, told: bytes
+) -> None:
+    """RFC 3261 §21.4.6, §21.4.13: a 405 must have an Allow, a 415 an Accept."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    asked.ask(b"UPDATE", extra=b"Allow: INVITE, UPDATE, INFO\r\n")
+    assert asked.hears().status == 200
+    if method == b"INFO":
+        asking.ask(method, b"Signal=5\r\n", b"Content-Type: application/dtmf-relay\r\n")
+    else:
+        asking.ask(method, sdp(asking, direction="sendonly"))
+    asked.answer(asked.hears(), status, extra=b"Allow: X-SECRET\r\nAccept: x/secret\r\n")
+    refused = asking.hears()
+    assert refused.status == status
+    assert told in refused.values(name)
+    assert method not in refused.values(b"allow")
+    assert b"secret" not in (refused.first(name) or b"").lower()
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("said", "told"), [(b"7 (busy at pbx.lan);duration=3600", b"7"), (b"soon", None)]
+)
+def test_when_to_try_again_is_the_other_sides_word(
+    way: str, said: bytes, told: bytes | None
+) -> None:
+    """RFC 3261 §14.2: a 500 to a re-INVITE says when."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    request = carried(asking, asked, body=sdp(asking, direction="sendonly"))
+    asked.answer(request, 500, extra=b"Retry-After: %b\r\n" % said)
+    refused = asking.hears()
+    assert (refused.status, refused.first(b"retry-after")) == (500, told)
+
+
 def test_a_trunk_lets_other_methods_pass() -> None:
     lab = Lab(settings({"pbx": {"pass_methods": ("MESSAGE", "SHOUT")}}))
     a, b = sides(lab)

@@ -200,6 +200,22 @@ def test_a_405_says_what_we_take() -> None:
     reply(lab, lab.take_one(CARRIER[0]), 405, b"Allow: SECRET\r\n")
     answer = lab.take_one(PBX[0])
     assert b"SECRET" not in (answer.first(b"allow") or b"SECRET")
+    assert b"PUBLISH" in answer.values(b"allow")
+    assert b"MESSAGE" not in answer.values(b"allow")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"), [(b"", b"text/plain"), (b"Accept: message/cpim\r\n", b"message/cpim")]
+)
+def test_a_415_says_what_is_accepted(said: bytes, told: bytes) -> None:
+    """RFC 3261 §21.4.13: what the target says, or what may cross."""
+    lab = Lab()
+    lab.give(ask(number=b"99"))
+    reply(lab, lab.take_one(CARRIER[0]), 415, said)
+    answer = lab.take_one(PBX[0])
+    assert answer.status == 415
+    assert told in answer.values(b"accept")
+    assert len(answer.every(b"accept")) == 1
 
 
 def test_a_redirection_crosses_without_its_hosts_where_the_trunk_says_so() -> None:

@@ -149,6 +149,37 @@ class TestFailover:
         assert 404 in statuses(lab.take(PBX[0]))
 
 
+@pytest.mark.parametrize(
+    ("status", "name", "told"),
+    [(405, b"allow", b"BYE"), (415, b"accept", b"application/sdp")],
+)
+def test_a_refusal_says_what_would_do(status: int, name: bytes, told: bytes) -> None:
+    """RFC 3261 §21.4.6, §21.4.13: a 405 must have an Allow, a 415 an Accept."""
+    lab = Lab()
+    invite = lab.called(number="99")
+    lab.answer(invite, status, extra=b"Allow: X-SECRET\r\nAccept: x/secret\r\n")
+    lab.take(CARRIER[0])
+    refused = lab.take_one(PBX[0])
+    assert refused.status == status
+    assert told in refused.values(name)
+    assert b"INVITE" not in refused.values(b"allow")
+    assert b"secret" not in (refused.first(name) or b"").lower()
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "again"), [(486, 486, b"60"), (503, 500, b"60"), (503, 503, None)]
+)
+def test_when_to_try_again_is_told_but_not_as_if_it_were_our_own_state(
+    status: int, told: int, again: bytes | None
+) -> None:
+    """RFC 3261 §16.7, §21.5.4: a 503 with Retry-After would keep the caller off this border."""
+    lab = Lab(settings({"carrier": {"responses": ((503, told),)}}))
+    lab.answer(lab.called(number="99"), status, extra=b"Retry-After: 60;duration=9\r\n")
+    lab.take(CARRIER[0])
+    refused = lab.take_one(PBX[0])
+    assert (refused.status, refused.first(b"retry-after")) == (told, again)
+
+
 def test_statuses_are_what_the_trunks_say() -> None:
     lab = Lab(
         settings({"carrier": {"responses": ((404, 486),)}, "pbx": {"refusals": ((486, 600),)}})

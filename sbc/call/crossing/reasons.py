@@ -15,7 +15,7 @@ from sbc.errors import ParseError
 from sbc.sip.grammar import decimal, split_list
 from sbc.sip.message import Message, Response
 
-__all__ = ["crossing_reason", "own_reason", "q850_in", "reason_crosses"]
+__all__ = ["crossing_reason", "crossing_retry", "own_reason", "q850_in", "reason_crosses"]
 
 _MAX_CAUSE: Final = 127
 
@@ -39,6 +39,21 @@ def crossing_reason(message: Message, trunk: TrunkSettings) -> bytes:
         return reason_head(cause=q850_of(message.status)) if message.status >= 300 else b""
     status = _cause_of(message, b"sip", 699)
     return reason_head(cause=q850_of(status) if status >= 100 else q850_of(200))
+
+
+def crossing_retry(response: Response, told: int) -> bytes:
+    """The Retry-After of a failure that is passed on as `told`, without its comment.
+
+    None with a 503: that would say that it is this border that cannot (RFC 3261 §16.7 step 6).
+    Raises nothing.
+    """
+    if told == 503 or response.first(b"retry-after") is None:
+        return b""
+    try:
+        pause_s = response.retry_after
+    except ParseError:
+        return b""
+    return b"" if pause_s is None else b"Retry-After: %d\r\n" % pause_s
 
 
 def own_reason(status: int, text: bytes, trunk: TrunkSettings) -> bytes:

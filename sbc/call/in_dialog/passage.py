@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Final, Protocol
 
+from sbc.call.answers import help_head
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
 from sbc.call.in_dialog.passage_states import TABLE, Effect, Input, State
@@ -246,6 +247,7 @@ EFFECTS: Final[Mapping[Effect, _Step]] = {
 def _failure(road: Road, passage: Passage, message: object) -> tuple[int, bytes]:
     """Status and further lines of the source's final answer."""
     if isinstance(message, Response):
-        return road.status_for(passage.source, passage.target, message)
+        status, head = road.status_for(passage.source, passage.target, message)
+        return status, head + help_head(status, passage.method, passage.source.trunk)
     status = message if isinstance(message, int) else 500
     return (500 if status == 503 else status), b""

@@ -144,9 +144,10 @@ def outside_head(trunk: TrunkSettings) -> bytes:
     return _all_lines(trunk, False, _have(trunk)[1])
 
 
-def refused_head(trunk: TrunkSettings, method: bytes) -> bytes:
-    """Those of a 405 within a call: without the method that is refused (RFC 3261 §21.4.6)."""
-    allow, *others = head_for(trunk, initial=False).split(b"\r\n")
+def refused_head(trunk: TrunkSettings, method: bytes, *, outside: bool = False) -> bytes:
+    """Those of a 405: without the method that is refused just now (RFC 3261 §21.4.6)."""
+    head = outside_head(trunk) if outside else head_for(trunk, initial=False)
+    allow, *others = head.split(b"\r\n")
     methods = [one for one in allow.removeprefix(b"Allow: ").split(b", ") if one != method]
     return b"\r\n".join((b"Allow: " + b", ".join(methods), *others))
 

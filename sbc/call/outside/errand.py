@@ -27,7 +27,7 @@ from sbc.call.crossing import parcel
 from sbc.call.crossing.headers import party
 from sbc.call.digest.credentials import Signer
 from sbc.call.incoming import loop_mark
-from sbc.call.legs.capabilities import outside_head
+from sbc.call.legs.capabilities import outside_head, refused_head
 from sbc.call.legs.local import LocalEnd
 from sbc.call.targets.hunt import asked_pause_s, rank_of
 from sbc.call.targets.outgoing import AUTO_LIMIT_BYTES, DEFAULT_HOPS, in_uri, request_uri, ways_to
@@ -357,10 +357,12 @@ class Errand:
         if rank < self._best:
             return
         self._best, self._refusal, self._head = rank, told, lines
+        across = b"" if response is None else self._across(response, end)
         if told == 405:
-            self._head += outside_head(self.trunk)
-        if response is not None:
-            self._head += self._across(response, end)
+            self._head += refused_head(self.trunk, self.request.method, outside=True)
+        elif told == 415 and b"\r\nAccept: " not in b"\r\n" + across:
+            self._head += parcel.ACCEPTED
+        self._head += across
 
     def _across(
         self, response: Response, end: LocalEnd, less: frozenset[bytes] = frozenset()
