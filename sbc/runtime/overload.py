@@ -1,6 +1,6 @@
 """When new calls are refused because the old ones cannot be served in time. Pure.
 
-The measure is how long a datagram waits before it is read (RFC 6357 §3: delay, not length, is what
+The measure is how long a datagram waits before it is read (RFC 6357: delay, not length, is what
 callers notice). Below half of T1 nobody sends anything twice, so a queue as such is no harm: a
 pause of the machine, or a burst, leaves one behind that needs seconds to be gone at 92 % of a core,
 and refusing calls meanwhile would help nobody. So calls are refused
@@ -21,10 +21,12 @@ from typing import Final
 
 __all__ = ["CHECK_S", "LATE_S", "ON_TIME_S", "TOO_LATE_S", "Overload"]
 
-ON_TIME_S: Final = 0.1
-LATE_S: Final = 0.2
-TOO_LATE_S: Final = 0.4
-"""T1 is 0.5 s (RFC 3261 §17.1.1.1): soon everything would be sent, and read, twice."""
+ON_TIME_S: Final = 0.05
+LATE_S: Final = 0.15
+TOO_LATE_S: Final = 0.3
+"""T1 is 0.5 s (RFC 3261 §17.1.1.1): beyond, everything is sent, and read, twice. What calls that
+were accepted still have to say comes on top, and at ten times the load refusing takes all the time
+that there is: then what waits now goes on to wait."""
 CHECK_S: Final = 0.05
 """How often to look."""
 _FILL: Final = 0.5

@@ -95,7 +95,7 @@ def test_what_can_be_served_is(share: float) -> None:
     assert border.refused == 0
 
 
-@pytest.mark.parametrize("length_s", [0.05, 0.15, 0.3])
+@pytest.mark.parametrize("length_s", [0.05, 0.15, 0.25])
 def test_no_call_is_refused_for_a_pause_that_makes_nobody_repeat_anything(length_s: float) -> None:
     border = Model(0.92 * PEAK, stops=((2.0, length_s), (5.0, length_s))).run()
 
@@ -127,8 +127,11 @@ def test_three_times_the_load_leaves_nine_tenths_of_the_peak() -> None:
     assert border.done >= 0.9 * PEAK * (border.seconds - 1.1)
 
 
-def test_dear_refusals_do_not_make_it_collapse() -> None:
-    border = Model(3 * PEAK, refusal_us=(60, 25)).run()
+@pytest.mark.parametrize(("times", "refusal_us"), [(3, (60, 25)), (7, (45, 20)), (10, (30, 15))])
+def test_nobody_repeats_anything_even_where_refusing_takes_most_of_the_time(
+    times: float, refusal_us: tuple[float, float]
+) -> None:
+    border = Model(times * PEAK, refusal_us=refusal_us, seconds=4.0).run()
 
     assert border.longest_wait_s < T1_S
 
