@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_ticks", "cpu_time_s", "facts", "family", "pin", "pss_kb"]
+__all__ = ["cpu_run_s", "cpu_ticks", "cpu_time_s", "facts", "family", "pin", "pss_kb"]
 
 
 def facts() -> dict[str, Any]:
@@ -42,6 +42,12 @@ def cpu_time_s(pid: int) -> float:
     """User and system time of one process so far, all threads; 0 once it has ended."""
     user, system = cpu_ticks(pid)
     return (user + system) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_run_s(pid: int) -> float:
+    """The same by the scheduler's clock, finer than ticks; threads that have ended do not count."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
 def cpu_ticks(pid: int) -> tuple[int, int]:

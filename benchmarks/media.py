@@ -16,7 +16,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
@@ -27,22 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, report
+from benchmarks.relay_pool import FIRST_PORT, HOSTS, OURS, SUITES, plan_of, running
 from benchmarks.rtp_load import LoadPlan, master_key
-from relay.control.client import Client
-from relay.control.messages import End, Plan, Srtp, Stream
 from relay.extension import look
-from relay.settings import MediaSettings, RelaySettings
 from tests.support.turn import turn
-
-HOSTS = ("127.0.1.10", "127.0.2.10")
-"""Where the generator's ends sit: inside and outside."""
-OURS = ("127.0.1.1", "127.0.2.1")
-FIRST_PORT = 10_000
-_SUITE = "AES_CM_128_HMAC_SHA1_80"
-_OTHER_SUITE = "AES_CM_128_HMAC_SHA1_32"
-_SUITES = {"": ("", ""), "srtp-rtp": (_SUITE, ""), "srtp-srtp": (_SUITE, _OTHER_SUITE)}
-"""What is bridged → the suite of each side. Every packet has keys of its own on each side: of two
-legs with one suite rtpengine would copy the keys and forward what it gets untouched."""
 
 Targets = list[tuple[str, int]]
 
@@ -106,7 +93,7 @@ def _words(text: str) -> list[str]:
 
 def _measure(name: str, calls: int, options: argparse.Namespace) -> dict[str, Any]:
     """One relay, one load: a fresh relay each time."""
-    suites = _SUITES[name.partition("/")[2]]
+    suites = SUITES[name.partition("/")[2]]
     with _RELAYS[name](calls, options) as (pid, targets, keys):
         members = machine.family(pid)
         for member in members:
@@ -172,96 +159,14 @@ def _pool(
     fast_path: str, media: str, calls: int, options: argparse.Namespace
 ) -> Iterator[tuple[int, Targets, list[str]]]:
     """The relay pool of this project, driven over its control sockets."""
-    with tempfile.TemporaryDirectory(prefix="sbc-bench-") as folder:
-        settings = RelaySettings(
-            run_dir=folder,
-            workers=options.workers,
-            media=tuple(
-                MediaSettings(
-                    realm=realm,
-                    address=host,
-                    advertise=host,
-                    port_min=12_000,
-                    port_max=12_000 + 4 * calls + 1023,
-                )
-                for realm, host in zip(("inside", "outside"), OURS, strict=True)
-            ),
-            fast_path=fast_path,
-        )
-        file = Path(folder, "relay.json")
-        file.write_text(settings.to_json())
-        with Path(folder, "log").open("wb") as log:
-            pool = subprocess.Popen(
-                [sys.executable, "-P", "-m", "relay", "pool", "--settings", str(file)],
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
-        clients: list[Client] = []
-        try:
-            clients = [_client(folder, slot, pool) for slot in range(options.workers)]
-            if any(client.stats().fast_path != fast_path for client in clients):
-                raise RuntimeError(f"expected the fast path {fast_path}: {look()}")
-            suites = _SUITES[media]
-            yield (
-                pool.pid,
-                [target for call in range(calls) for target in _anchor(clients, call, suites)],
-                [],
-            )
-        finally:
-            for client in clients:
-                client.close()
-            pool.terminate()
-            pool.wait(20)
-
-
-def _client(folder: str, slot: int, pool: subprocess.Popen[bytes]) -> Client:
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            client = Client(f"{folder}/worker-{slot}.sock")
-            client.hello("benchmark", fresh=True)
-        except OSError:
-            if pool.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(Path(folder, "log").read_text()) from None
-            time.sleep(0.1)
-            continue
-        return client
-
-
-def _anchor(clients: list[Client], call: int, suites: tuple[str, str]) -> Targets:
-    """Leases two ports and applies the plan of one call; the relay's two addresses."""
-    client = clients[call % len(clients)]
-    ends = []
-    for side, (realm, host) in enumerate(zip(("inside", "outside"), HOSTS, strict=True)):
-        ((address, port),) = _leased(client, realm)
-        number, suite = 2 * call + side, suites[side]
-        remote = (host, FIRST_PORT + 2 * call)
-        ends.append(
-            End(
-                realm,
-                address,
-                port,
-                remote,
-                (host, remote[1] + 1),
-                expects=True,
-                clock_rates={0: 8000},
-                srtp_in=Srtp(suite, master_key(suite, number, sent=True)) if suite else None,
-                srtp_out=Srtp(suite, master_key(suite, number, sent=False)) if suite else None,
-            )
-        )
-    client.apply(Plan(f"bench-{call}", 1, [Stream(0, "audio", ends[0], ends[1])]))
-    return [(end.address, end.port) for end in ends]
-
-
-def _leased(client: Client, realm: str) -> Targets:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            return client.lease(realm, 1)
-        except Exception:  # noqa: BLE001, RUF100 (the supervisor may still be binding ports)
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    with running(fast_path, calls, options.workers) as (pid, clients):
+        targets: Targets = []
+        for call in range(calls):
+            client = clients[call % len(clients)]
+            plan = plan_of(client, call, SUITES[media])
+            client.apply(plan)
+            targets += [(end.address, end.port) for end in (plan.streams[0].a, plan.streams[0].b)]
+        yield pid, targets, []
 
 
 @contextmanager
@@ -315,7 +220,7 @@ def _rtpengine(
     relay = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         time.sleep(1.5)
-        made = [_ng_call(call, _SUITES[media]) for call in range(calls)]
+        made = [_ng_call(call, SUITES[media]) for call in range(calls)]
         keys = [key for _, both in made for key in both]
         targets = [target for both, _ in made for target in both]
         yield relay.pid, targets, keys if any(keys) else []
@@ -376,10 +281,10 @@ _RELAYS: dict[str, Callable[..., Any]] = {
     **{
         f"{path}/{media}".rstrip("/"): partial(_pool, path, media)
         for path in ("native", "python")
-        for media in _SUITES
+        for media in SUITES
     },
     "floor": _floor,
-    **{f"rtpengine/{media}".rstrip("/"): partial(_rtpengine, media) for media in _SUITES},
+    **{f"rtpengine/{media}".rstrip("/"): partial(_rtpengine, media) for media in SUITES},
 }
 
 
