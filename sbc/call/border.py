@@ -145,7 +145,7 @@ class Border(RelayEvents):
             message = parse(data)
         except ParseError as error:
             reply_to = error.reply_to if isinstance(error, BadRequest) else None
-            self._guarded(None, partial(self._malformed, reply_to, error.status, hop), now)
+            self._guarded(None, partial(self._malformed, reply_to, error, hop), now)
             return
         except Exception:
             self._crashed(None, now)
@@ -160,7 +160,7 @@ class Border(RelayEvents):
 
     def garbled(self, error: FramingError, hop: Hop, now: float) -> None:
         """A stream that cannot be followed any further; the connection will be closed."""
-        self._guarded(None, partial(self._malformed, error.reply_to, error.status, hop), now)
+        self._guarded(None, partial(self._malformed, error.reply_to, error, hop), now)
 
     def unreachable(self, hop: Hop, branch: bytes | None, now: float) -> None:
         """A request to this address, the one of this branch if known, has not arrived."""
@@ -330,19 +330,25 @@ class Border(RelayEvents):
         if isinstance(decision, Refuse) and request.method != ACK:
             self._stateless(request, decision.status, hop)
 
-    def _malformed(self, reply_to: Request | None, status: int, hop: Hop) -> None:
-        """Answered where that is possible, and where a stranger would be answered at all."""
+    def _malformed(self, reply_to: Request | None, error: ParseError, hop: Hop) -> None:
+        """Answered where that is possible, and where a stranger would be answered at all.
+
+        What is wrong with it concerns peers alone.
+        """
         core = self.core
         core.counters["malformed"] += 1
         known = core.policies.identify(hop.realm, hop.host, hop.trunk) is not None
         if reply_to is not None and (known or isinstance(core.policies.stranger(), Refuse)):
-            self._stateless(reply_to, status, hop)
+            head = answers.fault_head(error, core.ends.of(hop).host) if known else b""
+            self._stateless(reply_to, error.status, hop, head)
 
-    def _stateless(self, request: Request, status: int, hop: Hop) -> None:
+    def _stateless(self, request: Request, status: int, hop: Hop, head: bytes = b"") -> None:
         """An answer that nothing is kept for: a retransmission gets it again."""
         reply = ReplyBase(request, hop.address)
         tag = b"%b.0" % self.core.mint.token()
-        self._transmit(_answer_hop(hop, reply, request), reply.build(status, to_tag=tag))
+        data = reply.build(status, to_tag=tag, head=head)
+        self._transmit(_answer_hop(hop, reply, request), data)
+        self.core.layer.refusals[status] += 1
 
     # Time
 

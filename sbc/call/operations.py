@@ -76,4 +76,5 @@ class Operations(Boundary):
             "draining": self.draining,
             "overloaded": self.overloaded,
             "counters": dict(core.counters) | core.layer.counters,
+            "refusals": {str(key): count for key, count in sorted(core.layer.refusals.items())},
         }

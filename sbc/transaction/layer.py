@@ -7,6 +7,7 @@ but to transmit, and it holds nothing of a transaction that has ended.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -116,6 +117,7 @@ class TransactionLayer:
         "_clients",
         "_servers",
         "counters",
+        "refusals",
         "timers",
         "transmit",
         "values",
@@ -139,6 +141,8 @@ class TransactionLayer:
             "timed_out": 0,
             "transport_lost": 0,
         }
+        self.refusals: Final[Counter[int]] = Counter()
+        """Failures that peers were answered with, by status."""
 
     def __len__(self) -> int:
         """Live transactions."""
@@ -254,6 +258,8 @@ class TransactionLayer:
         An answer that comes too late, or that RFC 4320 forbids, is counted and not sent. A 2xx to
         an INVITE may be repeated: its retransmission is the user's (RFC 3261 §13.3.1.4).
         """
+        if status >= 300:
+            self.refusals[status] += 1
         self._perform(txn, txn.respond(status, data), now)
 
     # Transport and time

@@ -450,6 +450,25 @@ def test_what_cannot_be_taken_harms_nothing(
     assert len(lab.border.calls) == 1
 
 
+def test_refusals_are_counted_by_their_status() -> None:
+    """Whoever asks why a phone's hold does not work finds that it was refused, and how often."""
+    lab = Lab()
+    a, _ = sides(lab)
+    for method, body, extra in (
+        (b"UPDATE", b"v=0\r\n", b""),
+        (b"UPDATE", b"x", b"Content-Type: text/html\r\n"),
+        (b"PUBLISH", b"", b""),
+        (b"SHOUT", b"", b""),
+        (b"PRACK", b"", b""),
+        (b"UPDATE", b"", b"Require: something\r\n"),
+        (b"PUBLISH", b"", b""),
+    ):
+        a.ask(method, body, extra)
+        a.hears()
+    refusals = lab.border.status()["refusals"]
+    assert refusals == {"400": 1, "405": 2, "415": 1, "420": 1, "481": 1, "501": 1}
+
+
 @WAYS
 def test_info_goes_across_and_other_methods_do_not(way: str) -> None:
     lab = Lab()

@@ -111,8 +111,30 @@ class TestReliability:
         lab = Lab()
         _, ringing = rung(lab)
         lab.give(lab.in_dialog(b"PRACK", ringing, 2, extra=extra))
-        assert lab.take_one(PBX[0]).status == status
+        refused = lab.take_one(PBX[0])
+        assert refused.status == status
+        assert (b"RAck" in (refused.first(b"warning") or b"")) is (status == 400)
         assert lab.take(CARRIER[0]) == []
+
+    @pytest.mark.parametrize("method", [b"PRACK", b"UPDATE"])
+    @pytest.mark.parametrize(
+        ("kind", "body", "status", "name", "told"),
+        [
+            (b"text/html", b"x", 415, b"accept", b"application/sdp"),
+            (b"application/sdp", b"v=1\r\n", 400, b"warning", b'399 10.0.0.1 "'),
+        ],
+    )
+    def test_what_cannot_be_read_gets_an_answer_that_helps(
+        self, method: bytes, kind: bytes, body: bytes, status: int, name: bytes, told: bytes
+    ) -> None:
+        """RFC 3261 §21.4.13, §20.43: as in a call that is up."""
+        lab = Lab()
+        _, ringing = rung(lab)
+        extra = b"Content-Type: %b\r\n" % kind + (rack(ringing) if method == b"PRACK" else b"")
+        lab.give(lab.in_dialog(method, ringing, 2, body=body, extra=extra))
+        refused = lab.take_one(PBX[0])
+        assert refused.status == status
+        assert (refused.first(name) or b"").startswith(told)
 
     def test_a_2xx_waits_for_the_prack_of_a_description(self) -> None:
         lab = Lab()

@@ -223,6 +223,23 @@ def test_malformed_requests_are_answered_and_counted() -> None:
     assert lab.border.core.counters["keep_alive"] == 1
 
 
+def test_who_sends_what_cannot_be_read_is_told_where_it_fails() -> None:
+    lab = Lab()
+    lab.give(lab.invite().replace(b"CSeq: 1 INVITE", b"CSeq: one INVITE"))
+    ((_, answer),) = lab.sent
+    assert b'\r\nWarning: 399 10.0.0.1 "CSeq: expected ' in answer
+    assert lab.border.core.layer.refusals == {400: 1}
+
+
+def test_a_stranger_is_not_told_what_we_read() -> None:
+    lab = Lab()
+    data = lab.invite(source=STRANGER).replace(b"CSeq: 1 INVITE", b"CSeq: one INVITE")
+    lab.give(data, STRANGER)
+    ((_, answer),) = lab.sent
+    assert answer.startswith(b"SIP/2.0 400 ")
+    assert b"Warning" not in answer
+
+
 def test_answers_go_where_rfc_3581_says_and_never_to_maddr() -> None:
     lab = Lab()
     options = request(b"OPTIONS")

@@ -13,8 +13,7 @@ A 2xx waits until the caller has acknowledged the description in a 18x before it
 
 from __future__ import annotations
 
-from typing import Final
-
+from sbc.call.answers import fault_head
 from sbc.call.cdr import Cause
 from sbc.call.in_dialog.change import Change
 from sbc.call.in_dialog.midcall import Connected, Midcall, offer_in
@@ -34,8 +33,6 @@ from sbc.sip.status import INVITE, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Early"]
-
-_REFUSED: Final = {Match.STALE: 481, Match.MALFORMED: 400}
 
 
 class Early:
@@ -134,7 +131,8 @@ class Early:
                 status = 405 if method in METHODS else 501
                 leg.respond(txn, reply, status, refused_head(leg.trunk, method), now)
         except ProtocolError as error:
-            head = again_head(leg.token) if error.status == 500 else b""
+            head = fault_head(error, leg.end.host)
+            head += again_head(leg.token) if error.status == 500 else b""
             leg.respond(txn, reply, error.status, head, now)
         except RelayError:
             leg.respond(txn, reply, 500, b"", now)
@@ -163,8 +161,10 @@ class Early:
             return
         offer = offer_in(request)  # one that cannot be read acknowledges nothing
         match = sender.on_prack(request, now)
-        if match is not Match.ACCEPTED:
-            leg.respond(txn, reply, _REFUSED[match], b"", now)
+        if match is Match.MALFORMED:
+            raise ParseError("RAck", "expected the RSeq, CSeq and method of a response")
+        if match is Match.STALE:
+            leg.respond(txn, reply, 481, b"", now)
             return
         b, rack = self._target(), fork.racks.pop(0) if fork.racks else b""
         if fork.negotiation_a.state is Offer.OFFER_SENT:
