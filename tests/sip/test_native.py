@@ -19,6 +19,7 @@ from sbc.sip.grammar import MAX_LINE_BYTES, MAX_MESSAGE_BYTES
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.native import recognise
 from sbc.sip.parser import parse_in_python
+from sbc.sip.serialise import ReplyBase
 from tests.sip.build import head_lines, request_bytes
 from tests.sip.test_properties import PIECES, mutated_messages
 from tests.sip.vectors import EVERY, RFC4475
@@ -65,6 +66,7 @@ VIEWS = (
     "body", "call_id", "cseq", "cseq_method", "from_tag", "to_tag", "from_", "to", "contact",
     "max_forwards", "content_type", "retry_after", "method", "uri", "target", "status", "reason",
 )  # fmt: skip
+SOURCES = (("192.0.2.1", 5060), ("198.51.100.7", 40_000), ("fe80::1%eth0", 5060))
 VIA = ("transport", "host", "port", "branch", "wants_rport", "rport", "received")
 
 
@@ -92,6 +94,10 @@ def views(message: Message) -> dict[str, object]:
             message.first(name), message.every(name), message.raw(name), message.further(name),
             values, message.names_among(alone), message.lines(alone),
         )  # fmt: skip
+    if isinstance(message, Request):
+        for source in SOURCES:
+            base = ReplyBase(message, source)
+            seen[f"answer to {source}"] = base.destination, base.build(200, to_tag=b"ours")
     asked = frozenset((*names, *ABSENT))
     seen["among"] = message.names_among(asked)
     seen["lines"] = message.lines(asked)
@@ -180,6 +186,12 @@ PARAMS = st.lists(
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("tail", ["rport;RPORT", "x;X=1", "branch=a;Branch=b", "a;b;b", "x;", ";x"])
+def test_a_parameter_that_is_there_twice_or_empty(tail: str) -> None:
+    via = f"SIP/2.0/UDP 192.0.2.1;{tail}"
+    assert not agree(request_bytes(Via=via))
+
+
 @settings(deadline=None, max_examples=300)
 @given(
     st.sampled_from(["UDP", "TCP", "WSS", "udp", "TLS-SCTP", ""]),
@@ -259,7 +271,18 @@ def test_compact_names_of_what_is_there_once(name: bytes) -> None:
     assert message.call_id == b"7-call@127.0.1.10"
 
 
+@pytest.mark.parametrize("tail", ["%6cr;lr", "lr;LR", "lr;%6Cr", "lr;", "x=1;X", "%x;%X"])
+def test_a_parameter_of_the_request_uri_that_is_there_twice_or_empty(tail: str) -> None:
+    start = f"INVITE sip:a@b;{tail} SIP/2.0\r\n".encode()
+    assert not agree(start + head_lines() + b"\r\n")
+
+
 class TestLimits:
+    @pytest.mark.parametrize("more", [0, 1])
+    def test_a_line(self, more: int) -> None:
+        room = MAX_LINE_BYTES - len("Z: ")
+        assert not agree(request_bytes("Z: " + "x" * (room + more)))
+
     @pytest.mark.parametrize("count", [110, 121, 122, 123, 249, 250, 251])
     def test_lines(self, count: int) -> None:
         data = request_bytes(*["Z: 1"] * count)
