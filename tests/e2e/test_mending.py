@@ -134,10 +134,11 @@ def test_a_re_invite_arrives_as_an_update_where_only_that_is_taken(
 
 @WAYS
 def test_who_takes_no_change_at_all_hears_of_none(border: Border, tmp_path: Path, way: str) -> None:
-    """A hold is refused, a question for an offer is answered here, and the call stays."""
+    """A hold, its end and a question for an offer are answered here."""
     calling = caller(ABLE).ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200).ask("ACK")
-    calling.ask("INVITE", "sendonly").hear(100, maybe=True).hear(488).ask("ACK")
-    calling.ask("UPDATE", "sendonly").hear(488)
+    calling.ask("INVITE", "sendonly").hear(100, maybe=True)
+    calling.hear(200, ("body", "a=recvonly"), ("CSeq", "INVITE")).ask("ACK")
+    calling.ask("UPDATE", "sendrecv").hear(200, ("body", "a=sendrecv"), ("CSeq", "UPDATE"))
     calling.ask("INVITE").hear(100, maybe=True).hear(200, ("body", "m=audio [1-9]"))
     calling.ask("ACK", "sendrecv").ask("BYE").hear(200)
     unseen = ("Allow", "!UPDATE|PRACK|REFER"), ("Supported", "!100rel")
