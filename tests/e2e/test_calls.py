@@ -182,7 +182,6 @@ def _version(message: Message) -> str:
 @pytest.mark.parametrize(
     ("method", "statuses"),
     [
-        ("MESSAGE", (405,)),
         ("PUBLISH", (405,)),
         ("SPLICE", (501,)),
         ("REFER", (603,)),  # nobody may transfer unless `refer` says so
