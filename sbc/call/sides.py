@@ -18,7 +18,8 @@ from sbc.call.crossing.session_id import SessionIds
 from sbc.call.legs.a_leg import ALeg
 from sbc.call.legs.b_leg import BLeg
 from sbc.call.legs.leg import SDP, Fork, Leg
-from sbc.call.media.exchange import Exchange, same_codecs
+from sbc.call.media.exchange import Exchange
+from sbc.call.media.in_use import same_codecs
 from sbc.call.record import Record
 from sbc.call.states import Ending, State
 from sbc.call.targets.hunt import Hunt

@@ -286,7 +286,8 @@ class Trunk(_Section):
     shield: Annotated[
         list[Annotated[Shield, choice(Shield, "prack, update, reinvite or refer")]], OneOrMany
     ] = []
-    """What its peers cannot do or do badly: it is neither offered nor sent to them."""
+    """What its peers cannot do or do badly: it is neither offered nor sent to them. Changes of the
+    other side are answered for those that take none, where the codec stays."""
     responses: dict[StatusKey, Status] = {}
     """What others are told when it fails a call: `{ 503: 500, "4xx": 480 }`. Default: 401 and 407
     are told as 403, 420 to 422, 494 and 503 as 500, a redirection as 480."""

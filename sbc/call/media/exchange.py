@@ -16,6 +16,7 @@ from sbc.call.core import Anchored, Core
 from sbc.call.legs.a_leg import ALeg
 from sbc.call.legs.b_leg import BLeg
 from sbc.call.legs.leg import SDP, Fork, Leg, session_id
+from sbc.call.media.in_use import check_change, check_in_use, codecs_of, formats
 from sbc.call.media.plan import CallMedia, behind_nat
 from sbc.call.media.terms import Terms, concern, concerns, renumbered
 from sbc.errors import LocalProtocolError, ProtocolError, SbcError
@@ -27,7 +28,7 @@ from sbc.sdp.parser import parse
 from sbc.sdp.rewrite import Anchor, Dress
 from sbc.sip.message import Response
 
-__all__ = ["Exchange", "same_codecs"]
+__all__ = ["Exchange"]
 
 EARLY_OFFER: Final = (
     b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
@@ -224,7 +225,7 @@ class Exchange:
             if self._terms is not None:
                 self._terms.answer("b", session, facts)
             media.described("b", facts, behind_nat(b.trunk, b.nat), b.hop.host)
-            self._fork, self.codecs = fork, _codecs(facts)
+            self._fork, self.codecs = fork, codecs_of(facts)
         if final:
             media.connected()  # from here on silence is a fault
         if new or final:
@@ -283,7 +284,7 @@ class Exchange:
         ours.receive_answer(answer)
         facts = describe(answer)
         self._agree(b, a, proposal, answer, facts)
-        return b"", _formats(facts) != _formats(proposal.facts)
+        return b"", formats(facts) != formats(proposal.facts)
 
     def offer_again(self, b: BLeg, answer: Session) -> bytes:
         """What the caller has chosen, as an offer of our own for the target.
@@ -318,7 +319,7 @@ class Exchange:
             terms.agreed()
         if new and media is not None:
             media.described(leg.side, facts, behind_nat(leg.trunk, leg.nat), leg.hop.host)
-            self.codecs = _codecs(facts)
+            self.codecs = codecs_of(facts)
             self._apply(media)
 
     # Within a call
@@ -339,7 +340,7 @@ class Exchange:
             if terms is not None:
                 terms.offer(source.side, offer, facts)
                 dresses = terms.proposal(len(facts), negotiation.remote)
-            _check_change(facts)
+            check_change(facts)
             added = self._make_room(facts)
             self._lines = len(facts)
             body = negotiation.send_offer(offer, self._anchors(target, dresses))
@@ -393,7 +394,7 @@ class Exchange:
             for leg, said in ((source, proposal.facts), (target, facts)):
                 nat = behind_nat(leg.trunk, leg.nat)
                 self._media.described(leg.side, said, nat, leg.hop.host)
-            self.codecs = _codecs(facts)
+            self.codecs = codecs_of(facts)
             self._apply(self._media)
 
     def withdraw(self, *negotiations: Negotiation) -> None:
@@ -440,8 +441,8 @@ class Exchange:
                 terms.offer(source.side, offer, facts)
                 terms.proposal(len(facts), parse(silent.local) if silent.we_offered else said)
                 dresses = terms.stand_in(target.side, said)
-            _check_change(facts)
-            _check_in_use(silent, offer, terms)
+            check_change(facts)
+            check_in_use(silent, offer, terms)
             body = asked.send_answer(said, self._anchors(source, dresses))
         except ProtocolError as error:
             if terms is not None:
@@ -603,52 +604,3 @@ class Exchange:
             self._core.counters["srtp_ended"] += 1
             call = media.key.partition(".")[0]
             self._core.say(30, "media.srtp_ended", call, side=side, stream=index)
-
-
-def same_codecs(fork: Fork, response: Response) -> bool:
-    """Whether a fork uses the codecs of another, or has not said yet which."""
-    before = fork.negotiation_b.remote
-    if before is None or not response.body:
-        return True
-    try:
-        return _codecs(describe(before)) == _codecs(describe(parse(response.body)))
-    except ProtocolError:
-        return True
-
-
-def _check_change(facts: list[MediaFacts]) -> None:
-    """Refuse an offer within a call that we cannot carry; one of nothing at all is none such: all
-    streams are removed (RFC 3264 §8.2).
-
-    Raises:
-        UnsupportedMedia: 488, with the reason.
-    """
-    if any(media.port for media in facts):
-        check_offer(facts)
-
-
-def _check_in_use(silent: Negotiation, offer: Session, terms: Terms | None) -> None:
-    """Refuse an offer that does not go on with the codecs which the silent side uses.
-
-    Raises:
-        ProtocolError: 488.
-    """
-    for index, used in enumerate(silent.in_use()):
-        media = offer.media[index]
-        if used is None or media.port == 0:
-            continue
-        number, name, clock_rate = used
-        carried = terms.carries(index, number) if terms is not None else None
-        if carried is None:
-            offered = [(one, word.upper(), rate) for one, word, rate in media.form.formats]
-            carried = (number, name.upper(), clock_rate) in offered
-        if not carried:
-            raise ProtocolError("the other side takes no change of codec", status=488)
-
-
-def _formats(facts: list[MediaFacts]) -> list[list[int]]:
-    return [[number for number, _, _ in media.form.formats] for media in facts]
-
-
-def _codecs(facts: list[MediaFacts]) -> list[str]:
-    return [media.form.first for media in facts if media.anchored]
