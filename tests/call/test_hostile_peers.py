@@ -162,6 +162,22 @@ class TestOurOwnFaults:
         assert len(lab.border.calls) == 2
 
 
+def test_a_fault_outside_of_the_core_ends_one_call_and_no_other() -> None:
+    """The boundary once more, with a fault that compiled code meets as interpreted code does."""
+    lab = Lab()
+    lab.connected(call="one")
+    invite = lab.called(call="two")
+    lab.take()
+    lab.apply = lambda slot, plan: 1 // 0  # type: ignore[assignment,method-assign]
+    lab.answer(invite, 200, body=SDP_B)
+    assert statuses(lab.take(PBX[0])) == [500]
+    assert b"BYE" in {one.method for one in lab.take(CARRIER[0]) if isinstance(one, Request)}
+    assert lab.border.core.counters["crashed"] == 1
+    lab.answer_removals()
+    assert lab.record.cause is Cause.CRASHED
+    assert [call.a.call_id for call in lab.border.calls.values()] == [b"one@10.0.0.2"]
+
+
 def test_more_transactions_than_memory_allows_are_refused_without_a_trace() -> None:
     """A trunk has no rate limit of its own; what its calls need is served all the same."""
     lab = Lab()
