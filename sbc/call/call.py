@@ -335,6 +335,7 @@ class Call(Kept):
         elif response.body and response.content_type == SDP:
             try:
                 body = self.exchange.answer(a, b, fork, response)
+                fork.heard = response
             except ProtocolError as error:
                 self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
         self.record.rang(self.record.wall(now))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from policies.media import Dtmf, TrunkMedia
 from policies.settings import Use
 from sbc.call.cdr import Cause
 from sbc.sip.message import Request, Response
@@ -164,6 +165,82 @@ class TestReliability:
         other = Lab(settings({"pbx": {"reliable": Use.NEVER}}))
         other.give(other.invite(extra=REQUIRED))
         assert statuses(other.take(PBX[0])) == [420]
+
+
+INFO = b"Content-Type: application/dtmf-relay\r\n"
+DIGIT = b"Signal=5\r\nDuration=160\r\n"
+
+
+class TestInfo:
+    """Digits to an announcement that is heard before the answer."""
+
+    @pytest.mark.parametrize("extra", [reliable(1), b""])
+    def test_of_the_caller_reaches_the_target(self, extra: bytes) -> None:
+        lab = Lab()
+        invite = lab.called(extra=SUPPORTED if extra else b"")
+        lab.answer(invite, 183, body=SDP_B, extra=extra.replace(b"UPDATE", b"UPDATE, INFO"))
+        ringing = lab.take_one(PBX[0])
+        if extra:
+            pracked(lab, invite, ringing)
+        lab.give(lab.in_dialog(b"INFO", ringing, 3, body=DIGIT, extra=INFO))
+        request = lab.take_one(CARRIER[0])
+        assert (request.method, request.body, request.to_tag) == (b"INFO", DIGIT, b"bob-tag")
+        assert request.uri == b"sip:bob@10.1.0.2:5060"
+        lab.answer(request, 200)
+        assert lab.take_one(PBX[0]).status == 200
+        lab.answer(invite, 200, body=b"" if extra else SDP_B)
+        assert lab.take_one(CARRIER[0]).method == b"ACK"
+        success = lab.take_one(PBX[0])
+        lab.give(lab.in_dialog(b"ACK", success, 1))
+        lab.give(lab.in_dialog(b"BYE", success, 4))
+        assert lab.take_one(CARRIER[0]).cseq > request.cseq
+        assert statuses(lab.take(PBX[0])) == [200]
+        lab.assert_nothing_left()
+
+    @pytest.mark.parametrize("extra", [reliable(1), b""])
+    def test_of_the_target_reaches_the_caller(self, extra: bytes) -> None:
+        lab = Lab()
+        invite = lab.called()
+        lab.answer(invite, 183, body=SDP_B, extra=extra)
+        ringing = lab.take_one(PBX[0])
+        lab.take(CARRIER[0])
+        lab.give(lab.in_dialog(b"INFO", invite, 1, body=DIGIT, extra=INFO, source=CARRIER), CARRIER)
+        request = lab.take_one(PBX[0])
+        assert (request.method, request.from_tag) == (b"INFO", ringing.to_tag)
+        lab.answer(request, 200, source=PBX)
+        assert lab.take_one(CARRIER[0]).status == 200
+
+    @pytest.mark.parametrize("status", [481, 408])
+    def test_that_is_not_understood_leaves_the_call_ringing(self, status: int) -> None:
+        lab = Lab()
+        invite = lab.called()
+        lab.answer(invite, 183, body=SDP_B)
+        lab.give(lab.in_dialog(b"INFO", lab.take_one(PBX[0]), 2, body=DIGIT, extra=INFO))
+        lab.answer(lab.take_one(CARRIER[0]), status)
+        assert statuses(lab.take(PBX[0])) == ([481] if status == 481 else [])  # RFC 4320 §4.2
+        lab.answer(invite, 200, body=SDP_B)
+        assert lab.take_one(PBX[0]).status == 200
+
+    def test_becomes_an_event_where_the_target_has_those(self) -> None:
+        media = {"pbx": {"media": TrunkMedia(dtmf=Dtmf.INFO)}}
+        lab = Lab(settings({**media, "carrier": {"media": TrunkMedia(dtmf=Dtmf.RFC4733)}}))
+        invite = lab.called(body=SDP_A.replace(b" 101", b"").replace(b"a=rtpmap:1", b"a=x:"))
+        lab.answer(invite, 183, body=SDP_B)
+        lab.give(lab.in_dialog(b"INFO", lab.take_one(PBX[0]), 2, body=DIGIT, extra=INFO))
+        assert lab.take_one(PBX[0]).status == 200
+        assert lab.take(CARRIER[0]) == []
+        assert [wish.digits for _, wish in lab.injected] == ["5"]
+
+    def test_has_nowhere_to_go_while_nothing_is_heard(self) -> None:
+        """A 405 whose Allow has it would be no word to go by."""
+        lab = Lab()
+        invite = lab.called()
+        lab.answer(invite, 180)
+        lab.give(lab.in_dialog(b"INFO", lab.take_one(PBX[0]), 2, body=DIGIT, extra=INFO))
+        refused = lab.take_one(PBX[0])
+        assert refused.status == 405
+        assert b"INFO" not in refused.values(b"allow")
+        assert lab.take(CARRIER[0]) == []
 
 
 class TestOffers:

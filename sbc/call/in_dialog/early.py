@@ -29,7 +29,7 @@ from sbc.sdp.model import Session
 from sbc.sdp.offer_answer import State as Offer
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INVITE, METHODS, OPTIONS, PRACK, UPDATE
+from sbc.sip.status import INFO, INVITE, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Early"]
@@ -127,7 +127,7 @@ class Early:
                 leg.respond(txn, reply, status, head, now)
             elif method == OPTIONS:
                 leg.respond(txn, reply, 200, options_head(leg.trunk), now)
-            else:
+            elif not self._passes(leg, fork, request, reply, txn, now):
                 status = 405 if method in METHODS else 501
                 leg.respond(txn, reply, status, refused_head(leg.trunk, method), now)
         except ProtocolError as error:
@@ -266,6 +266,31 @@ class Early:
         txn.user = change
         self._road.open.append(change)
 
+    # INFO and its like
+
+    def _passes(
+        self,
+        leg: Leg,
+        fork: Fork,
+        request: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        now: float,
+    ) -> bool:
+        """Pass it on, or have the relay do it. False: it may not cross, or knows no way."""
+        road = self._road
+        if (
+            request.method == INFO
+            and fork.negotiation_b.remote is not None
+            and road.early_digit(leg, request, reply, txn, now)
+        ):
+            return True
+        dialog = self._dialog(self._target() if leg is self._a else self._a, fork)
+        if dialog is None or request.method.decode("latin-1") not in leg.trunk.pass_methods:
+            return False
+        road.carry(leg, request, reply, txn, now, dialog)
+        return True
+
     # Small parts
 
     def _sender(self, fork: Fork, described: bool) -> ReliableSender | None:
@@ -282,10 +307,24 @@ class Early:
     def _dialog(self, leg: Leg, fork: Fork) -> Dialog | None:
         """The early dialog of a fork at one leg; None: too little is known for one."""
         if leg is not self._a:
+            if fork.dialog_b is None and fork.heard is not None:
+                fork.dialog_b = self._begun(fork.heard)
             return fork.dialog_b
         if fork.dialog_a is None:
             fork.dialog_a = Dialog.from_request(self._a.pending(), fork.tag_a)
         return fork.dialog_a
+
+    def _begun(self, ringing: Response) -> Dialog | None:
+        """The early dialog that a 18x of the target has begun; None: it has no such as we can
+        follow."""
+        invite = self._target().invite
+        try:
+            dialog = None if invite is None else Dialog.from_response(invite, ringing)
+            if dialog is not None:
+                dialog.next_hop_uri()
+        except ParseError:
+            return None
+        return dialog
 
     def _target(self) -> BLeg:
         other = self._call.other(self._a)

@@ -7,7 +7,7 @@
 | the same to a peer that is shielded from both | answered here, if its codecs stay; else 488 |
 | OPTIONS | answered here: what this border can do (RFC 3261 §11) |
 | INFO with a digit for a side that has digits another way | answered here (`sbc.call.media.dtmf`) |
-| any other INFO, and what the trunk's `methods:` names | goes across (`passage.Passage`) |
+| any other INFO, and what the trunk's `methods:` names | goes across (`passage.Passage`), early too |
 | PRACK | 481: there is nothing to acknowledge once the call is up |
 | another method that is known | 405; one that is not: 501 |
 
@@ -44,6 +44,7 @@ from sbc.call.legs.timed import Watch
 from sbc.call.media.dtmf import CallDigits, Dialled
 from sbc.call.media.exchange import Exchange
 from sbc.call.states import Ending
+from sbc.dialog.dialog import Dialog
 from sbc.errors import (
     LocalProtocolError,
     ParseError,
@@ -147,7 +148,7 @@ class Midcall(Road):
         elif method == INFO and self._call_digits().received(leg, request, reply, txn, now):
             pass
         elif method.decode("latin-1") in leg.trunk.pass_methods:
-            self._carry(leg, request, reply, txn, now)
+            self.carry(leg, request, reply, txn, now)
         else:
             status = 405 if method in METHODS else 501
             leg.respond(txn, reply, status, refused_head(leg.trunk, method), now)
@@ -307,10 +308,26 @@ class Midcall(Road):
             self._untold.add(other.side)
             self._refresh(other, now)
 
-    def _carry(
+    def early_digit(
         self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+    ) -> bool:
+        """An INFO in an early dialog with media: whether its digit has gone another way."""
+        return self._call_digits().received(leg, request, reply, txn, now, early=True)
+
+    def carry(
+        self,
+        leg: Leg,
+        request: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        now: float,
+        dialog: Dialog | None = None,
     ) -> None:
-        """INFO and its like."""
+        """INFO and its like.
+
+        Args:
+            dialog: the other side's early one; None: the call is up.
+        """
         other = self._the_call().other(leg)
         if len(self.open) >= _MOST_OPEN:
             leg.respond(txn, reply, 500, again_head(leg.token), now)
@@ -325,6 +342,7 @@ class Midcall(Road):
             return
         content_head, body = content
         passage = Passage(self, leg, other, request, reply, txn)
+        passage.dialog = dialog
         head = self.crossing(request, other) + content_head
         self.open.append(passage)
         txn.user = passage

@@ -221,7 +221,12 @@ class Passage:
             self.source.respond(self.txn, self.reply, status, head, now, body)
 
     def _judge(self, road: Road, message: object, now: float) -> None:
-        """End the call where the failure says that the target's dialog is gone."""
+        """End the call where the failure says that the target's dialog is gone.
+
+        Not what was asked in an early dialog: there the INVITE's answer says what becomes of it.
+        """
+        if self.dialog is not None and not self.offers:
+            return
         status = message.status if isinstance(message, Response) else message
         lost = status == 503 and not isinstance(message, Response) and self.target.hop.reliable
         if status in _GONE or lost:

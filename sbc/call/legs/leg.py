@@ -84,12 +84,14 @@ class Fork:
     dialog_a: Dialog | None = None
     """At the caller, once more than 18x is said in it."""
     dialog_b: Dialog | None = None
-    """At the target, once it has said something reliably."""
+    """At the target, once it has said something reliably, or somebody wants to speak in it."""
     sender: ReliableSender | None = None
     """Of our reliable 18x to the caller."""
     racks: list[bytes] | None = None
     """The RAck that the target is owed with each PRACK of the caller's that is to come; b"":
     none."""
+    heard: Response | None = None
+    """The 18x that has let its media through, where it was not reliable."""
 
 
 def session_id(identifier: bytes) -> int:

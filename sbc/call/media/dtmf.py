@@ -121,22 +121,35 @@ class CallDigits:
             self._line(call.other(leg)).add(dialled, now)
 
     def received(
-        self, leg: Leg, request: Request, reply: ReplyBase, txn: ServerTransaction, now: float
+        self,
+        leg: Leg,
+        request: Request,
+        reply: ReplyBase,
+        txn: ServerTransaction,
+        now: float,
+        *,
+        early: bool = False,
     ) -> bool:
-        """An INFO. Returns whether it is answered here, for its digit has gone another way."""
+        """An INFO. Returns whether it is answered here, for its digit has gone another way.
+
+        Args:
+            early: nobody has answered yet, so the relay alone can be asked.
+        """
         call = self._call
         dialled = read_digits(request.content_type, request.body)
         if call is None or dialled is None:
             return False
         other = call.other(leg)
         counters = call.core.counters
-        if call.exchange.has_events(leg.side):
+        if call.exchange.has_events(leg.side) and not early:
             counters["digits_doubled"] += 1
         elif call.exchange.has_events(other.side):
             _note(call, leg, dialled, "info")
             self._injected += 1
             call.exchange.inject(other.side, self._injected, dialled.digit, dialled.duration_ms)
-        elif _respelt(leg.trunk.media.dtmf, other.trunk.media.dtmf, request.content_type):
+        elif not early and _respelt(
+            leg.trunk.media.dtmf, other.trunk.media.dtmf, request.content_type
+        ):
             _note(call, leg, dialled, "info")
             self._line(other).add(dialled, now)
         else:
