@@ -7,7 +7,7 @@
 | the same to a peer that is shielded from both | answered here, if its codecs stay; else 488 |
 | OPTIONS | answered here: what this border can do (RFC 3261 §11) |
 | INFO with a digit for a side that has digits another way | answered here (`sbc.call.media.dtmf`) |
-| any other INFO, and what the trunk's `methods:` names | goes across (`passage.Passage`), early too |
+| other INFO, and what the trunk's `methods:` names | goes across (`passage.Passage`), early too |
 | PRACK | 481: there is nothing to acknowledge once the call is up |
 | another method that is known | 405; one that is not: 501 |
 
