@@ -42,7 +42,7 @@ INVITE = (
     b"Content-Type: application/sdp\r\nContent-Length: 4\r\n\r\nv=0\r\n"
 )
 PHONE = (  # PJSIP's spelling: rport first, a port of five digits, parameters in the URI
-    b"INVITE sip:5550100@pbx.example.com;transport=tcp SIP/2.0\r\n"
+    b"INVITE sips:5550100@[2001:db8::2]:5061;transport=tcp SIP/2.0\r\n"
     b"Via: SIP/2.0/TCP 192.0.2.10:49152;rport;branch=z9hG4bKPj1;alias\r\n"
     b"Max-Forwards: 70\r\nFrom: <sip:alice@example.com>;tag=a1\r\nTo: <sip:bob@example.com>\r\n"
     b"Contact: <sip:alice@192.0.2.10:49152;transport=TCP;ob>\r\nCall-ID: 1\r\nCSeq: 2147 INVITE\r\n"
@@ -233,6 +233,12 @@ def test_any_party(display: str, uri: str, params: list[str]) -> None:
     ).map("".join)
 )  # fmt: skip
 @example("sip:a;b=c@d:5060;lr;x=y")
+@example("sips:a@[::1]:5060;lr")
+@example("sip:[2001:db8::1]")
+@example("sip:a@[::1")
+@example("sip:a@[::ffff:1.2.3.04]")
+@example("sip:a@[:::1]")
+@example("sip:a@[fe80::1%1]")
 @example("sip:a;x?y")
 def test_any_request_uri(uri: str) -> None:
     agree(b"INVITE %b SIP/2.0\r\n%b\r\n" % (uri.encode("latin-1"), head_lines()))

@@ -1,7 +1,16 @@
-//! From and To as they nearly always are.
+//! Addresses: IPv6, and From and To as they nearly always are.
+
+use std::net::Ipv6Addr;
 
 use crate::Span;
 use crate::bytes::{TOKEN, URI, all, run};
+
+/// How long the IPv6 address in brackets is that this begins with; 0: there is none.
+pub(crate) fn ipv6_size(text: &[u8]) -> usize {
+    let Some(end) = text.iter().position(|&byte| byte == b']') else { return 0 };
+    let inside = text[..end].strip_prefix(b"[").and_then(|inside| str::from_utf8(inside).ok());
+    if inside.is_some_and(|inside| inside.parse::<Ipv6Addr>().is_ok()) { end + 1 } else { 0 }
+}
 
 /// The tag of `display <uri>;tag=token`, empty where there is none; None for any other shape.
 ///

@@ -1,17 +1,23 @@
 //! Request-URIs that `parse_uri` has no objection to, whenever it is asked.
 
+use crate::address::ipv6_size;
 use crate::bytes::{HOST, TOKEN, USER, run};
 use crate::numbers::port;
 
 /// More parameters are left to Python.
 const MOST_PARAMS: usize = 8;
 
-/// Whether this is `sip:[user@]host[:port]` with plain parameters.
+/// Whether this is `sip:[user@]host[:port]`, or `sips:`, with plain parameters.
 pub(crate) fn is_usual(uri: &[u8]) -> bool {
-    let Some(rest) = uri.strip_prefix(b"sip:") else { return false };
+    let Some(rest) = uri.strip_prefix(b"sip:").or_else(|| uri.strip_prefix(b"sips:")) else {
+        return false;
+    };
     let user = run(rest, USER);
     let host = if user > 0 && rest.get(user) == Some(&b'@') { &rest[user + 1..] } else { rest };
-    let size = run(host, HOST);
+    let size = match host.first() {
+        Some(b'[') => ipv6_size(host),
+        _ => run(host, HOST),
+    };
     if size == 0 {
         return false;
     }
@@ -55,7 +61,9 @@ mod tests {
 
     #[test]
     fn usual_ones() {
-        let usual: [&[u8]; 6] = [
+        let usual: [&[u8]; 8] = [
+            b"sips:b@h",
+            b"sip:b@[2001:db8::1]:5060;lr",
             b"sip:bob@example.com",
             b"sip:a_b.example",
             b"sip:+49(30)1;x=?@h:65535",
@@ -73,7 +81,7 @@ mod tests {
         let others: [&[u8]; 18] = [
             b"",
             b"sip:",
-            b"sips:b@h",
+            b"sips:",
             b"SIP:b@h",
             b"sip:@h",
             b"sip:b@",
@@ -86,7 +94,7 @@ mod tests {
             b"sip:b@h;x;X",
             b"sip:b@h;%6c",
             b"sip:b@h?x=1",
-            b"sip:b@[::1]",
+            b"sip:b@[::g]",
             b"sip:b@h;x=a=b",
             b"sip:b:c@h",
         ];

@@ -1,8 +1,7 @@
 //! The topmost Via (RFC 3261 §20.42, RFC 3581).
 
-use std::net::Ipv6Addr;
-
 use crate::Span;
+use crate::address::ipv6_size;
 use crate::bytes::{HOST, TOKEN, VALUE, all, run};
 use crate::numbers::port;
 
@@ -58,7 +57,7 @@ pub(crate) fn read(data: &[u8], value: Span) -> Option<Via> {
     }
     let transport = cursor.take(size)?;
     cursor.skip(b" ")?;
-    let mut via = Via { transport, host: host(data, &mut cursor)?, ..Via::default() };
+    let mut via = Via { transport, host: host(&mut cursor)?, ..Via::default() };
     if cursor.skip(b":").is_some() {
         let size = run(cursor.rest, HOST);
         via.port = Some(port(cursor.take(size)?.of(data))?);
@@ -70,13 +69,11 @@ pub(crate) fn read(data: &[u8], value: Span) -> Option<Via> {
     Some(via)
 }
 
-fn host(data: &[u8], cursor: &mut Cursor<'_>) -> Option<Span> {
-    if cursor.skip(b"[").is_some() {
-        let size = cursor.rest.iter().position(|&byte| byte == b']')?;
+fn host(cursor: &mut Cursor<'_>) -> Option<Span> {
+    let size = ipv6_size(cursor.rest);
+    if size > 0 {
         let host = cursor.take(size)?;
-        std::str::from_utf8(host.of(data)).ok()?.parse::<Ipv6Addr>().ok()?;
-        cursor.skip(b"]")?;
-        return Some(host);
+        return Some(Span { from: host.from + 1, to: host.to - 1 });
     }
     let size = run(cursor.rest, HOST);
     if size > 0 { cursor.take(size) } else { None }
