@@ -19,15 +19,21 @@ peer is in the call, so that a re-INVITE does not change them (RFC 4568 §7.1.4)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from policies.media import PLAIN, CodecSettings, RtcpMux, Srtp
+from policies.media import PLAIN, RtcpMux, Srtp
 from policies.settings import TrunkSettings
 from relay.control.plans import End
-from relay.control.plans import Srtp as RelayKey
+from sbc.call.media.stream_terms import (
+    CiphersUsed,
+    Keys,
+    StreamTerms,
+    matched,
+    other_side,
+    policy_of,
+    relay_key,
+)
 from sbc.errors import ProtocolError
 from sbc.sdp.codecs import (
     CodecPolicy,
@@ -44,7 +50,7 @@ from sbc.sdp.codecs import (
     payload_map,
     without_events,
 )
-from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line, strength
+from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line
 from sbc.sdp.facts import MediaFacts, UnsupportedMedia
 from sbc.sdp.lines import Role
 from sbc.sdp.model import Media, Session
@@ -59,46 +65,6 @@ _DYNAMIC: Final = 35
 _MUX: Final = b"\r\na=rtcp-mux"
 _NOT_ACCEPTABLE: Final = 488
 _BAD_ANSWER: Final = 502
-
-
-@dataclass(slots=True)
-class _Keys:
-    """SRTP of one stream on one leg; both or neither."""
-
-    theirs: CryptoLine | None = None
-    ours: CryptoLine | None = None
-
-    @property
-    def suite(self) -> Suite | None:
-        """Of both; None: in the clear."""
-        return None if self.ours is None else self.ours.suite
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One stream, from its offer on."""
-
-    offerer: str
-    """`a` or `b`."""
-    offer: Media
-    keys: dict[str, _Keys] = field(default_factory=lambda: {"a": _Keys(), "b": _Keys()})
-    mux: dict[str, bool] = field(default_factory=lambda: {"a": False, "b": False})
-    proposed: dict[int, CryptoLine] = field(default_factory=dict)
-    """Our lines in the offer to the other side, by tag."""
-    required: bool = False
-    """The other side must answer with a key."""
-    offered_mux: bool = False
-    crossings: list[Crossing] | None = None
-    """None: the formats cross as they are."""
-    taken: list[Crossing] = field(default_factory=list)
-    events: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Side whose digits are converted → payload types of its telephone-events; first the one under
-    which it is sent some."""
-
-    def copy(self) -> _Stream:
-        """One that may change while this one is kept."""
-        crossings = self.crossings and [replace(one) for one in self.crossings]
-        return replace(self, keys=dict(self.keys), mux=dict(self.mux), crossings=crossings)
 
 
 def concern(trunk: TrunkSettings) -> bool:
@@ -140,10 +106,9 @@ class Terms:
         self._trunks = {"a": trunk_a}
         self._random = random
         self._ours: dict[tuple[str, int, Suite], CryptoLine] = {}
-        self._streams: dict[int, _Stream] = {}
-        self._before: dict[int, _Stream] | None = None
-        self._used: dict[tuple[str, int], list[Suite | None]] = {}
-        """Side and m-line → what it was encrypted by since the call is up, the latest last."""
+        self._streams: dict[int, StreamTerms] = {}
+        self._before: dict[int, StreamTerms] | None = None
+        self._used = CiphersUsed()
 
     def retarget(self, trunk_b: TrunkSettings) -> None:
         """A target, or another one: its trunk's rules hold for side b, and keys of its own.
@@ -162,10 +127,10 @@ class Terms:
         Raises:
             UnsupportedMedia: 488 with what was expected, and what came, for whoever has sent it.
         """
-        streams: dict[int, _Stream] = {}
+        streams: dict[int, StreamTerms] = {}
         for index in _carried(session, facts, self._trunks[side]):
             media = session.media[index]
-            stream = streams[index] = _Stream(side, media)
+            stream = streams[index] = StreamTerms(side, media)
             stream.keys[side] = self._choose(side, index, media)
             stream.mux[side] = facts[index].rtcp_mux and self._takes_mux(side)
         self._before, self._streams = self._streams, streams
@@ -272,7 +237,7 @@ class Terms:
         if stream is None:
             return
         keys = stream.keys[side]
-        end.srtp_in, end.srtp_out = _relay_key(keys.theirs), _relay_key(keys.ours)
+        end.srtp_in, end.srtp_out = relay_key(keys.theirs), relay_key(keys.ours)
         end.rtcp_mux = stream.mux[side]
         media = self._trunks[side].media
         end.continuity, end.strict = media.continuity, media.strict
@@ -304,57 +269,32 @@ class Terms:
         return None
 
     def note_use(self, enabled: Collection[int]) -> list[tuple[str, int]]:
-        """The call is up, and its media are as these terms say now.
-
-        Args:
-            enabled: the m-lines that neither side has disabled.
-
-        Returns:
-            Side and m-line of what was encrypted until now and is no more.
-        """
-        ended: list[tuple[str, int]] = []
-        for index, stream in self._streams.items():
-            for side, keys in stream.keys.items() if index in enabled else ():
-                suite = keys.suite
-                used = self._used.setdefault((side, index), [])
-                if used and used[-1] is not None and suite is None:
-                    ended.append((side, index))
-                if suite in used:
-                    used.remove(suite)
-                used.append(suite)
-        return ended
+        """See `CiphersUsed.note`."""
+        return self._used.note(self._streams, enabled)
 
     def ciphers(self, side: str) -> list[str]:
-        """The crypto suite of each stream of a leg, `none` where it is clear: for the record.
-
-        Of a stream that has had several all are told, the weakest first.
-        """
-        now = {index: [stream.keys[side].suite] for index, stream in self._streams.items()}
-        used = {index: suites for (one, index), suites in self._used.items() if one == side}
-        return [
-            ", ".join(suite.sdp_name if suite else "none" for suite in sorted(suites, key=strength))
-            for _, suites in sorted((now | used).items())
-        ]
+        """See `CiphersUsed.names`."""
+        return self._used.names(self._streams, side)
 
     # Keys
 
-    def _choose(self, side: str, index: int, media: Media) -> _Keys:
+    def _choose(self, side: str, index: int, media: Media) -> Keys:
         """Of the lines that a peer offers, the one that this leg likes best."""
         trunk = self._trunks[side]
         if trunk.media.srtp is Srtp.OFF:
-            return _Keys()
+            return Keys()
         lines, reasons = crypto_lines(media.section.lines)
         by_suite = {line.suite.sdp_name: line for line in reversed(lines)}
         best = next((by_suite[name] for name in trunk.media.suites if name in by_suite), None)
         if best is not None:
-            return _Keys(best, self._own_line(side, index, best))
+            return Keys(best, self._own_line(side, index, best))
         if media.form.secure or trunk.media.srtp is Srtp.REQUIRED:
             unwanted = [f"suite {name} is not allowed" for name in by_suite]
             detail = "; ".join(reasons + unwanted) or "no a=crypto line"
             raise UnsupportedMedia(
                 f"m-line {index + 1}: expected SRTP by a suite of ours: {detail}"
             )
-        return _Keys()
+        return Keys()
 
     def _own_line(self, side: str, index: int, theirs: CryptoLine) -> CryptoLine:
         """Our line in an answer: the peer's tag and suite, our key (RFC 4568 §5.1.2)."""
@@ -374,9 +314,9 @@ class Terms:
 
     # Our offer
 
-    def _propose(self, index: int, stream: _Stream, known: Sequence[Media]) -> Dress:
+    def _propose(self, index: int, stream: StreamTerms, known: Sequence[Media]) -> Dress:
         """How our offer to the side that has not offered is dressed."""
-        other = _other(stream.offerer)
+        other = other_side(stream.offerer)
         trunk = self._trunks[other]
         further = b""
         stream.proposed = {}
@@ -395,16 +335,16 @@ class Terms:
         return Dress(proto, types, rest, further)
 
     def _formats_offered(
-        self, index: int, stream: _Stream, known: Sequence[Media]
+        self, index: int, stream: StreamTerms, known: Sequence[Media]
     ) -> tuple[bytes, bytes | None]:
         """Payload types and lines of our offer; nothing where they cross as they are."""
         media = stream.offer
         if media.kind != b"audio":
             return b"", None
-        here, there = self._codecs(stream.offerer), self._codecs(_other(stream.offerer))
+        here, there = self._codecs(stream.offerer), self._codecs(other_side(stream.offerer))
         named = known[0].form.formats if known and known[0].port else ()
         stream.crossings = offered(media.form, here, there, named)
-        wanted = self._converts_digits_of(_other(stream.offerer))
+        wanted = self._converts_digits_of(other_side(stream.offerer))
         if wanted:
             stream.crossings += offered_events(stream.crossings, named)
         if not stream.crossings:
@@ -418,20 +358,20 @@ class Terms:
         return formats_text(media.form, numbers, there.ptime_ms)
 
     def _codecs(self, side: str) -> CodecPolicy:
-        policy = _policy(self._trunks[side].media.codecs)
+        policy = policy_of(self._trunks[side].media.codecs)
         return without_events(policy) if self._trunks[side].media.dtmf.by_info else policy
 
     def _converts_digits_of(self, side: str) -> bool:
         """Whether this side's digits are telephone-events, and the other's go by INFO."""
-        own, others = self._trunks[side].media.dtmf, self._trunks[_other(side)].media.dtmf
+        own, others = self._trunks[side].media.dtmf, self._trunks[other_side(side)].media.dtmf
         return others.by_info and not own.by_info
 
     # The answer
 
-    def _accept(self, side: str, media: Media, facts: MediaFacts, stream: _Stream) -> None:
+    def _accept(self, side: str, media: Media, facts: MediaFacts, stream: StreamTerms) -> None:
         """What the peer that was offered has taken."""
         lines, reasons = crypto_lines(media.section.lines) if stream.proposed else ([], [])
-        keys = _matched(lines, stream.proposed)
+        keys = matched(lines, stream.proposed)
         if keys.theirs is None and (stream.required or media.form.secure):
             detail = "; ".join(reasons) or "no a=crypto line that answers ours"
             raise ProtocolError(
@@ -442,28 +382,28 @@ class Terms:
         stream.mux[side] = stream.offered_mux and facts.rtcp_mux
         self._take_formats(media, stream)
 
-    def _take_formats(self, media: Media, stream: _Stream) -> None:
+    def _take_formats(self, media: Media, stream: StreamTerms) -> None:
         if stream.crossings is not None:
             stream.taken = answered(stream.crossings, media.form, self._codecs(stream.offerer))
             if not stream.taken:
                 raise ProtocolError("an answer without a codec of the offer", status=_BAD_ANSWER)
             self._take_events(stream)
 
-    def _renew(self, side: str, media: Media, facts: MediaFacts, stream: _Stream) -> None:
+    def _renew(self, side: str, media: Media, facts: MediaFacts, stream: StreamTerms) -> None:
         """What the offerer says to our last answer, which it hears as an offer."""
         ours = stream.keys[side].ours
         if ours is not None:
-            keys = _matched(crypto_lines(media.section.lines)[0], {ours.tag: ours})
+            keys = matched(crypto_lines(media.section.lines)[0], {ours.tag: ours})
             if keys.theirs is None:
                 raise ProtocolError("expected SRTP as before", status=_BAD_ANSWER)
             stream.keys[side] = keys
         offered = stream.offer.form.section.said[Role.RTCP_MUX] is not None
         stream.mux[side] = offered and self._takes_mux(side) and facts.rtcp_mux
 
-    def _take_events(self, stream: _Stream) -> None:
+    def _take_events(self, stream: StreamTerms) -> None:
         """Digits of one side alone: under which payload type, and in our answer if it offered."""
         stream.events = {}
-        answerer = _other(stream.offerer)
+        answerer = other_side(stream.offerer)
         if self._converts_digits_of(answerer):
             events = [one for one in stream.taken if is_event(one)]
             stream.taken = [one for one in stream.taken if not is_event(one)]
@@ -473,7 +413,7 @@ class Terms:
             self._note_events(stream.offerer, events, stream)
             stream.taken += events
 
-    def _note_events(self, side: str, events: list[Crossing], stream: _Stream) -> None:
+    def _note_events(self, side: str, events: list[Crossing], stream: StreamTerms) -> None:
         """Digits are sent at the clock of the first codec; they come under any number that was
         offered or answered."""
         if events:
@@ -482,9 +422,9 @@ class Terms:
             numbers = [one.answered for one in events] + [one.answerer for one in events]
             stream.events[side] = tuple(dict.fromkeys(one for one in numbers if one >= 0))
 
-    def _reply(self, side: str, media: Media, stream: _Stream) -> Dress:
+    def _reply(self, side: str, media: Media, stream: StreamTerms) -> Dress:
         """How our answer to the offerer is dressed."""
-        offerer = _other(side)
+        offerer = other_side(side)
         ours = stream.keys[offerer].ours
         further = ours.text() if ours is not None else b""
         if stream.mux[offerer]:
@@ -524,39 +464,3 @@ def _carried(session: Session, facts: Sequence[MediaFacts], trunk: TrunkSettings
             else:
                 taken.append(media.index)
     return sorted(taken)
-
-
-def _matched(lines: Sequence[CryptoLine], proposed: Mapping[int, CryptoLine]) -> _Keys:
-    """The first line of an answer that takes one of ours, by tag and suite (RFC 4568 §5.1.3)."""
-    for line in lines:
-        ours = proposed.get(line.tag)
-        if ours is not None and ours.suite is line.suite:
-            return _Keys(line, ours)
-    return _Keys()
-
-
-def _other(side: str) -> str:
-    return "b" if side == "a" else "a"
-
-
-@lru_cache(maxsize=1024)
-def _policy(settings: CodecSettings) -> CodecPolicy:
-    """The operator's words as those of SDP."""
-
-    def words(names: Sequence[str]) -> list[bytes]:
-        return [name.upper().encode() for name in names]
-
-    return CodecPolicy(
-        allow=frozenset(words(settings.allow)) if settings.allow else None,
-        strip=frozenset(words(settings.strip)),
-        order=tuple(words(settings.order)),
-        single=settings.single,
-        ptime_ms=settings.ptime_ms,
-    )
-
-
-def _relay_key(line: CryptoLine | None) -> RelayKey | None:
-    if line is None:
-        return None
-    name = line.suite.sdp_name
-    return RelayKey(name, line.key, line.mki, lifetime_packets=line.lifetime)
