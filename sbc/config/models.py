@@ -258,8 +258,8 @@ class Trunk(_Section):
     """How often its peer is asked within a call whether it still knows it (OPTIONS). Default:
     never."""
     offer: Annotated[str, _one_of("pass", "early")] = "pass"
-    """An INVITE without an offer reaches it so, or with an offer of PCMU, PCMA and
-    telephone-event."""
+    """An INVITE without an offer reaches it so, or with an offer of the codecs that it allows, else
+    those that the caller's trunk allows, else what it has first, PCMU and PCMA."""
     single_tag: Switch = False
     """Whether its callers cannot take forks: they see one early dialog for all, as long as the
     codec stays the same."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from policies.media import CodecSettings, TrunkMedia
 from policies.settings import Use
 from sbc.call.cdr import Cause
+from sbc.call.media.early_offer import early_offer
 from sbc.sip.message import Request, Response
 from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, Side, settings
 
@@ -153,6 +157,49 @@ class TestMadeUp:
         assert stream.b.remote == ("10.1.0.2", 6010)
         lab.give(lab.in_dialog(b"BYE", success, 2))
         lab.assert_nothing_left()
+
+    @pytest.mark.parametrize(
+        ("pbx", "carrier", "offered"),
+        [
+            ((), ("G722",), b"RTP/AVP 9 101\r\na=rtpmap:9 G722/8000\r\n"),
+            ((), ("PCMA", "G729"), b"RTP/AVP 8 18 101\r\n"),
+            (("G722", "PCMA"), (), b"RTP/AVP 9 8 101\r\n"),
+            (("PCMA",), ("G722", "PCMA"), b"RTP/AVP 8 101\r\n"),
+            ((), ("opus/48000",), b"a=rtpmap:96 opus/48000/2\r\n"),
+            ((), ("L16/16000",), b"a=rtpmap:96 L16/16000\r\n"),
+        ],
+    )
+    def test_is_of_what_the_trunks_allow(
+        self, pbx: tuple[str, ...], carrier: tuple[str, ...], offered: bytes
+    ) -> None:
+        media: dict[str, dict[str, Any]] = {
+            name: {"media": TrunkMedia(codecs=CodecSettings(allow=allow))}
+            for name, allow in (("pbx", pbx), ("carrier", carrier))
+        }
+        media["carrier"]["early_offer"] = True
+        lab = Lab(settings(media))
+        assert offered in lab.called(body=b"").body
+
+    def test_in_another_codec_makes_a_call(self) -> None:
+        media = TrunkMedia(codecs=CodecSettings(allow=("G722",)))
+        lab = Lab(settings({"carrier": {"early_offer": True, "media": media}}))
+        invite = lab.called(body=b"")
+        lab.answer(invite, 200, body=SDP_B.replace(b"8 0 101", b"9 101"))
+        lab.take(CARRIER[0])
+        success = lab.take_one(PBX[0])
+        assert b"RTP/AVP 9 101" in success.body
+        lab.give(lab.in_dialog(b"ACK", success, 1, body=SDP_A.replace(b"8 0 101", b"9 101")))
+        assert len(lab.plans) == 1
+        assert lab.take(CARRIER[0]) == []
+
+    def test_of_events_has_one_for_each_clock(self) -> None:
+        """RFC 4733 §2.1."""
+        body = early_offer(CodecSettings(), CodecSettings(allow=("opus", "G722"))).decode()
+        assert "a=rtpmap:101 telephone-event/8000\r\n" in body
+        assert "telephone-event/48000\r\n" in body
+        assert early_offer(CodecSettings(), CodecSettings(allow=("nobodys",))) == early_offer(
+            CodecSettings(), CodecSettings()
+        )
 
     def test_a_second_target_that_wants_none_gets_none(self) -> None:
         lab = Lab(settings(EARLY))

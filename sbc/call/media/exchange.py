@@ -16,6 +16,7 @@ from sbc.call.core import Anchored, Core
 from sbc.call.legs.a_leg import ALeg
 from sbc.call.legs.b_leg import BLeg
 from sbc.call.legs.leg import SDP, Fork, Leg, session_id
+from sbc.call.media.early_offer import early_offer
 from sbc.call.media.in_use import check_change, check_in_use, codecs_of, formats
 from sbc.call.media.plan import CallMedia, behind_nat
 from sbc.call.media.terms import Terms, concern, concerns, renumbered
@@ -30,13 +31,6 @@ from sbc.sip.message import Response
 
 __all__ = ["Exchange"]
 
-EARLY_OFFER: Final = (
-    b"v=0\r\no=- 0 0 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
-    b"m=audio 9 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
-    b"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n"
-)
-"""What a trunk with `offer: early` is offered for a caller that has offered nothing; its address is
-never shown."""
 _MAX_STREAMS: Final = 8
 """Of one call: each takes four sockets of a worker."""
 
@@ -157,8 +151,9 @@ class Exchange:
             RelayError: no worker, or no port.
         """
         if self.late and (self._standing is None or self._offer is None):
-            made_up = parse(EARLY_OFFER) if trunk_b.early_offer else None
-            self._offer = self._standing or made_up
+            self._offer = self._standing
+            if self._offer is None and trunk_b.early_offer:
+                self._offer = parse(early_offer(a.trunk.media.codecs, trunk_b.media.codecs))
             self._facts = describe(self._offer) if self._offer else []
             self._lines = len(self._facts)
         self._come_to_terms(a, trunk_b)
