@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
-from policies.settings import Identify, Network, PolicySettings, TrunkSettings
+from policies.settings import Identify, Network, Peer, PolicySettings, TrunkSettings
 
 __all__ = ["Access"]
 
@@ -48,6 +48,19 @@ class Access:
         self._strangers: dict[str, set[str]] = {realm: set() for realm in self._trunks}
         self._exempt = settings.access.exempt
         self._exempt_known: dict[str, bool] = {}
+
+    def named(self, realm: str, host: str, port: int) -> tuple[TrunkSettings, Peer] | None:
+        """Whose peer has this name, and that peer; with another port, that one there.
+
+        Args:
+            host: in lower case.
+            port: 0: none is said.
+        """
+        for trunk in self._trunks.get(realm, ()):
+            for peer in trunk.peers:
+                if peer.is_name and peer.host == host:
+                    return trunk, peer if port in (0, peer.port) else Peer(host=host, port=port)
+        return None
 
     def identify(self, realm: str, host: str, certified: str = "") -> TrunkSettings | None:
         """The trunk that `host` speaks for in `realm`, None for a stranger. Raises nothing.

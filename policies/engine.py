@@ -9,7 +9,7 @@ from policies.access import Access
 from policies.admission import SourceRates, TrunkAdmission
 from policies.facts import Accept, CallFacts, Decision, Ignore, Refuse, Target, Why
 from policies.routing import Routes
-from policies.settings import PolicySettings, Stranger, TrunkSettings
+from policies.settings import Peer, PolicySettings, Stranger, TrunkSettings
 
 __all__ = ["Policies"]
 
@@ -54,6 +54,10 @@ class Policies:
     def stranger(self) -> Refuse | Ignore:
         """What any request from a source without a trunk gets."""
         return self._stranger
+
+    def named(self, realm: str, host: str, port: int) -> tuple[TrunkSettings, Peer] | None:
+        """Whose peer has this name in the realm, and that peer (`Access.named`)."""
+        return self._access.named(realm, host, port)
 
     def may_speak(self, realm: str, host: str, now: float) -> bool:
         """Whether a request of `host` is within its rate; trunks and exempt sources always are.

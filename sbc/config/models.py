@@ -264,8 +264,8 @@ class Trunk(_Section):
     """Whether its callers cannot take forks: they see one early dialog for all, as long as the
     codec stays the same."""
     redirect: Annotated[Redirect, choice(Redirect, "follow, pass or refuse")] = Redirect.REFUSE
-    """What its 3xx do: the addresses are tried within its realm, the caller gets them with ours in
-    their place, or the call fails with 480."""
+    """What its 3xx do: those that lead to peers of its realm, by address or name, are tried; the
+    caller gets them with our address in place of theirs; or the call fails with 480."""
     refer: Annotated[Refer, choice(Refer, "execute, pass or refuse")] = Refer.REFUSE
     """What becomes of a transfer that it asks for (REFER): the border makes it; the other side gets
     the REFER, or where that takes none the border makes the transfer; 603. The call that comes of

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from policies.settings import ReasonUse, Redirect
+from policies.settings import Peer, ReasonUse, Redirect
+from sbc.resolve.records import Address, Answer, Kind, Outcome
 from sbc.sip.message import Request
 from tests.call.lab import BACKUP, CARRIER, PBX, SDP_B, Lab, settings, statuses
 
@@ -42,6 +43,25 @@ class TestRedirections:
         assert lab.border.core.policies.calls()["backup"] == 1
         lab.answer(second, 200, body=SDP_B, source=BACKUP)
         assert lab.take_one(PBX[0]).status == 200
+
+    @pytest.mark.parametrize("port", [0, 5060, 5080])
+    def test_are_followed_to_the_name_of_another_trunk_of_the_realm(self, port: int) -> None:
+        """As a redirect server says it, which knows its gateways by name."""
+        peers = (Peer(host="gw.example", port=5060),)
+        backup = {"peers": peers, "sources": (), "sources_follow": True}
+        lab = Lab(settings({"carrier": {"redirect": Redirect.FOLLOW}, "backup": backup}))
+        written = b":%d" % port if port else b""
+        moved(lab, lab.called(number="99"), b"<sip:+4940@GW.example%b>" % written)
+        where = lab.border.core.where
+        while where.questions:
+            question = where.questions.pop()
+            records = (Address("10.1.0.3"),) if question.kind is Kind.A else ()
+            outcome = Outcome.FOUND if records else Outcome.NO_DATA
+            lab.border.dns_answered(question, Answer(outcome, records, 60.0), lab.now)
+        lab.border.flush()
+        request = lab.take_one(BACKUP[0])
+        assert request.uri == b"sip:+4940@gw.example:%d" % (port or 5060)
+        assert lab.border.core.policies.calls()["backup"] == 1
 
     @pytest.mark.parametrize(
         "contact",

@@ -250,8 +250,8 @@ class Hunt:
             if not host or (peer.host == host and port in (0, peer.port)):
                 return trunk, peer
         peer = Peer(host=host, port=port or 5060)
-        if peer.is_name:
-            return None  # it could be anywhere
+        if peer.is_name:  # another one could be anywhere
+            return self._core.policies.named(trunk.realm, host, port)
         try:
             ip_address(host)
         except ValueError:
