@@ -6,6 +6,8 @@ import gc
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -276,6 +278,38 @@ def test_a_file_that_is_no_extension_is_a_problem_with_a_name(monkeypatch):
         assert str(look()) == "no native extension: it is broken: undefined symbol: x"
     finally:
         look.cache_clear()
+
+
+FORBIDDEN = """
+import ctypes, struct, sys
+LOAD, EQUAL, RETURN, IO_URING_SETUP, EPERM, ALLOW = 0x20, 0x15, 0x06, 425, 0x50001, 0x7FFF0000
+steps = (LOAD, 0, 0, 0), (EQUAL, 0, 1, IO_URING_SETUP), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+assert prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert prctl(22, 2, ctypes.c_char_p(program)) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+from relay.extension import look
+from relay.forward.native import NativeForwarder
+from relay.loop import Loop
+from tests.relay.rig import Rig, Talk
+rig = Rig(NativeForwarder)
+talk = Talk(rig)
+talk.both_speak(6)
+print(look(), rig.forwarder.ringless, len(talk.a.received()), len(talk.b.received()), sep="|")
+rig.close()
+"""
+"""As containers do it: a filter of system calls."""
+
+
+def test_where_io_uring_is_forbidden_the_thread_serves_without_and_says_so():
+    command = [sys.executable, "-P", "-c", FORBIDDEN]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    said, ringless, to_a, to_b = done.stdout.strip().split("|")
+    assert ringless == "Operation not permitted (os error 1)"
+    assert said.endswith(f", release build, without io_uring: {ringless}")
+    assert (to_a, to_b) == ("6", "6")
 
 
 def test_it_is_a_release_build():

@@ -49,6 +49,7 @@ impl Table {
             }
         }
         ring.run()?;
+        let batch = &mut batch[..named.len().min(SLOTS)];
         for (slot, item) in batch.iter_mut().enumerate() {
             if let Some(item) = item {
                 self.pass_on(slot, item, now, ring);

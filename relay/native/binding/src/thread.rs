@@ -19,6 +19,9 @@ const WAKE: u64 = u64::MAX;
 /// In one round.
 const MOST_EVENTS: usize = SLOTS;
 
+/// A round of fewer packets takes so little time that what came meanwhile waits for the next tick.
+const DRAINED: usize = 16;
+
 /// What the thread and Python share.
 pub(crate) struct Shared {
     pub(crate) table: Mutex<Table>,
@@ -101,7 +104,7 @@ impl Shared {
                 self.round(&events, now, ring.as_mut())?;
                 now = monotonic();
                 spent = now - start > BUDGET_S;
-                if spent || !pace.ticking {
+                if spent || !pace.ticking || events.len() < DRAINED {
                     break;
                 }
                 self.poll.wait(&mut events, false)?;
