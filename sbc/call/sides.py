@@ -166,8 +166,11 @@ class Sides:
 
     def _single(self, response: Response, b: BLeg) -> Fork | None:
         """The early dialog that the caller knows, for a new fork; None: it must be a new one."""
-        shown = self.a.shown
-        if shown is None or shown.sender is not None or not same_codecs(shown, response):
+        shown, offer = self.a.shown, self.a.negotiation
+        if shown is None or offer is None or not same_codecs(shown, response):
+            return None
+        said = shown.negotiation_a
+        if said.we_offered or said.remote is not offer.remote:  # more than the INVITE's offer
             return None
         return Fork(shown.tag_a, shown.negotiation_a, b.new_negotiation(), shown.dialog_a)
 

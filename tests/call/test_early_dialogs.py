@@ -392,6 +392,53 @@ class TestForks:
         seen.append(lab.take_one(PBX[0]).to_tag)
         assert len(set(seen)) == 1
 
+    @pytest.mark.parametrize("theirs", [True, False])
+    def test_are_one_for_such_a_caller_with_100rel_too(self, theirs: bool) -> None:
+        """Each PRACK goes to the fork whose 18x it acknowledges."""
+        lab = Lab(settings({"pbx": {"single_tag": True}}))
+        invite = lab.called(extra=SUPPORTED)
+        forks = ("desk", "mobile", "home")
+        for number, tag in enumerate(forks):
+            extra = reliable(10 + number) if theirs else b""
+            lab.answer(invite, 183, tag=tag, body=SDP_B, extra=extra)
+        seen, waiting = [], lab.take(PBX[0])
+        for number, tag in enumerate(forks):
+            (ringing,) = [one for one in waiting if isinstance(one, Response) and one.status == 183]
+            seen.append((ringing.to_tag, int(ringing.first(b"rseq") or b"")))
+            lab.give(lab.in_dialog(b"PRACK", ringing, 2 + number, extra=rack(ringing)))
+            if theirs:
+                prack = lab.take_one(CARRIER[0])
+                assert prack.to_tag == tag.encode()
+                assert prack.first(b"rack") == b"%d 1 INVITE" % (10 + number)
+                lab.answer(prack, 200)
+            waiting = lab.take(PBX[0])  # its 200, and the 183 that has waited for the PRACK
+            assert sorted(statuses(waiting)) == [183, 200][number // 2 :]
+        (tag,) = {tag for tag, _ in seen}
+        numbers = [number for _, number in seen]
+        assert numbers == list(range(numbers[0], numbers[0] + 3))
+        lab.answer(invite, 200, tag="mobile", body=b"" if theirs else SDP_B)
+        success = lab.take_one(PBX[0])
+        assert (success.status, success.to_tag) == (200, tag)
+        assert lab.take_one(CARRIER[0]).method == b"ACK"
+        lab.give(lab.in_dialog(b"ACK", success, 1))
+        lab.give(lab.in_dialog(b"BYE", success, 9))
+        bye = lab.take_one(CARRIER[0])
+        assert (bye.method, bye.to_tag) == (b"BYE", b"mobile")
+        lab.answer(bye, 200)
+        lab.assert_nothing_left()
+
+    def test_are_two_once_more_was_said_in_the_one(self) -> None:
+        """What the caller has changed by UPDATE is known to the first fork alone."""
+        lab = Lab(settings({"pbx": {"single_tag": True}}))
+        invite, ringing = rung(lab)
+        pracked(lab, invite, ringing)
+        held = SDP_A.replace(b"sendrecv", b"sendonly").replace(b"phone 1 1", b"phone 1 2")
+        lab.give(lab.in_dialog(b"UPDATE", ringing, 3, body=held))
+        lab.answer(lab.take_one(CARRIER[0]), 200, body=OTHER_B.replace(b"sendrecv", b"recvonly"))
+        assert lab.take_one(PBX[0]).status == 200
+        lab.answer(invite, 183, tag="mobile", body=SDP_B, extra=reliable(1))
+        assert lab.take_one(PBX[0]).to_tag != ringing.to_tag
+
     def test_are_two_where_the_codec_is_another(self) -> None:
         lab = Lab(settings({"pbx": {"single_tag": True}}))
         invite = lab.called()

@@ -44,14 +44,18 @@ class Early:
         road: what carries requests across.
     """
 
-    __slots__ = ("_a", "_call", "_receiver", "_road", "_senders", "held")
+    __slots__ = ("_a", "_call", "_owed", "_receiver", "_road", "_senders", "held")
 
     def __init__(self, call: Connected, a: ALeg, road: Midcall) -> None:
         self._call = call
         self._a = a
         self._road = road
         self._receiver: ReliableReceiver | None = None
-        self._senders: list[ReliableSender] = []
+        self._senders: dict[bytes, ReliableSender] = {}
+        """Of our reliable 18x, by the tag that the caller knows: several forks may share one."""
+        self._owed: dict[bytes, list[tuple[Fork, bytes]]] = {}
+        """By that tag, for each PRACK of the caller's that is to come: the fork that has rung, and
+        the RAck that it is owed; b"": none."""
         self.held: Response | None = None
         """The target's 2xx, while the caller still owes a PRACK."""
 
@@ -87,14 +91,14 @@ class Early:
             if rack:
                 self._prack(b, fork, rack, b"", now)
             return
-        fork.racks = fork.racks or []
-        fork.racks.append(rack)
+        self._owed[fork.tag_a].append((fork, rack))
         data = a.rings(response.status, fork, head + sender.head(number), body)
         sender.send(number, response.status, data, bool(body), now)
 
     def holds(self, fork: Fork) -> bool:
         """Whether a 2xx of this fork has to wait for a PRACK of the caller's."""
-        return fork.sender is not None and fork.sender.holds_success
+        sender = self._senders.get(fork.tag_a)
+        return sender is not None and sender.holds_success
 
     def asked(
         self,
@@ -139,9 +143,10 @@ class Early:
 
     def stop(self) -> None:
         """The caller has its final answer: no 18x is repeated any more."""
-        for sender in self._senders:
+        for sender in self._senders.values():
             sender.stop()
         self._senders.clear()
+        self._owed.clear()
         self.held = None
 
     # PRACK
@@ -155,7 +160,7 @@ class Early:
         txn: ServerTransaction,
         now: float,
     ) -> None:
-        sender = fork.sender
+        sender = self._senders.get(fork.tag_a)
         if sender is None or leg is not self._a:
             leg.respond(txn, reply, 481, b"", now)
             return
@@ -166,7 +171,10 @@ class Early:
         if match is Match.STALE:
             leg.respond(txn, reply, 481, b"", now)
             return
-        b, rack = self._target(), fork.racks.pop(0) if fork.racks else b""
+        b = self._target()
+        fork, rack = self._owed[fork.tag_a].pop(0)
+        if fork not in b.forks.values():  # it was another target's
+            rack = b""
         if fork.negotiation_a.state is Offer.OFFER_SENT:
             leg.respond(txn, reply, 200, b"", now)
             self._answered(b, fork, rack, offer, now)
@@ -250,7 +258,8 @@ class Early:
         dialog = self._dialog(other, fork)
         able = rack != b"" or may_send(other.trunk, other.peer, UPDATE)
         if not to_target:  # RFC 3311 §5.1: its own offer must be answered for good
-            able = able and fork.sender is not None and fork.sender.settled
+            sender = self._senders.get(fork.tag_a)
+            able = able and sender is not None and sender.settled
         pair = fork.negotiation_a, fork.negotiation_b
         if not to_target:
             pair = pair[::-1]
@@ -298,11 +307,13 @@ class Early:
         a = self._a
         if a.txn is None or not to_be_reliable(a.trunk, a.pending(), described):
             return None
-        if fork.sender is None:
+        sender = self._senders.get(fork.tag_a)
+        if sender is None:
             first = int.from_bytes(fork.tag_a[3:10].rjust(4), "big") % 2**30 + 1
-            fork.sender = ReliableSender(a.core.layer, a.txn, a.pending().cseq, first, self._call)
-            self._senders.append(fork.sender)
-        return fork.sender
+            sender = ReliableSender(a.core.layer, a.txn, a.pending().cseq, first, self._call)
+            self._senders[fork.tag_a] = sender
+            self._owed[fork.tag_a] = []
+        return sender
 
     def _dialog(self, leg: Leg, fork: Fork) -> Dialog | None:
         """The early dialog of a fork at one leg; None: too little is known for one."""
@@ -311,7 +322,10 @@ class Early:
                 fork.dialog_b = self._begun(fork.heard)
             return fork.dialog_b
         if fork.dialog_a is None:
-            fork.dialog_a = Dialog.from_request(self._a.pending(), fork.tag_a)
+            dialog = Dialog.from_request(self._a.pending(), fork.tag_a)
+            for one in (fork, self._a.shown, *self._target().forks.values()):
+                if one is not None and one.tag_a == fork.tag_a:  # for the caller they are one
+                    one.dialog_a = dialog
         return fork.dialog_a
 
     def _begun(self, ringing: Response) -> Dialog | None:

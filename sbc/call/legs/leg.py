@@ -16,7 +16,6 @@ from policies.settings import TrunkSettings
 from sbc.call.core import Core
 from sbc.call.legs.capabilities import UNKNOWN
 from sbc.call.legs.local import LocalEnd
-from sbc.call.legs.reliable import ReliableSender
 from sbc.call.legs.timed import Timed, Watch
 from sbc.dialog.dialog import Dialog
 from sbc.dialog.final_response import AcceptedInvite
@@ -73,7 +72,7 @@ class Owner(Protocol):
         """The INVITE could not be carried."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Fork:
     """One early dialog of the target, and the one that the caller sees in its place."""
 
@@ -85,11 +84,6 @@ class Fork:
     """At the caller, once more than 18x is said in it."""
     dialog_b: Dialog | None = None
     """At the target, once it has said something reliably, or somebody wants to speak in it."""
-    sender: ReliableSender | None = None
-    """Of our reliable 18x to the caller."""
-    racks: list[bytes] | None = None
-    """The RAck that the target is owed with each PRACK of the caller's that is to come; b"":
-    none."""
     heard: Response | None = None
     """The 18x that has let its media through, where it was not reliable."""
 
