@@ -161,6 +161,7 @@ EXAMPLES: Final = {
     "trunks.NAME.responses": '{ 503: 500, "4xx": 480 }',
     "trunks.NAME.refusals": "{ 600: 486 }",
     "trunks.NAME.reason": "q850",
+    "trunks.NAME.read_causes": "true",
     "trunks.NAME.peers[N].address": "sip.carrier.example",
     "trunks.NAME.peers[N].port": "5080",
     "trunks.NAME.peers[N].priority": "10",

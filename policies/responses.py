@@ -16,7 +16,7 @@ from typing import Final
 
 from policies.settings import TrunkSettings
 
-__all__ = ["CAUSE_TEXTS", "cause_text", "map_status", "q850_of", "reason_head"]
+__all__ = ["CAUSE_TEXTS", "cause_text", "map_status", "q850_of", "reason_head", "status_of"]
 
 NORMAL_CLEARING: Final = 16
 
@@ -78,6 +78,12 @@ def q850_of(status: int) -> int:
     if status < 300:
         return NORMAL_CLEARING
     return _CAUSES.get(status // 100 * 100, 31)  # RFC 3261 §8.1.3.2: unknown x is x00
+
+
+def status_of(cause: int) -> int:
+    """The SIP status that a Q.850 cause stands for (RFC 3398 §7.2.4.1), 403 to 503; 0: the RFC
+    names none."""
+    return _STATUSES.get(cause, 0)
 
 
 def cause_text(cause: int) -> str:
@@ -144,6 +150,42 @@ _CAUSES: Final[Mapping[int, int]] = MappingProxyType(
         606: 88,  # as 488
         607: 21,  # newer: refusals, as 603
         608: 21,
+    }
+)
+
+_STATUSES: Final[Mapping[int, int]] = MappingProxyType(
+    {
+        1: 404,
+        2: 404,
+        3: 404,
+        17: 486,
+        18: 408,
+        19: 480,
+        20: 480,
+        21: 403,
+        22: 410,
+        23: 410,
+        26: 404,
+        27: 502,
+        28: 484,
+        29: 501,
+        31: 480,
+        34: 503,
+        38: 503,
+        41: 503,
+        42: 503,
+        47: 503,
+        55: 403,
+        57: 403,
+        58: 503,
+        65: 488,
+        70: 488,
+        79: 501,
+        87: 403,
+        88: 503,
+        102: 504,
+        111: 500,
+        127: 500,
     }
 )
 

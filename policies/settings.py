@@ -253,6 +253,8 @@ class TrunkSettings:
     refusals: tuple[tuple[int, int], ...] = ()
     """What its own callers are told in place of a failure, in the same form."""
     reason: ReasonUse = ReasonUse.PASS
+    reads_causes: bool = False
+    """Whether its failure of a call is what its Q.850 cause says, whatever the status."""
     pass_challenges: bool = False
     """Whether its 401 and 407 reach those who call it, and their credentials reach it."""
     auth: AuthSettings | None = None

@@ -197,6 +197,7 @@ def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> T
         responses=_statuses(trunk.responses),
         refusals=_statuses(trunk.refusals),
         reason=trunk.reason,
+        reads_causes=trunk.read_causes,
         media=_media_of(trunk),
         auth=auth_settings(name, trunk.auth, border.users),
         credentials=credential_settings(trunk.credentials, folder),

@@ -164,7 +164,8 @@ class Realm(_Section):
     listen: Annotated[list[Annotated[Listener, BeforeValidator(_listener)]], OneOrMany]
     """Where SIP is heard: at least one."""
     media: Annotated[list[Media], OneOrMany]
-    """Where this network's media is anchored: at least one."""
+    """Where this network's media is anchored: at least one. With addresses of IPv4 and of IPv6 each
+    peer gets one of the family that its own media, or else its signalling, is of."""
     tls: Tls | None = None
     """Of all its tls listeners that have none of their own."""
     dscp: Dscp = 46
@@ -295,6 +296,9 @@ class Trunk(_Section):
     """What its own callers are told in place of a failure, whoever has failed."""
     reason: Annotated[ReasonUse, choice(ReasonUse, "pass, q850 or strip")] = ReasonUse.PASS
     """The Reason that its peers get: the other side's as it is, one Q.850 cause, or none."""
+    read_causes: Switch = False
+    """Whether a failed call (4xx, 5xx) is what the Q.850 cause in its Reason says, such as 486 for
+    a busy user, whatever its status: for gateways that answer all alike."""
     srtp: Annotated[Srtp, choice(Srtp, "off, preferred or required")] = Srtp.OFF
     """Whether its media is encrypted (SDES). Preferred: offered beside the clear (RFC 8643)."""
     srtp_suites: Annotated[list[SuiteName], OneOrMany] = list(PLAIN.suites)

@@ -208,6 +208,37 @@ def test_statuses_are_what_the_trunks_say() -> None:
     assert statuses(lab.take(PBX[0])) == [600]
 
 
+class TestCauses:
+    """Of a gateway that has one status for all failures (RFC 3398 §7.2.4.1)."""
+
+    @pytest.mark.parametrize(
+        ("status", "cause", "told"),
+        [
+            (500, b"Q.850;cause=17", 486),
+            (503, b"Q.850;cause=1", 404),
+            (480, b"SIP;cause=480, q.850;cause=21", 403),
+            (500, b"Q.850;cause=41", 500),  # 503, which would say that it is we
+            (500, b"Q.850;cause=99", 500),
+            (500, b"SIP;cause=486", 500),
+            (500, b"Q.850;cause=17x", 500),
+            (407, b"Q.850;cause=17", 403),
+            (603, b"Q.850;cause=17", 603),
+        ],
+    )
+    def test_are_what_the_caller_is_told(self, status: int, cause: bytes, told: int) -> None:
+        for reads, expected in ((True, told), (False, {503: 500, 407: 403}.get(status, status))):
+            lab = Lab(settings({"carrier": {"reads_causes": reads}}))
+            lab.answer(lab.called(number="99"), status, extra=b"Reason: %b\r\n" % cause)
+            assert statuses(lab.take(PBX[0])) == [expected]
+
+    def test_say_whether_another_target_is_tried(self) -> None:
+        lab = Lab(settings({"carrier": {"reads_causes": True}}))
+        lab.answer(lab.called(), 503, extra=b"Reason: Q.850;cause=17\r\n")
+        assert statuses(lab.take()) == [486]  # who is busy there is busy everywhere
+        lab.answer(lab.called(call="2"), 500, extra=b"Reason: Q.850;cause=34\r\n")
+        assert lab.take_one(BACKUP[0]).method == b"INVITE"
+
+
 class TestReasons:
     def test_are_one_q850_cause_where_the_trunk_wants_that(self) -> None:
         lab = Lab(settings({"pbx": {"reason": ReasonUse.Q850}}))

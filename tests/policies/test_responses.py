@@ -12,6 +12,7 @@ from policies.responses import (
     map_status,
     q850_of,
     reason_head,
+    status_of,
 )
 from policies.settings import TrunkSettings
 
@@ -23,6 +24,17 @@ RFC3398_8_2_6_1 = {
     482: 25, 483: 25, 484: 28, 485: 1, 486: 17, 500: 41, 501: 79, 502: 38, 503: 41, 504: 102,
     505: 127, 513: 127, 600: 17, 603: 21, 604: 1,
 }  # fmt: skip
+RFC3398_7_2_4_1 = {
+    1: 404, 2: 404, 3: 404, 17: 486, 18: 408, 19: 480, 20: 480, 21: 403, 22: 410, 23: 410,
+    26: 404, 27: 502, 28: 484, 29: 501, 31: 480, 34: 503, 38: 503, 41: 503, 42: 503, 47: 503,
+    55: 403, 57: 403, 58: 503, 65: 488, 70: 488, 79: 501, 87: 403, 88: 503, 102: 504, 111: 500,
+    127: 500,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cause", range(128))
+def test_a_cause_stands_for_the_status_that_the_rfc_says_or_for_none(cause) -> None:
+    assert status_of(cause) == RFC3398_7_2_4_1.get(cause, 0)
 
 
 @pytest.mark.parametrize(("status", "cause"), RFC3398_8_2_6_1.items())

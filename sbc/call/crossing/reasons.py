@@ -3,19 +3,29 @@
 With `pass` a peer's Reason crosses like other headers (`headers.py`), and what this border itself
 has to say is said as it is. With `q850` there is one line with one Q.850 cause, whatever the other
 side has said it in, without its text. With `strip` there is none.
+
+The other way, `read_causes` takes a trunk's failures for what their causes say.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from policies.responses import q850_of, reason_head
+from policies.responses import q850_of, reason_head, status_of
 from policies.settings import ReasonUse, TrunkSettings
 from sbc.errors import ParseError
+from sbc.sip.digest import AUTHENTICATE
 from sbc.sip.grammar import decimal, split_list
 from sbc.sip.message import Message, Response
 
-__all__ = ["crossing_reason", "crossing_retry", "own_reason", "q850_in", "reason_crosses"]
+__all__ = [
+    "crossing_reason",
+    "crossing_retry",
+    "meant_status",
+    "own_reason",
+    "q850_in",
+    "reason_crosses",
+]
 
 _MAX_CAUSE: Final = 127
 
@@ -70,6 +80,17 @@ def own_reason(status: int, text: bytes, trunk: TrunkSettings) -> bytes:
             return reason_head(cause=q850_of(status))
         case ReasonUse.STRIP:
             return b""
+
+
+def meant_status(response: Response, trunk: TrunkSettings) -> int:
+    """The status of a trunk's failure, or what its Q.850 cause stands for where that is believed.
+
+    A challenge, a redirection and the word of the called party for all (6xx) stay what they are.
+    """
+    status = response.status
+    if not trunk.reads_causes or not 400 <= status < 600 or status in AUTHENTICATE:
+        return status
+    return status_of(q850_in(response)) or status
 
 
 def q850_in(message: Message) -> int:

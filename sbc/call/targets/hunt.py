@@ -18,6 +18,7 @@ from policies.responses import map_status
 from policies.settings import Peer, Redirect, TrunkSettings
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
+from sbc.call.crossing.reasons import meant_status
 from sbc.call.incoming import loop_mark
 from sbc.call.legs.a_leg import ALeg
 from sbc.call.legs.b_leg import BLeg
@@ -178,6 +179,8 @@ class Hunt:
                 while. So is one that asks for that (RFC 3261 §21.5.4: a 503 with Retry-After).
         """
         pause_s = asked_pause_s(response) if response is not None else 0
+        if response is not None and self._target is not None:
+            status = meant_status(response, self._target.trunk)
         if self._place is not None:
             if response is None or pause_s:
                 self._core.where.failed(self._place, now, pause_s)
