@@ -32,7 +32,7 @@ from typing import Final
 
 from relay.control import lifeline
 from relay.control.line import Line, LineError, Message
-from relay.settings import RelaySettings
+from relay.settings import ANY_OF, RelaySettings, family_of
 
 __all__ = [
     "BLOCK_PAIRS",
@@ -183,7 +183,7 @@ class WorkerPort:
 
         Args:
             realm: a realm of the settings.
-            address: one of its addresses, or empty for any of them.
+            address: one of its addresses, 0.0.0.0 or :: for any of that family, or empty for any.
         """
         self._needs.append((realm, address))
         self._send({"t": "need", "realm": realm, "address": address})
@@ -252,7 +252,7 @@ class WorkerPort:
 
     def _answered(self, message: Message) -> None:
         realm, address = message["realm"], message["address"]
-        for need in ((realm, address), (realm, "")):
+        for need in ((realm, address), (realm, ANY_OF[family_of(address)]), (realm, "")):
             if need in self._needs:
                 self._needs.remove(need)
                 return

@@ -16,7 +16,7 @@ from relay.port_blocks import (
     check_address,
     park,
 )
-from relay.settings import RelaySettings
+from relay.settings import ANY_OF, RelaySettings, family_of
 from relay.slot import Slot
 
 __all__ = ["MediaPorts"]
@@ -102,10 +102,11 @@ class MediaPorts:
         Args:
             slot: keeps the block.
             realm: whose media.
-            address: one of the realm's, or empty for any.
+            address: one of the realm's; 0.0.0.0 or :: for any of the family; empty for any.
         """
         for one in self._ranges:
-            if one.media.realm != realm or address not in ("", one.media.address):
+            theirs = one.media.address
+            if one.media.realm != realm or address not in ("", theirs, ANY_OF[family_of(theirs)]):
                 continue
             try:
                 block = self._grow(slot, one)

@@ -18,11 +18,14 @@ from typing import Final, TypeAlias
 
 from relay.control.messages import ControlError, ErrorCode
 from relay.kept_keys import KeptKeys
+from relay.settings import family_of
 
-__all__ = ["Key", "Pair", "PortState", "Ports"]
+__all__ = ["EITHER", "Key", "Pair", "PortState", "Ports"]
 
 Key: TypeAlias = tuple[str, int]
 """(local address, local port)."""
+EITHER: Final = 0
+"""As an address family: 4 or 6, no matter which."""
 
 
 class PortState(IntEnum):
@@ -53,14 +56,25 @@ class Pair:
     kept: KeptKeys | None = None
     """What another worker has left of a call that it carried on this pair."""
 
+    @property
+    def family(self) -> int:
+        """Of its address: 4 or 6."""
+        return family_of(self.key[0])
+
 
 class _Realm:
-    __slots__ = ("counts", "free", "resting")
+    __slots__ = ("counts", "free", "pairs", "resting")
 
     def __init__(self) -> None:
-        self.free: deque[Pair] = deque()
+        self.free: dict[int, deque[Pair]] = {4: deque(), 6: deque()}
+        """By address family."""
         self.resting: deque[Pair] = deque()
         self.counts = [0] * len(PortState)
+        self.pairs = {4: 0, 6: 0}
+
+    def of(self, family: int) -> list[deque[Pair]]:
+        """The free pairs of an address family, or of each."""
+        return [pairs for one, pairs in self.free.items() if family in (EITHER, one)]
 
 
 class Ports:
@@ -86,18 +100,23 @@ class Ports:
         realm = self._realms.setdefault(pair.realm, _Realm())
         self._pairs[pair.key] = pair
         realm.counts[PortState.FREE] += 1
+        realm.pairs[pair.family] += 1
         if used:
             self._rest(pair, realm, now)
         else:
-            realm.free.append(pair)
+            realm.free[pair.family].append(pair)
 
-    def lease(self, realm_name: str, count: int, session: str, now: float) -> list[Pair]:
+    def lease(
+        self, realm_name: str, count: int, session: str, now: float, family: int = EITHER
+    ) -> list[Pair]:
         """Up to `count` pairs, those first that have been out of use longest; maybe none."""
         realm = self._realms.get(realm_name)
         if realm is None:
             return []
         self._wake(realm, now)
-        leased = [realm.free.popleft() for _ in range(min(count, len(realm.free)))]
+        leased: list[Pair] = []
+        for free in realm.of(family):
+            leased += [free.popleft() for _ in range(min(count - len(leased), len(free)))]
         for pair in leased:
             self._change(pair, realm, PortState.LEASED)
             pair.session = session
@@ -110,7 +129,7 @@ class Ports:
             return False
         realm = self._realms[pair.realm]
         self._change(pair, realm, PortState.FREE)
-        realm.free.append(pair)
+        realm.free[pair.family].append(pair)
         return True
 
     def leased(self, realm_name: str, key: Key, session: str) -> Pair:
@@ -155,18 +174,20 @@ class Ports:
             self._rest(pair, self._realms[pair.realm], now)
         return len(dropped)
 
-    def spare(self, realm_name: str, now: float) -> int:
+    def spare(self, realm_name: str, now: float, family: int = EITHER) -> int:
         """Pairs that could be leased now."""
         realm = self._realms.get(realm_name)
         if realm is None:
             return 0
         self._wake(realm, now)
-        return len(realm.free)
+        return sum(len(free) for free in realm.of(family))
 
-    def total(self, realm_name: str) -> int:
+    def total(self, realm_name: str, family: int = EITHER) -> int:
         """All pairs of a realm."""
         realm = self._realms.get(realm_name)
-        return sum(realm.counts) if realm is not None else 0
+        if realm is None:
+            return 0
+        return sum(realm.counts) if family == EITHER else realm.pairs[family]
 
     def counts(self, now: float) -> dict[str, dict[str, int]]:
         """Realm → state → pairs."""
@@ -192,7 +213,7 @@ class Ports:
         while resting and resting[0].free_at <= now:
             pair = resting.popleft()
             self._change(pair, realm, PortState.FREE)
-            realm.free.append(pair)
+            realm.free[pair.family].append(pair)
 
     def _change(self, pair: Pair, realm: _Realm, state: PortState) -> None:
         realm.counts[pair.state] -= 1

@@ -31,7 +31,7 @@ from relay.forward.base import DropReason, Forwarder
 from relay.keys import give_keys, unauthentic
 from relay.plan import PLAIN, Component, Direction, Side, directions
 from relay.port_desk import PortDesk
-from relay.ports import Key, Pair
+from relay.ports import EITHER, Key, Pair
 from relay.quality import Window
 from relay.rows import keep_counters, keep_keys
 from relay.slowpath import SlowPath
@@ -95,11 +95,13 @@ class Service:
 
     # what signalling asks
 
-    def lease(self, realm: str, count: int, session: str, now: float) -> list[Key]:
+    def lease(
+        self, realm: str, count: int, session: str, now: float, family: int = EITHER
+    ) -> list[Key]:
         """RTP ports for plans to come. Raises ControlError."""
         if self.draining:
             raise ControlError(ErrorCode.DRAINING, "this worker takes no new calls")
-        return self.desk.lease(realm, count, session, now)
+        return self.desk.lease(realm, count, session, now, family)
 
     def apply(self, plan: Plan, session: str, now: float) -> int:
         """Put a plan in force; returns its revision. Raises ControlError, having done nothing then.

@@ -9,10 +9,18 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-__all__ = ["FAST_PATHS", "MediaSettings", "RelaySettings"]
+__all__ = ["ANY_OF", "FAST_PATHS", "MediaSettings", "RelaySettings", "family_of"]
 
 FAST_PATHS = ("native", "python")
 """Fast paths in the order of preference; `auto` takes the first that this machine can run."""
+
+ANY_OF = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (nothing is bound to it)
+"""Address family → what stands for any of its addresses."""
+
+
+def family_of(address: str) -> int:
+    """Of an IP address: 4 or 6."""
+    return 6 if ":" in address else 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,8 +80,8 @@ class Worker:
         self.loop = Loop(self._between)
         self.forwarder = choose(settings.fast_path, self.loop)
         table = FlowTable(start.table, start.rows)
-        realms = frozenset(one.realm for one in settings.media)
-        self.desk = PortDesk(table, settings.quarantine_s, realms, self._notify, port.need)
+        ours = [(one.realm, one.address) for one in settings.media]
+        self.desk = PortDesk(table, settings.quarantine_s, ours, self._notify, port.need)
         self.service = Service(
             self.forwarder,
             self.desk,
@@ -195,7 +195,7 @@ class Worker:
                         now,
                     )
                 case Exhausted():
-                    self.desk.no_more_ports(message.realm)
+                    self.desk.no_more_ports(message.realm, message.address)
                 case Drain():
                     self._begin_drain(now + message.deadline_s)
 
@@ -252,7 +252,8 @@ class Worker:
     def _lease(self, connection: Connection, body: object, now: float) -> object:
         wish = Lease.from_body(body)
         try:
-            leased = self.service.lease(wish.realm, wish.count, _owner(connection), now)
+            owner = _owner(connection)
+            leased = self.service.lease(wish.realm, wish.count, owner, now, wish.family)
         except ControlError as error:
             if error.code == ErrorCode.PORTS_EXHAUSTED:
                 self._refused(wish.realm, now)

@@ -176,15 +176,17 @@ class Lease:
     realm: str
     count: int
     """How many RTP ports, 1..1024. Fewer may come: ask again later."""
+    family: int = 0
+    """Of their addresses: 4, 6, or 0 for either."""
 
     def to_body(self) -> list[object]:
-        return [self.realm, self.count]
+        return [self.realm, self.count, self.family]
 
     @classmethod
     def from_body(cls, body: object) -> Lease:
         """Raises ControlError(BAD_REQUEST)."""
         with reading("lease", body) as fields:
-            return cls(fields.text(), fields.number(1, MAX_LEASE))
+            return cls(fields.text(), fields.number(1, MAX_LEASE), fields.number(0, 6, 0))
 
 
 @dataclass(slots=True)
@@ -258,15 +260,17 @@ class PortsEvent:
 
     realm: str
     exhausted: bool
+    family: int = 0
+    """As in the Lease that could not be granted."""
 
     def to_body(self) -> list[object]:
-        return [self.realm, self.exhausted]
+        return [self.realm, self.exhausted, self.family]
 
     @classmethod
     def from_body(cls, body: object) -> PortsEvent:
         """Raises ControlError(BAD_REQUEST)."""
         with reading("ports", body) as fields:
-            return cls(fields.text(), fields.flag())
+            return cls(fields.text(), fields.flag(), fields.number(0, 6, 0))
 
 
 def addresses_body(addresses: Sequence[Address]) -> list[object]:

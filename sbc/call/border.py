@@ -34,6 +34,7 @@ from sbc.call.legs.b_leg import BLeg
 from sbc.call.legs.local import LocalEnds
 from sbc.call.legs.reliable import ReliableSender, ReliableTimer
 from sbc.call.media.leases import Leases
+from sbc.call.media.pools import Pools
 from sbc.call.relays import RelayEvents
 from sbc.call.targets.health import Health
 from sbc.call.targets.where import Where
@@ -100,11 +101,13 @@ class Border(RelayEvents):
         media = settings.relay.media
         listeners = settings.transport.listeners
         policies = Policies(settings.policies)
+        pools = Pools(media)
         core = Core(
             layer=TransactionLayer(values or TimerValues(), transmit),
             policies=policies,
             mint=Mint(key, shard, random),
-            leases=Leases(list({one.realm: None for one in media})),
+            pools=pools,
+            leases=Leases(pools.names),
             relay=relay,
             ends=LocalEnds(listeners),
             hide=hide or Hide(),

@@ -16,6 +16,7 @@ from policies.settings import TrunkSettings
 from sbc.call.answers import Refusal, fault_head
 from sbc.call.cdr import Cause
 from sbc.call.core import Core
+from sbc.call.crossing.reasons import own_reason
 from sbc.call.in_dialog.early import Early
 from sbc.call.in_dialog.midcall import Midcall
 from sbc.call.kept import Clock, Kept
@@ -29,6 +30,7 @@ from sbc.call.states import TABLE, Effect, Ending, Input, State
 from sbc.call.targets.hunt import Hunt, explained
 from sbc.errors import ProtocolError, RelayError
 from sbc.resolve.records import Place
+from sbc.sdp.facts import UnsupportedMedia
 from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Request, Response
@@ -478,12 +480,13 @@ class Call(Kept):
             elif response.body and fork.negotiation_b.we_offered:
                 self.exchange.answer(self.a, b, fork, response)
             elif fork.negotiation_b.remote is not None:  # it was in a 18x or UPDATE of this fork
-                self.exchange.carry(b, fork, False, True)
+                self.exchange.carry(b, fork, None, True)
             else:
                 raise ProtocolError("none")  # RFC 3261 §13.2.1: the 2xx must have it
         except (ProtocolError, RelayError) as error:
-            self._called().bye(now)
-            self.hunt.decide(502)
+            status = 488 if isinstance(error, UnsupportedMedia) else 502
+            b.bye(now, own_reason(status, b"the answer cannot be taken", b.trunk))
+            self.hunt.decide(status)
             self.record.close(Cause.UNSUPPORTED_MEDIA, "border", f"answer of the target: {error}")
             self.handle(Input.REFUSED, None, now)
             return False

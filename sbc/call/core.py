@@ -20,6 +20,7 @@ from sbc.call.digest.challenge import Challenges
 from sbc.call.digest.credentials import Credentials
 from sbc.call.legs.local import LocalEnds
 from sbc.call.media.leases import Leases, LocalPort
+from sbc.call.media.pools import Pools
 from sbc.call.targets.where import Where
 from sbc.ids import Mint
 from sbc.sip.message import Request
@@ -106,6 +107,7 @@ class Core:
     layer: TransactionLayer
     policies: Policies
     mint: Mint
+    pools: Pools
     leases: Leases
     relay: RelayOutlet
     ends: LocalEnds

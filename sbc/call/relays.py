@@ -28,17 +28,17 @@ class RelayEvents(NameEvents):
         )
         self._end_some(now)
 
-    def relay_leased(self, slot: int, realm: str, ports: list[LocalPort]) -> None:
+    def relay_leased(self, slot: int, pool: str, ports: list[LocalPort]) -> None:
         """Ports that a worker grants; none: it has none left."""
-        self.core.leases.granted(slot, realm, ports)
+        self.core.leases.granted(slot, pool, ports)
 
     def relay_draining(self, slot: int) -> None:
         """A worker goes on with its calls and takes no new ones."""
         self.core.leases.draining(slot)
 
-    def relay_replenished(self, slot: int, realm: str) -> None:
+    def relay_replenished(self, slot: int, pool: str) -> None:
         """A worker that had no ports left has some again."""
-        self.core.leases.replenished(slot, realm)
+        self.core.leases.replenished(slot, pool)
 
     def relay_removed(self, key: str, stats: CallStats | None, now: float) -> None:
         """The last figures of a plan."""

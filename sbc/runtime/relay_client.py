@@ -36,6 +36,7 @@ from relay.control.messages import (
 )
 from sbc.call.border import Border
 from sbc.call.media.leases import LocalPort
+from sbc.call.media.pools import name_of, parts
 
 __all__ = ["RelayClient"]
 
@@ -110,8 +111,9 @@ class RelayClient:
     def flush(self, border: Border) -> None:
         """Ask for the ports that are wanted, and write everything out."""
         for wish in border.core.leases.wanted():
-            body = Lease(wish.realm, wish.count).to_body()
-            self._workers[wish.slot].ask(Method.LEASE, body, wish.realm)
+            realm, family = parts(wish.pool)
+            body = Lease(realm, wish.count, family).to_body()
+            self._workers[wish.slot].ask(Method.LEASE, body, wish.pool)
         for worker in self._workers:
             worker.write()
 
@@ -341,6 +343,6 @@ def _notified(slot: int, notification: Notification, border: Border, now: float)
     elif notification.event == Event.PORTS:
         ports = PortsEvent.from_body(notification.body)
         if not ports.exhausted:
-            border.relay_replenished(slot, ports.realm)
+            border.relay_replenished(slot, name_of(ports.realm, ports.family))
     elif notification.event == Event.DRAINING:
         border.relay_draining(slot)

@@ -153,6 +153,8 @@ def _remote_rtcp(remote: tuple[str, int], said: Meaning) -> tuple[str, int] | No
     if said.name:
         host = address_of(b"IN IP4 " + said.name)[0]
     port = said.number or port + 1
+    if (":" in host) is not (":" in remote[0]):
+        return None  # our ports are of the family of `remote`
     return (host, port) if host and port <= 65_535 else None
 
 

@@ -19,6 +19,7 @@ from policies.settings import (
 from relay.control.messages import CallStats, DirectionStats, Inject, Plan, StreamStats
 from relay.settings import MediaSettings, RelaySettings
 from sbc.call.border import Border
+from sbc.call.media.pools import parts
 from sbc.settings import CdrSettings, Settings
 from sbc.sip.message import Request, Response
 from sbc.sip.parser import parse
@@ -30,6 +31,8 @@ CARRIER = ("10.1.0.2", 5060)
 BACKUP = ("10.1.0.3", 5060)
 INSIDE = "10.0.0.1"
 OUTSIDE = "10.1.0.1"
+OUTSIDE_6 = "2001:db8:1::1"
+"""Where a test gives the realm outside media addresses of both families."""
 
 SDP = (
     b"v=0\r\no=phone 1 1 IN IP4 %(host)s\r\ns=call\r\nc=IN IP4 %(host)s\r\nt=0 0\r\n"
@@ -132,11 +135,12 @@ class Lab:
 
     def lease(self) -> None:
         for wish in self.border.core.leases.wanted():
-            host = INSIDE if wish.realm == "inside" else OUTSIDE
+            realm, family = parts(wish.pool)
+            host = OUTSIDE_6 if family == 6 else INSIDE if realm == "inside" else OUTSIDE
             first = self._ports
             self._ports += 2 * wish.count
             ports = [(host, first + 2 * index) for index in range(wish.count)]
-            self.border.relay_leased(wish.slot, wish.realm, ports)
+            self.border.relay_leased(wish.slot, wish.pool, ports)
 
     def answer_removals(self, packets: int = 50) -> None:
         """The workers tell their last figures."""

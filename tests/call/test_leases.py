@@ -17,7 +17,7 @@ def _exhausted() -> Leases:
     leases.granted(0, "outside", [("10.1.0.1", 10_000)])
     leases.take("inside", "outside", 1)
     (asked,) = leases.wanted()
-    assert asked.realm == "outside"
+    assert asked.pool == "outside"
     leases.granted(0, "outside", [])
     return leases
 

@@ -164,7 +164,7 @@ def test_no_port_is_503_with_the_reason_in_the_record() -> None:
     lab = Lab(workers=0)
     lab.border.relay_up(0)
     for wish in lab.border.core.leases.wanted():
-        lab.border.relay_leased(wish.slot, wish.realm, [])
+        lab.border.relay_leased(wish.slot, wish.pool, [])
     lab.give(lab.invite())
     assert 503 in statuses(lab.take())
     record = lab.record

@@ -114,9 +114,7 @@ class Rig:
         self.sockets: list[socket.socket] = []
         self._memfd = os.memfd_create("test-flows")
         self.table = FlowTable(self._memfd, 4 * pairs)
-        self.desk = PortDesk(
-            self.table, quarantine_s, frozenset(self.ours), self._notify, self.needs.append
-        )
+        self.desk = PortDesk(self.table, quarantine_s, self.ours.items(), self._notify, self._need)
         self.service = Service(
             self.forwarder, self.desk, self.table, bytes(32), window_s, self._notify
         )
@@ -125,6 +123,9 @@ class Rig:
             ports, sockets = bind_pairs(address, pairs)
             self.sockets += sockets
             self.desk.add_block(realm, address, ports, 2 * pairs * index, sockets, time.monotonic())
+
+    def _need(self, realm: str, address: str) -> None:
+        self.needs.append(realm)
 
     def _notify(self, event: Event, body: object) -> bool:
         self.events.append((event, body))

@@ -20,6 +20,7 @@ from relay.forward.base import Flow
 from relay.forward.python import PythonForwarder
 from relay.forward.python_port import Port
 from relay.latch import Latch
+from relay.port_desk import PortDesk
 from relay.renumber import Renumbering
 from relay.rtp.context import Session
 from relay.rtp.srtp import new_session
@@ -143,7 +144,7 @@ def test_leases(rig):
     for _ in range(2):
         with refused(ErrorCode.PORTS_EXHAUSTED):
             rig.service.lease("inside", 1, SESSION, 0.1)
-    assert rig.events == [(Event.PORTS, ["inside", True])]
+    assert rig.events == [(Event.PORTS, ["inside", True, 0])]
 
 
 def test_when_ports_are_there_again_signalling_hears_it(rig):
@@ -152,7 +153,7 @@ def test_when_ports_are_there_again_signalling_hears_it(rig):
         rig.service.lease("inside", 1, SESSION, 0.1)
     rig.desk.give_back(leased, SESSION)
     rig.service.sweep(time.monotonic(), 10)
-    assert rig.events[-1] == (Event.PORTS, ["inside", False])
+    assert rig.events[-1] == (Event.PORTS, ["inside", False, 0])
 
 
 def test_another_block_is_asked_for_once_and_not_of_who_has_none(rig):
@@ -167,6 +168,39 @@ def test_another_block_is_asked_for_once_and_not_of_who_has_none(rig):
     rig.sockets += sockets
     rig.desk.add_block("inside", "127.0.5.9", ports, 16, sockets, now + 5)
     assert rig.needs == ["inside", "inside"]
+
+
+def test_a_realm_of_both_families_runs_out_of_one(rig):
+    needs, events, now = [], [], time.monotonic()
+    desk = PortDesk(
+        rig.table,
+        5.0,
+        [("both", "127.0.5.1"), ("both", "::1"), ("one", "127.0.5.2")],
+        lambda event, body: bool(events.append((event, body))),
+        lambda realm, address: needs.append((realm, address)),
+    )
+    for index, address in enumerate(("127.0.5.1", "::1")):
+        ports, sockets = bind_pairs(address, 4)
+        rig.sockets += sockets
+        assert not desk.stocked
+        desk.add_block("both", address, ports, 1000 + 8 * index, sockets, now)
+    assert needs == [("both", "0.0.0.0"), ("both", "::")]  # noqa: S104
+    desk.no_more_ports("one")
+    assert desk.stocked
+    assert {host for host, _ in desk.lease("both", 3, SESSION, now, 6)} == {"::1"}
+    assert {host for host, _ in desk.lease("both", 3, SESSION, now, 4)} == {"127.0.5.1"}
+    (last,) = desk.lease("both", 9, SESSION, now, 6)
+    with refused(ErrorCode.PORTS_EXHAUSTED):
+        desk.lease("both", 1, SESSION, now, 6)
+    assert len(desk.lease("both", 9, SESSION, now)) == 1  # of the other, for who does not mind
+    desk.give_back([last], SESSION)
+    desk.look_after(now)
+    assert events == [(Event.PORTS, ["both", True, 6]), (Event.PORTS, ["both", False, 6])]
+    desk.no_more_ports("both", "::")
+    needs.clear()
+    desk.look_after(now + 5)
+    assert ("both", "0.0.0.0") in needs  # noqa: S104
+    assert ("both", "::") not in needs
 
 
 def test_a_fresh_session_drops_what_others_left(rig):

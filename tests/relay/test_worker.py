@@ -265,7 +265,7 @@ def test_ports_run_out_and_the_supervisor_is_asked(worker):
             client.lease("inside", 1)
         event = client.wait(Event.PORTS)
         assert event is not None
-        assert event.body == ["inside", True]
+        assert event.body == ["inside", True, 0]
         worker.wait_for("need")
 
 

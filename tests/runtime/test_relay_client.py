@@ -71,7 +71,7 @@ class Worker:
             welcome = Welcome(1, 0, os.getpid(), "python", 1)
             return Response(request.id, welcome.to_body())
         if request.method == Method.LEASE:
-            realm, count = request.body  # type: ignore[misc]
+            realm, count, _ = request.body  # type: ignore[misc]
             host = "10.0.0.1" if realm == "inside" else "10.1.0.1"
             self._port += 2 * count
             return Response(request.id, [[host, self._port - 2 * n] for n in range(count)])

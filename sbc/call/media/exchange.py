@@ -7,6 +7,7 @@ anything: a call that nobody answers costs it nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -132,6 +133,7 @@ class Exchange:
             self._terms = Terms(a.trunk, self._core.random)
             self._terms.offer("a", self._offer, self._facts)
         check_offer(self._facts)
+        self._core.pools.choose(a.trunk.realm, self._facts, a.hop.host)
         if sum(media.anchored for media in self._facts) > _MAX_STREAMS:
             raise ProtocolError(f"expected at most {_MAX_STREAMS} streams", status=488)
         a.negotiation.receive_offer(self._offer)
@@ -140,14 +142,16 @@ class Exchange:
         """The caller of this call talks already, and has said this: targets are offered it."""
         self.late, self._standing = True, session
 
-    def anchor(self, a: ALeg, trunk_b: TrunkSettings, key: str) -> None:
+    def anchor(self, a: ALeg, trunk_b: TrunkSettings, host_b: str, key: str) -> None:
         """Ports of our own for both sides, unless the call holds the right ones already.
 
         Args:
+            host_b: where the target's signalling goes.
             key: of the plan, should a new one be needed.
 
         Raises:
-            ProtocolError: none of the offer's codecs may go there.
+            ProtocolError: none of the offer's codecs may go there, or the caller's media are where
+                its realm has no address.
             RelayError: no worker, or no port.
         """
         if self.late and (self._standing is None or self._offer is None):
@@ -159,14 +163,18 @@ class Exchange:
         self._come_to_terms(a, trunk_b)
         if self._standing is not None:
             check_offer(self._facts)
+        pools = self._core.pools
+        pool_b = pools.choose(trunk_b.realm, (), host_b)
         if self._media is not None:
-            if self._media.realm_b == trunk_b.realm:
+            if self._media.lease.pool_b == pool_b:
                 self._make_room(self._facts)
                 return
             self.release()
             self.forget()  # neither its figures nor its faults are this call's any more
         streams = [(media.index, media.kind) for media in self._facts if media.anchored]
-        lease = self._core.leases.take(a.trunk.realm, trunk_b.realm, len(streams))
+        said = () if self.late and self._standing is None else self._facts
+        pool_a = pools.choose(a.trunk.realm, said, a.hop.host)
+        lease = self._core.leases.take(pool_a, pool_b, len(streams))
         self._media = CallMedia(key, lease, streams, a.trunk, trunk_b, self._core.dscp)
         self._media.described("a", self._facts, behind_nat(a.trunk, a.nat), a.hop.host)
 
@@ -196,34 +204,40 @@ class Exchange:
             ProtocolError: not a description, or none that answers our offer.
         """
         session = parse(response.body)
-        new = fork.negotiation_b.receive_answer(session)
+        new = fork.negotiation_b.receive_answer(session) or self._fork is not fork
+        facts = describe(session) if new else None
+        self._check_family(b, facts or ())
         dresses = self._answered(a, b, self._offer, session)
         body = fork.negotiation_a.send_answer(session, self._anchors(a, dresses))
-        self.carry(b, fork, new, response.status >= 200)
+        self.carry(b, fork, facts, response.status >= 200)
         return body
 
-    def carry(self, b: BLeg, fork: Fork, new: bool, final: bool) -> None:
+    def carry(self, b: BLeg, fork: Fork, facts: list[MediaFacts] | None, final: bool) -> None:
         """The media of this fork are the call's from now on.
 
         Args:
-            new: whether its answer is another than before.
+            facts: its answer, where that is another than before.
             final: whether it is the fork that answered the call.
+
+        Raises:
+            ProtocolError: its answer is none that can be taken.
         """
         media, session = self._media, fork.negotiation_b.remote
         if media is None or session is None:
             return
+        if facts is None and self._fork is not fork:
+            facts = describe(session)
+            self._check_family(b, facts)
         if self._fork is not fork:
             media.retarget(b.trunk)
-            new = True
-        if new:
-            facts = describe(session)
+        if facts is not None:
             if self._terms is not None:
                 self._terms.answer("b", session, facts)
             media.described("b", facts, behind_nat(b.trunk, b.nat), b.hop.host)
             self._fork, self.codecs = fork, codecs_of(facts)
         if final:
             media.connected()  # from here on silence is a fault
-        if new or final:
+        if facts is not None or final:
             self._apply(media)
 
     # A caller without an offer
@@ -273,6 +287,7 @@ class Exchange:
         proposal, media = self._proposal, self._media
         if ours is None or theirs is None or proposal is None or media is None:
             raise LocalProtocolError("an answer without an offer")
+        self._check_family(a, describe(answer))
         media.connected()
         if theirs.state is Offer.OFFER_RECEIVED:
             return self.conclude(b, a, answer, (theirs, ours)), False
@@ -305,6 +320,7 @@ class Exchange:
             ProtocolError: none that answers our offer, which is to be withdrawn.
         """
         terms, media, facts = self._terms, self._media, describe(answer)
+        self._check_family(leg, facts)
         new = not negotiation.unchanged(answer)
         if terms is not None and (new or terms.is_open):
             new = True
@@ -336,7 +352,9 @@ class Exchange:
                 terms.offer(source.side, offer, facts)
                 dresses = terms.proposal(len(facts), negotiation.remote)
             check_change(facts)
+            self._choose_pool(source, facts)
             added = self._make_room(facts)
+            self._check_family(source, facts)
             self._lines = len(facts)
             body = negotiation.send_offer(offer, self._anchors(target, dresses))
         except SbcError:
@@ -366,6 +384,7 @@ class Exchange:
         proposal = self._proposal
         if proposal is None:
             raise LocalProtocolError("an answer without a proposal")
+        self._check_family(target, describe(answer))
         negotiations[1].receive_answer(answer)
         dresses = self._answered(source, target, negotiations[0].remote, answer)
         body = negotiations[0].send_answer(answer, self._anchors(source, dresses))
@@ -437,6 +456,7 @@ class Exchange:
                 terms.proposal(len(facts), parse(silent.local) if silent.we_offered else said)
                 dresses = terms.stand_in(target.side, said)
             check_change(facts)
+            self._check_family(source, facts)
             check_in_use(silent, offer, terms)
             body = asked.send_answer(said, self._anchors(source, dresses))
         except ProtocolError as error:
@@ -467,6 +487,25 @@ class Exchange:
             for one, pair in zip(new, ports, strict=True):
                 media.add(one.index, one.kind, pair)
         return len(new)
+
+    def _choose_pool(self, source: Leg, facts: Sequence[MediaFacts]) -> None:
+        """The first description of a call that has no streams yet says where its peer is."""
+        media = self._media
+        if media is not None and not media.indices:
+            pool = self._core.pools.choose(source.trunk.realm, facts, source.hop.host)
+            if source.side == "a":
+                media.lease.pool_a = pool
+            else:
+                media.lease.pool_b = pool
+
+    def _check_family(self, leg: Leg, facts: Sequence[MediaFacts]) -> None:
+        """The ports that `leg`'s peer has been told of, or will be, reach where its media are.
+
+        Raises:
+            UnsupportedMedia: 488, they are of another address family.
+        """
+        if self._media is not None:
+            self._media.check_family(leg.side, facts)
 
     def _take_back(self, added: int) -> None:
         media = self._media

@@ -2,7 +2,7 @@
 
 Each relay worker leases us blocks of port pairs. A call takes all its pairs from one worker, and
 names them in its plan; after the call the worker itself has them back. What is left here is only
-a stock for each worker and realm, refilled before it runs out.
+a stock for each worker and pool (`sbc.call.media.pools`), refilled before it runs out.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Lease:
     """The ports of one call: the worker that owns them, and a pair for each stream and side."""
 
     slot: int
-    realm_a: str
-    realm_b: str
+    pool_a: str
+    pool_b: str
     a: list[LocalPort]
     b: list[LocalPort]
     worker: int
@@ -39,16 +39,16 @@ class Lease:
 
 @dataclass(slots=True)
 class LeaseRequest:
-    """Ask worker `slot` for `count` more pairs of `realm`."""
+    """Ask worker `slot` for `count` more pairs of `pool`."""
 
     slot: int
-    realm: str
+    pool: str
     count: int
 
 
 @dataclass(slots=True)
 class _Stock:
-    """The pairs in hand of one worker and realm."""
+    """The pairs in hand of one worker and pool."""
 
     ports: deque[LocalPort] = field(default_factory=deque)
     size: int = _REFILL
@@ -63,13 +63,13 @@ class Leases:
     """The stocks of all workers.
 
     Args:
-        realms: the realms that have media addresses.
+        pools: the pools that have media addresses.
     """
 
-    __slots__ = ("_calls", "_realms", "_stocks", "_wants", "_workers")
+    __slots__ = ("_calls", "_pools", "_stocks", "_wants", "_workers")
 
-    def __init__(self, realms: Sequence[str]) -> None:
-        self._realms = tuple(realms)
+    def __init__(self, pools: Sequence[str]) -> None:
+        self._pools = tuple(pools)
         self._stocks: dict[int, dict[str, _Stock]] = {}
         self._calls: dict[int, int] = {}
         self._workers: dict[int, int] = {}
@@ -82,20 +82,20 @@ class Leases:
 
     def worker_up(self, slot: int) -> None:
         """A worker is running and knows nothing of us: its stock starts empty."""
-        self._stocks[slot] = {realm: _Stock() for realm in self._realms}
+        self._stocks[slot] = {pool: _Stock() for pool in self._pools}
         self._calls[slot] = 0
         self._workers[slot] = self._workers.get(slot, 0) + 1
-        for realm, stock in self._stocks[slot].items():
-            self._ask(slot, realm, stock)
+        for pool, stock in self._stocks[slot].items():
+            self._ask(slot, pool, stock)
 
     def worker_down(self, slot: int) -> None:
         """A worker is gone and every lease with it."""
         self._stocks.pop(slot, None)
         self._calls.pop(slot, None)
 
-    def granted(self, slot: int, realm: str, ports: Iterable[LocalPort]) -> None:
-        """A worker's answer; no ports at all says that the realm has none left there."""
-        stock = self._stocks.get(slot, {}).get(realm)
+    def granted(self, slot: int, pool: str, ports: Iterable[LocalPort]) -> None:
+        """A worker's answer; no ports at all says that the pool has none left there."""
+        stock = self._stocks.get(slot, {}).get(pool)
         if stock is None or stock.closed:
             return
         before = len(stock.ports)
@@ -103,16 +103,16 @@ class Leases:
         stock.asked = False
         stock.exhausted = len(stock.ports) == before
 
-    def refused(self, slot: int, realm: str) -> None:
-        """A worker has no port of this realm left for now."""
-        self.granted(slot, realm, ())
+    def refused(self, slot: int, pool: str) -> None:
+        """A worker has no port of this pool left for now."""
+        self.granted(slot, pool, ())
 
-    def replenished(self, slot: int, realm: str) -> None:
+    def replenished(self, slot: int, pool: str) -> None:
         """A worker that had none left has ports again: get some before a call needs them."""
-        stock = self._stocks.get(slot, {}).get(realm)
+        stock = self._stocks.get(slot, {}).get(pool)
         if stock is not None and stock.exhausted and not stock.closed:
             stock.exhausted = False
-            self._refill(slot, realm, stock)
+            self._refill(slot, pool, stock)
 
     def draining(self, slot: int) -> None:
         """A worker takes no new calls: its stock is worth nothing, and is not filled again."""
@@ -120,12 +120,12 @@ class Leases:
             stock.ports.clear()
             stock.asked = stock.exhausted = stock.closed = True
 
-    def take(self, realm_a: str, realm_b: str, streams: int) -> Lease:
+    def take(self, pool_a: str, pool_b: str, streams: int) -> Lease:
         """Ports for a call of `streams` streams, from the worker with the fewest calls.
 
         Raises:
             RelayUnavailable: no worker is running.
-            PortsExhausted: no worker has enough ports of both realms in hand.
+            PortsExhausted: no worker has enough ports of both pools in hand.
         """
         if not self._stocks:
             raise RelayUnavailable("no media relay worker is running")
@@ -134,24 +134,24 @@ class Leases:
             slots = sorted(slots, key=self._calls.__getitem__)
         for slot in slots:
             stocks = self._stocks[slot]
-            a, b = stocks[realm_a], stocks[realm_b]
+            a, b = stocks[pool_a], stocks[pool_b]
             short = streams * 2 if a is b else streams
             if len(a.ports) >= short and len(b.ports) >= streams:
                 lease = Lease(
                     slot,
-                    realm_a,
-                    realm_b,
+                    pool_a,
+                    pool_b,
                     [a.ports.popleft() for _ in range(streams)],
                     [b.ports.popleft() for _ in range(streams)],
                     self._workers[slot],
                 )
                 self._calls[slot] += 1
-                self._refill(slot, realm_a, a)
-                self._refill(slot, realm_b, b)
+                self._refill(slot, pool_a, a)
+                self._refill(slot, pool_b, b)
                 return lease
-            self._starved(slot, realm_a, a, short)
-            self._starved(slot, realm_b, b, streams)
-        raise PortsExhausted(f"no free media port left in realm {realm_a} or {realm_b}")
+            self._starved(slot, pool_a, a, short)
+            self._starved(slot, pool_b, b, streams)
+        raise PortsExhausted(f"no free media port left in pool {pool_a} or {pool_b}")
 
     def more(self, lease: Lease, streams: int) -> list[tuple[LocalPort, LocalPort]]:
         """Ports for further streams of a call, from its own worker; not yet of the lease.
@@ -163,25 +163,25 @@ class Leases:
         if not self.holds(lease):
             raise RelayUnavailable("the call's media relay worker is gone")
         stocks = self._stocks[lease.slot]
-        a, b = stocks[lease.realm_a], stocks[lease.realm_b]
+        a, b = stocks[lease.pool_a], stocks[lease.pool_b]
         short = streams * 2 if a is b else streams
         if len(a.ports) < short or len(b.ports) < streams:
-            self._starved(lease.slot, lease.realm_a, a, short)
-            self._starved(lease.slot, lease.realm_b, b, streams)
+            self._starved(lease.slot, lease.pool_a, a, short)
+            self._starved(lease.slot, lease.pool_b, b, streams)
             raise PortsExhausted(f"no media port in hand for {streams} more streams")
         ports = [(a.ports.popleft(), b.ports.popleft()) for _ in range(streams)]
-        self._refill(lease.slot, lease.realm_a, a)
-        self._refill(lease.slot, lease.realm_b, b)
+        self._refill(lease.slot, lease.pool_a, a)
+        self._refill(lease.slot, lease.pool_b, b)
         return ports
 
     def less(self, lease: Lease, ports: Iterable[tuple[LocalPort, LocalPort]]) -> None:
         """Ports from `more` that no plan has named: they go to the end of our own stock."""
         if self.holds(lease):
             stocks = self._stocks[lease.slot]
-            if not stocks[lease.realm_a].closed:
+            if not stocks[lease.pool_a].closed:
                 for a, b in ports:
-                    stocks[lease.realm_a].ports.append(a)
-                    stocks[lease.realm_b].ports.append(b)
+                    stocks[lease.pool_a].ports.append(a)
+                    stocks[lease.pool_b].ports.append(b)
 
     def holds(self, lease: Lease) -> bool:
         """Whether the worker that granted it is still there; another in its slot knows nothing."""
@@ -198,9 +198,9 @@ class Leases:
         self._calls[lease.slot] -= 1
         if unused:
             stocks = self._stocks[lease.slot]
-            if not stocks[lease.realm_a].closed:
-                stocks[lease.realm_a].ports.extend(lease.a)
-                stocks[lease.realm_b].ports.extend(lease.b)
+            if not stocks[lease.pool_a].closed:
+                stocks[lease.pool_a].ports.extend(lease.a)
+                stocks[lease.pool_b].ports.extend(lease.b)
 
     def wanted(self) -> list[LeaseRequest]:
         """What to ask the workers for now; each request is returned once."""
@@ -208,25 +208,25 @@ class Leases:
         return wants
 
     def in_hand(self) -> dict[str, int]:
-        """Pairs in stock for each realm, over all workers."""
+        """Pairs in stock for each pool, over all workers."""
         return {
-            realm: sum(len(stocks[realm].ports) for stocks in self._stocks.values())
-            for realm in self._realms
+            pool: sum(len(stocks[pool].ports) for stocks in self._stocks.values())
+            for pool in self._pools
         }
 
-    def _refill(self, slot: int, realm: str, stock: _Stock) -> None:
+    def _refill(self, slot: int, pool: str, stock: _Stock) -> None:
         if len(stock.ports) < stock.size // 2 and not stock.asked and not stock.exhausted:
-            self._ask(slot, realm, stock)
+            self._ask(slot, pool, stock)
 
-    def _starved(self, slot: int, realm: str, stock: _Stock, needed: int) -> None:
+    def _starved(self, slot: int, pool: str, stock: _Stock, needed: int) -> None:
         """A call found too little: ask again, and for more next time."""
         if len(stock.ports) >= needed:
             return
         if not stock.exhausted:
             stock.size = min(stock.size * 2, _REFILL_MOST)
         if not stock.asked:
-            self._ask(slot, realm, stock)
+            self._ask(slot, pool, stock)
 
-    def _ask(self, slot: int, realm: str, stock: _Stock) -> None:
+    def _ask(self, slot: int, pool: str, stock: _Stock) -> None:
         stock.asked = True
-        self._wants.append(LeaseRequest(slot, realm, stock.size))
+        self._wants.append(LeaseRequest(slot, pool, stock.size))

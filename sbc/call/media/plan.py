@@ -9,6 +9,7 @@ from typing import Final
 from policies.settings import Latch, Nat, TrunkSettings
 from relay.control.messages import End, Plan, Stream
 from sbc.call.media.leases import Lease, LocalPort
+from sbc.call.media.pools import other_family
 from sbc.call.media.terms import Terms
 from sbc.sdp.facts import MediaFacts
 
@@ -97,11 +98,6 @@ class CallMedia:
         self._a = _Side(trunk_a, dscp[trunk_a.realm], lease.a)
         self._b = _Side(trunk_b, dscp[trunk_b.realm], lease.b)
 
-    @property
-    def realm_b(self) -> str:
-        """Where the other side is."""
-        return self._b.trunk.realm
-
     def ports(self, side: str) -> list[tuple[int, LocalPort]]:
         """The m-line's index and our port of each stream on one side."""
         leased = self.lease.a if side == "a" else self.lease.b
@@ -123,6 +119,18 @@ class CallMedia:
             if new.remote is None:
                 new.remote, new.remote_rtcp = old.remote, old.remote_rtcp
         mine.nat, mine.sip_source = nat, sip_source
+
+    def check_family(self, side: str, facts: Sequence[MediaFacts]) -> None:
+        """See that our ports of a side reach where its peer wants its media.
+
+        Raises:
+            UnsupportedMedia: 488, they are of another address family.
+        """
+        ports = self.lease.a if side == "a" else self.lease.b
+        for (index, _), (address, _) in zip(self._streams, ports, strict=True):
+            remote = facts[index].remote if index < len(facts) else None
+            if remote is not None and (":" in remote[0]) is not (":" in address):
+                raise other_family(":" in remote[0])
 
     def add(self, index: int, kind: str, ports: tuple[LocalPort, LocalPort]) -> None:
         """One more stream, with a pair of ports for each side."""

@@ -285,7 +285,7 @@ class Hunt:
             return None
         try:
             key = f"{record.call}.{record.attempts}" if record.attempts else record.call
-            self._exchange.anchor(a, target.trunk, key)
+            self._exchange.anchor(a, target.trunk, ways[0][1].host, key)
         except ProtocolError as error:
             record.close(Cause.UNSUPPORTED_MEDIA, "border", str(error))
             self._consider_ours(error.status)

@@ -182,7 +182,7 @@ class Meeting(Call):
         self.record.tried(theirs.name, stays.hop, call_id)
         self.core.policies.join(ours, theirs)
         self.hunt.trunk = theirs
-        self.exchange.anchor(self.a, theirs, self.id)
+        self.exchange.anchor(self.a, theirs, stays.hop.host, self.id)
 
     def handle(self, event: Input, message: object, now: float) -> None:
         """As of every call; nothing is waited for from who has not been asked yet."""

@@ -88,6 +88,8 @@ EXAMPLES = [
     DigitEvent("call", 0, "a", "#", 120),
     Inject("call", 0, "b", 7, "12*D", 160),
     PortsEvent("inside", True),
+    PortsEvent("inside", False, 6),
+    Lease("inside", 8, 4),
 ]
 KINDS = [type(example) for example in EXAMPLES]
 
