@@ -210,3 +210,48 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def test_a_realm_of_both_families_serves_each_peer_in_its_own(
+    tmp_path: Path, recording: Capture
+) -> None:
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6 on its loopback")
+    realms: dict[str, Any] = Shape().document(tmp_path)["realms"]
+    realms["outside"]["media"] = [
+        {"address": "127.0.2.1", "ports": "14000-14009"},
+        {"address": "::1", "ports": "14000-14009"},
+    ]
+    with (
+        _border(tmp_path, Shape(further={"realms": realms})) as border,
+        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as inside,
+        Phone(("127.0.2.10", 5060), OUTSIDE, ("127.0.2.1", 5060)) as outside,
+        Media("127.0.1.10", 440, f"alice@{INSIDE}.example") as of_inside,
+        Media("::1", 1000, f"bob@{OUTSIDE}.example") as of_outside,
+    ):
+        a_leg = outside.invite(body=sdp("::1", of_outside.port, OUTSIDE))
+        b_leg = inside.answering()
+        invite = b_leg.invite
+        assert invite is not None
+        assert invite.media()[0] == "127.0.1.1"
+        b_leg.answer(sdp(of_inside.host, of_inside.port, INSIDE))
+        final = a_leg.establish()
+        assert final.media()[0] == "::1"
+        of_inside.talk_to(invite.media())
+        of_outside.talk_to(final.media())
+        until(lambda: of_inside.received > 60 and of_outside.received > 60, 5, "media both ways")
+        assert of_inside.heard(1000) > 0.95
+        assert of_outside.heard(440) > 0.95
+        calls = []
+        for _ in range(4):  # with the first, all that IPv6 has; and IPv4 is not touched by it
+            calls.append(outside.invite(body=sdp("::1", of_outside.port, OUTSIDE)))
+            called = inside.answering()
+            called.answer(sdp(of_inside.host, of_inside.port, INSIDE))
+            assert calls[-1].establish().media()[0] == "::1"
+        refused = outside.invite(body=sdp("::1", of_outside.port, OUTSIDE))
+        refused.expect(503)
+        further = outside.invite(body=sdp("127.0.2.10", 40000, OUTSIDE))
+        called = inside.answering()
+        called.answer(sdp(of_inside.host, of_inside.port, INSIDE))
+        assert further.establish().media()[0] == "127.0.2.1"
+        assert border.status()["calls"] == 6
