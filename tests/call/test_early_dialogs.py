@@ -10,7 +10,7 @@ from policies.media import Dtmf, TrunkMedia
 from policies.settings import Use
 from sbc.call.cdr import Cause
 from sbc.sip.message import Request, Response
-from tests.call.lab import CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
+from tests.call.lab import BACKUP, CARRIER, PBX, SDP_A, SDP_B, Lab, settings, statuses
 
 SUPPORTED = b"Supported: 100rel\r\nAllow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE\r\n"
 REQUIRED = b"Require: 100rel\r\nSupported: 100rel\r\n"
@@ -447,6 +447,18 @@ class TestForks:
         other = SDP_B.replace(b"RTP/AVP 8 0", b"RTP/AVP 0 8")
         lab.answer(invite, 183, tag="mobile", body=other)
         assert lab.take_one(PBX[0]).to_tag != first
+
+    def test_of_the_next_target_count_anew(self) -> None:
+        """RFC 3262 §4: RSeq is of one dialog, and two targets may have chosen the same tag."""
+        lab = Lab()
+        invite = lab.called()
+        lab.answer(invite, 183, body=SDP_B, extra=reliable(1))
+        lab.answer(invite, 503)
+        second = lab.take(BACKUP[0])[0]
+        lab.take()
+        assert isinstance(second, Request)
+        lab.answer(second, 183, body=SDP_B, extra=reliable(1), source=BACKUP)
+        assert statuses(lab.take(PBX[0])) == [183]
 
     def test_of_the_next_target_keep_the_tag(self) -> None:
         lab = Lab(settings({"pbx": {"single_tag": True}}))

@@ -277,6 +277,28 @@ def test_the_last_place_that_does_not_respond_ends_the_call_and_its_late_answer_
     names.end()
 
 
+@pytest.mark.parametrize("last", [True, False])
+def test_a_place_that_was_given_up_and_rings_after_all_is_cancelled(last: bool) -> None:
+    """RFC 3261 §9.1: not before it has said anything. It would ring on beside the next one."""
+    names = Names(*HOSTS[:1] if last else HOSTS, invite_timeout_s=4.0)
+    names.warm()
+    names.lab.give(names.lab.invite(number="991"))
+    invite = names.invite_to(HOSTS[0])
+    names.lab.wait(4.1)
+    given_up = [one.method for one in names.lab.take(HOSTS[0]) if isinstance(one, Request)]
+    assert set(given_up) == {b"INVITE"}  # no more than its repetitions
+
+    names.lab.sent.clear()
+    names.answer(invite, 180, HOSTS[0], tag="late")
+    cancel = names.lab.take_one(HOSTS[0])
+    assert (cancel.method, cancel.cseq, cancel.uri) == (b"CANCEL", invite.cseq, invite.uri)
+    assert cancel.via.branch == invite.via.branch
+    assert names.lab.take(PBX[0]) == []
+    names.answer(cancel, 200, HOSTS[0], tag="late")
+    names.answer(invite, 487, HOSTS[0], tag="late")
+    assert names.lab.take_one(HOSTS[0]).method == b"ACK"
+
+
 def test_a_late_answer_of_a_place_that_was_given_up_is_ended_and_harms_nobody() -> None:
     names = Names(invite_timeout_s=4.0)
     names.warm()

@@ -67,8 +67,8 @@ class Early:
             except ParseError:  # there would be no way to acknowledge it
                 b.core.counters["unreadable_18x"] += 1
                 return False
-        if self._receiver is None or not b.forks:
-            self._receiver = self._receiver or ReliableReceiver()
+        if self._receiver is None or not b.forks:  # another target counts anew
+            self._receiver = ReliableReceiver()
         take = self._receiver.on_provisional(response)
         if take is Take.NEW:
             b.learn(response)
