@@ -35,7 +35,7 @@ from sbc.sdp.offer_answer import State as Offer
 from sbc.sdp.parser import parse
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INVITE, NOTIFY, REFER, UPDATE
+from sbc.sip.status import BYE, INVITE, NOTIFY, REFER, UPDATE
 from sbc.sip.uri import SipUri
 from sbc.transaction.hop import TCP
 from sbc.transaction.machine import ServerTransaction
@@ -194,6 +194,7 @@ class Call(Kept):
         fork = None
         if b is not None and self.state in (State.CALLING, State.RINGING):
             fork = b.forks.get(request.from_tag) if leg is b else b.fork_shown(request.to_tag)
+            fork = fork if fork is not None and fork.tag_a else None
         early = self._early()
         early.asked(leg, fork, request, reply, txn, now)
         held = early.held
@@ -264,6 +265,9 @@ class Call(Kept):
 
     def cancelled(self, request: Request, now: float) -> None:
         """The caller's CANCEL, or its BYE in an early dialog (RFC 3261 §15)."""
+        several = request.method == BYE and self.b is not None and len(self.b.forks) > 1
+        if several and self._early().left(request.to_tag, now):
+            return
         if self.state in (State.LOCATING, State.CALLING, State.RINGING):
             self.record.close(Cause.CANCELLED, "a", request.method.decode("ascii", "replace"))
             self.hunt.decide(487)
@@ -330,6 +334,8 @@ class Call(Kept):
     def _ring(self, message: object, now: float) -> None:
         response, a, b = _response(message), self.a, self._called()
         fork = self._fork(response)
+        if not fork.tag_a:  # the caller has left it
+            return
         body = b""
         early = self.early
         if self.exchange.late:
@@ -471,9 +477,13 @@ class Call(Kept):
         if self.state not in (State.CALLING, State.RINGING):
             return True
         b, fork = self._called(), self._fork(response)
-        if self.early is not None and self.early.holds(fork):
-            self.early.held = response
-            return False
+        if self.early is not None:
+            if not fork.tag_a:
+                self._left_one_answers(now)
+                return False
+            if self.early.holds(fork):
+                self.early.held = response
+                return False
         try:
             if self.exchange.late:
                 self._take_late(b, fork, response)
@@ -491,6 +501,13 @@ class Call(Kept):
             self.handle(Input.REFUSED, None, now)
             return False
         return True
+
+    def _left_one_answers(self, now: float) -> None:
+        """The target has chosen the early dialog that the caller has left: no other will answer."""
+        self._called().bye(now)
+        self.hunt.decide(487)
+        self.record.close(Cause.CANCELLED, "a", "BYE")
+        self.handle(Input.REFUSED, None, now)
 
     def _take_late(self, b: BLeg, fork: Fork, response: Response) -> None:
         """What a caller without an offer is offered now.

@@ -381,6 +381,73 @@ class TestForks:
         lab.give(lab.in_dialog(b"BYE", success, 3))
         lab.assert_nothing_left()
 
+    @pytest.mark.parametrize("extra", [reliable(1), b""])
+    def test_are_left_one_by_one(self, extra: bytes) -> None:
+        """RFC 3261 §15: a caller's BYE ends the early dialog that it was sent in."""
+        lab = Lab()
+        invite = lab.called()
+        tags = []
+        for fork in ("desk", "mobile"):
+            lab.answer(invite, 183, tag=fork, body=SDP_B, extra=extra)
+            tags.append(lab.take_one(PBX[0]))
+        lab.take(CARRIER[0])
+        lab.give(lab.in_dialog(b"BYE", tags[0], 2))
+        assert statuses(lab.take(PBX[0])) == [200]
+        bye = lab.take_one(CARRIER[0])
+        assert (bye.method, bye.to_tag) == (b"BYE", b"desk")
+        lab.answer(bye, 200)
+        lab.give(lab.in_dialog(b"INFO", tags[0], 3))
+        assert statuses(lab.take(PBX[0])) == [481]
+        lab.answer(invite, 180, tag="desk")  # it has not heard it yet
+        assert lab.take() == []
+        lab.answer(invite, 200, tag="mobile", body=SDP_B)
+        success = lab.take_one(PBX[0])
+        assert (success.status, success.to_tag) == (200, tags[1].to_tag)
+        lab.take(CARRIER[0])
+        lab.give(lab.in_dialog(b"ACK", success, 1))
+        lab.give(lab.in_dialog(b"BYE", success, 4))
+        lab.assert_nothing_left()
+
+    def test_that_was_left_and_answers_all_the_same_ends_the_call(self) -> None:
+        """Its proxy gives up all others then."""
+        lab = Lab()
+        invite = lab.called()
+        for fork in ("desk", "mobile"):
+            lab.answer(invite, 180, tag=fork)
+        lab.give(lab.in_dialog(b"BYE", lab.take(PBX[0])[0], 2))
+        assert statuses(lab.take(PBX[0])) == [200]
+        assert lab.take(CARRIER[0]) == []  # no more is known of it than its tag
+        lab.answer(invite, 200, tag="desk", body=SDP_B)
+        ended = [one.method for one in lab.take(CARRIER[0]) if isinstance(one, Request)]
+        assert ended == [b"ACK", b"BYE"]
+        assert statuses(lab.take(PBX[0])) == [487]
+        lab.answer_removals()
+        assert lab.record.cause is Cause.CANCELLED
+        lab.assert_nothing_left()
+
+    def test_that_are_all_left_end_the_call(self) -> None:
+        lab = Lab()
+        invite = lab.called()
+        for fork in ("desk", "mobile"):
+            lab.answer(invite, 180, tag=fork)
+        first, second = lab.take(PBX[0])
+        lab.give(lab.in_dialog(b"BYE", first, 2))
+        lab.give(lab.in_dialog(b"BYE", second, 2))
+        assert statuses(lab.take(PBX[0])) == [200, 200, 487]
+        assert lab.take_one(CARRIER[0]).method == b"CANCEL"
+
+    def test_that_is_left_is_not_repeated_any_more(self) -> None:
+        lab = Lab()
+        invite = lab.called(extra=REQUIRED)
+        for fork in ("desk", "mobile"):
+            lab.answer(invite, 180, tag=fork)
+        first, second = lab.take(PBX[0])
+        lab.give(lab.in_dialog(b"PRACK", second, 2, extra=rack(second)))
+        lab.give(lab.in_dialog(b"BYE", first, 2))
+        assert statuses(lab.take(PBX[0])) == [200, 200]
+        lab.wait(40.0)
+        assert lab.take() == []
+
     def test_are_one_for_a_caller_that_cannot_take_them(self) -> None:
         lab = Lab(settings({"pbx": {"single_tag": True}}))
         invite = lab.called()

@@ -29,7 +29,7 @@ from sbc.sdp.model import Session
 from sbc.sdp.offer_answer import State as Offer
 from sbc.sip.message import Request, Response
 from sbc.sip.serialise import ReplyBase
-from sbc.sip.status import INFO, INVITE, METHODS, OPTIONS, PRACK, UPDATE
+from sbc.sip.status import BYE, INFO, INVITE, METHODS, OPTIONS, PRACK, UPDATE
 from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["Early"]
@@ -140,6 +140,27 @@ class Early:
             leg.respond(txn, reply, error.status, head, now)
         except RelayError:
             leg.respond(txn, reply, 500, b"", now)
+
+    def left(self, tag: bytes, now: float) -> bool:
+        """The caller's BYE in one of several early dialogs: that one is over (RFC 3261 §15).
+
+        False: there is no other, or it has been answered, so that the caller gives the call up.
+        """
+        b = self._target()
+        live = [one for one in b.forks.values() if one.tag_a]
+        mine = [one for one in live if one.tag_a == tag]
+        held = None if self.held is None else b.fork_of(self.held)
+        if not mine or len(mine) == len(live) or held in mine:
+            return False
+        for fork in mine:
+            dialog = self._dialog(b, fork)
+            fork.tag_a = b""
+            if dialog is not None:
+                b.ask(BYE, b"", b"", None, now, dialog)
+        sender = self._senders.pop(tag, None)
+        if sender is not None:
+            sender.stop()
+        return True
 
     def stop(self) -> None:
         """The caller has its final answer: no 18x is repeated any more."""

@@ -77,7 +77,7 @@ class Fork:
     """One early dialog of the target, and the one that the caller sees in its place."""
 
     tag_a: bytes
-    """Our To-tag towards the caller."""
+    """Our To-tag towards the caller; b"": it has left this one."""
     negotiation_a: Negotiation
     negotiation_b: Negotiation
     dialog_a: Dialog | None = None
