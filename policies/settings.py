@@ -72,10 +72,14 @@ class Nat(Enum):
 
 
 class Latch(Enum):
-    """Whom a leg behind NAT may send media from: addresses that signalling names, or anybody."""
+    """Whom a leg may send media from."""
 
     SIGNALLED = "signalled"
+    """Behind NAT: addresses that signalling names."""
     ANY = "any"
+    """Behind NAT: anybody."""
+    ASYMMETRIC = "asymmetric"
+    """Not behind NAT, whatever its Via says: any port of the address that its SDP names."""
 
 
 class Use(Enum):

@@ -75,7 +75,7 @@ def _trunk_options(command: F) -> F:
         ),
         click.option("--trusted/--not-trusted", default=None, help="Believe its identities."),
         click.option("--nat", metavar="auto|always|never", help="Whether it sits behind NAT."),
-        click.option("--latch", metavar="signalled|any", help="Whom media is learnt from."),
+        click.option("--latch", metavar="signalled|any|asymmetric", help="Whose media is taken."),
         click.option("--media-timeout", metavar="TIME", help="Silence that ends a call (60)."),
     )
     for option in reversed(options):

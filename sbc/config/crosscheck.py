@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from policies.media import Srtp
-from policies.settings import Identify, Network, Shield, TrunkTransport, Use
+from policies.settings import Identify, Latch, Nat, Network, Shield, TrunkTransport, Use
 from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
 from sbc.config.loginchecks import login_faults
@@ -317,6 +317,9 @@ def _tls_fits(context: _Context) -> None:
 def _media_terms_fit(context: _Context) -> None:
     for name, trunk in context.border.trunks.items():
         here = ("trunks", name)
+        if trunk.latch is Latch.ASYMMETRIC and trunk.nat is Nat.ALWAYS:
+            text = "expected signalled or any behind NAT (`nat: always`), got asymmetric"
+            context.error((*here, "latch"), text)
         if trunk.srtp is not Srtp.OFF and not trunk.srtp_suites:
             context.error((*here, "srtp_suites"), "expected at least one suite, got none")
         if trunk.srtp is not Srtp.OFF and trunk.transport is not TrunkTransport.TLS:

@@ -249,8 +249,9 @@ class Trunk(_Section):
     """Whether P-Asserted-Identity and Privacy are believed from it and shown to it."""
     nat: Annotated[Nat, choice(Nat, "auto, always or never")] = Nat.AUTO
     """Whether its peers sit behind NAT; auto looks at each message."""
-    latch: Annotated[Latch, choice(Latch, "signalled or any")] = Latch.SIGNALLED
-    """Behind NAT: media from addresses that signalling names, or from anybody."""
+    latch: Annotated[Latch, choice(Latch, "signalled, any or asymmetric")] = Latch.SIGNALLED
+    """Behind NAT: media from addresses that signalling names, or from anybody. asymmetric, not
+    behind NAT: from any port of the address in its SDP, and to the port in it all the same."""
     media_timeout: Seconds = 60.0
     """Silence of a stream that should flow, after which the call is ended."""
     max_duration: Annotated[float | None, SECONDS] = None

@@ -98,6 +98,21 @@ def test_the_trunks_word_on_nat_holds(nat: Nat, expected: bool) -> None:
     assert end.latch_any
 
 
+@pytest.mark.parametrize("latch", [Latch.SIGNALLED, Latch.ASYMMETRIC])
+def test_an_asymmetric_peer_is_not_behind_nat_whatever_its_via_says(latch: Latch) -> None:
+    lab = Lab(settings({"pbx": {"latch": latch}}))
+    lab.give(lab.invite().replace(b"UDP 10.0.0.2:5060", b"UDP 192.168.1.7:5060"))
+    lab.answer(lab.take_one(CARRIER[0]), 183, body=SDP_B)
+    (stream,) = lab.plans[-1][1].streams
+    asymmetric = latch is Latch.ASYMMETRIC
+    assert (stream.a.asymmetric, stream.a.nat, stream.a.latch_any) == (
+        asymmetric,
+        not asymmetric,
+        False,
+    )
+    assert not stream.b.asymmetric
+
+
 def test_a_lost_worker_ends_its_calls_on_both_legs() -> None:
     lab = Lab()
     lab.connected()

@@ -54,6 +54,10 @@ def test_all_that_can_be_said() -> None:
         ("rtcp_mux: true", "trunks.t.rtcp_mux: expected off, accept or offer"),
         ("dtmf: rfc2833", "trunks.t.dtmf: expected auto, rfc4733, info or info-digit"),
         ("srtp: required, srtp_suites: []", "trunks.t.srtp_suites: expected at least one suite"),
+        (
+            "nat: always, latch: asymmetric",
+            "expected signalled or any behind NAT (`nat: always`), got asymmetric",
+        ),
         ("codecs: { allow: pcma, strip: PCMA }", "expected a codec that `strip` leaves, got none"),
     ],
 )

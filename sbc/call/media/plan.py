@@ -63,6 +63,7 @@ class _Side:
             form.clock_rates,
             max(packets, octets // _LARGEST_BYTES),
             octets,
+            trunk.latch is Latch.ASYMMETRIC,
             dscp=self.dscp,
             codecs=form.codec_names,
         )
@@ -219,4 +220,5 @@ def _octets(of_a: MediaFacts, of_b: MediaFacts) -> tuple[int, int]:
 
 def behind_nat(trunk: TrunkSettings, via_differs: bool) -> bool:
     """Whether a leg is treated as behind NAT: the trunk's word, or its Via against its source."""
-    return trunk.nat is Nat.ALWAYS or (trunk.nat is Nat.AUTO and via_differs)
+    hidden = trunk.nat is Nat.ALWAYS or (trunk.nat is Nat.AUTO and via_differs)
+    return hidden and trunk.latch is not Latch.ASYMMETRIC
