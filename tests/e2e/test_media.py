@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -149,6 +150,37 @@ def test_before_latching_only_what_signalling_named_is_believed(
         assert outside.heard(440) > 0.95
         assert third.received == 0
     assert _sent_to(recording, THIRD) == []
+
+
+def test_a_peer_that_sends_from_another_port_than_it_hears_on(
+    tmp_path: Path, recording: Capture
+) -> None:
+    """`latch: asymmetric`: its packets are believed, and ours go where its SDP says."""
+    own = Shape(outside_trunk={"latch": "asymmetric"})
+    with (
+        Border(tmp_path / "border", own),
+        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller,
+        Phone(("127.0.2.10", 5060), OUTSIDE, ("127.0.2.1", 5060)) as called,
+        Media("127.0.1.10", 440, f"alice@{INSIDE}.example") as inside,
+        Media("127.0.2.10", 700, f"ear@{OUTSIDE}.example") as ear,
+        Media("127.0.2.10", 1000, f"mouth@{OUTSIDE}.example") as mouth,
+        Media(THIRD, 600, "thirdmark") as third,
+    ):
+        a_leg = caller.invite(body=sdp(inside.host, inside.port, INSIDE))
+        b_leg = called.answering()
+        b_leg.answer(sdp(ear.host, ear.port, OUTSIDE))
+        final = a_leg.establish()
+        assert b_leg.invite is not None
+        third.talk_to(b_leg.invite.media())
+        mouth.talk_to(b_leg.invite.media())
+        inside.talk_to(final.media())
+        until(lambda: inside.received > 60 and ear.received > 60, 5, "media both ways")
+        a_leg.request("BYE")
+        b_leg.hung_up()
+
+        assert inside.heard(1000) > 0.95
+        assert ear.heard(440) > 0.95
+        assert (mouth.received, third.received) == (0, 0)
 
 
 def _sent_to(recording: Capture, host: str) -> list[Packet]:
