@@ -231,9 +231,11 @@ def test_a_target_that_speaks_in_its_early_dialog_is_not_told_that_there_is_none
     invite = lab.called()
     lab.answer(invite, 183, body=SDP_B)
     lab.take()
-    for method in (b"OPTIONS", b"UPDATE", b"INFO", b"INVITE", b"BYE"):
-        lab.give(lab.in_dialog(method, invite, 5, source=CARRIER), CARRIER)
+    for number, method in enumerate((b"OPTIONS", b"UPDATE", b"PUBLISH", b"INVITE", b"BYE")):
+        lab.give(lab.in_dialog(method, invite, 5 + number, source=CARRIER), CARRIER)
     assert statuses(lab.take(CARRIER[0])) == [200, 200, 405, 491, 481]
+    lab.give(lab.in_dialog(b"OPTIONS", invite, 7, source=CARRIER), CARRIER)
+    assert statuses(lab.take(CARRIER[0])) == [500]  # RFC 3261 §12.2.2: out of its order
     lab.answer(invite, 200, body=SDP_B)
     assert lab.take_one(PBX[0]).status == 200
 
