@@ -145,6 +145,18 @@ class Message:
         return b"/".join([part.strip() for part in value.lower().split(b"/")])
 
     @property
+    def body_is_optional(self) -> bool:
+        """Whether a body that is not understood is to be ignored (§20.11). Raises nothing."""
+        value = self.first(b"content-disposition")
+        if value is None:
+            return False
+        try:
+            _, *params = split_list(value.lower(), b";", "Content-Disposition")
+        except ParseError:
+            return False
+        return b"handling=optional" in [param.translate(None, b" \t") for param in params]
+
+    @property
     def retry_after(self) -> int | None:
         """Retry-After in seconds without its comment and parameters, or None (§20.33).
 

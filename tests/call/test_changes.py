@@ -450,6 +450,41 @@ def test_what_cannot_be_taken_harms_nothing(
     assert len(lab.border.calls) == 1
 
 
+OPTIONAL = b"Content-Type: application/x-own\r\nContent-Disposition: render;handling=optional\r\n"
+
+
+@WAYS
+def test_a_body_that_may_be_ignored_is(way: str) -> None:
+    """RFC 3261 §20.11: handling=optional. The request counts as one without a body."""
+    lab = Lab()
+    asking, asked = both_ways(lab, way)
+    asking.ask(b"UPDATE", b"at 10.0.0.9", OPTIONAL)
+    assert asking.hears().status == 200
+    asking.ask(b"INVITE", b"at 10.0.0.9", OPTIONAL)
+    late = asked.hears()
+    assert (late.method, late.body) == (b"INVITE", b"")
+    asked.answer(late, 488)
+    assert asked.hears().method == b"ACK"
+    assert asking.hears().status == 488
+    asking.ack()
+    asking.ask(b"INFO", b"at 10.0.0.9", OPTIONAL)
+    info = asked.hears()
+    assert (info.body, info.first(b"content-type")) == (b"", None)
+    asked.answer(info, 200)
+    assert asking.hears().status == 200
+    for handling in (b"handling=required", b"x=1", b'x=";handling=optional"'):
+        asking.ask(b"INFO", b"at 10.0.0.9", OPTIONAL.replace(b"handling=optional", handling))
+        assert asking.hears().status == 415
+
+
+def test_an_invite_with_such_a_body_is_one_without_an_offer() -> None:
+    lab = Lab()
+    data = lab.invite(body=b"at 10.0.0.9")
+    lab.give(data.replace(b"Content-Type: application/sdp\r\n", OPTIONAL))
+    assert lab.take_one(PBX[0]).status == 100
+    assert lab.take()[0].body == b""
+
+
 def test_refusals_are_counted_by_their_status() -> None:
     """Whoever asks why a phone's hold does not work finds that it was refused, and how often."""
     lab = Lab()

@@ -111,16 +111,16 @@ def lines(
 def contents(core: Core, message: Message, host: bytes) -> tuple[bytes, bytes] | None:
     """The header lines of the body and the body itself, as the other side gets them.
 
-    None: it has a body that cannot cross (415).
+    None: it has a body that cannot cross (415). One that may be ignored stays behind.
     """
     if not message.body:
         return b"", b""
-    if (message.first(b"content-encoding") or b"").lower() not in _PLAIN:
-        return None  # what is in it cannot be seen
-    mark = partial(other_name, core.mint)
-    body = hide_body(message.content_type, message.body, core.hide, host, mark)
+    body = None
+    if (message.first(b"content-encoding") or b"").lower() in _PLAIN:  # else it cannot be seen
+        mark = partial(other_name, core.mint)
+        body = hide_body(message.content_type, message.body, core.hide, host, mark)
     if body is None:
-        return None
+        return (b"", b"") if message.body_is_optional else None
     return _lines(core, message, _CONTENT, host), body
 
 

@@ -436,13 +436,15 @@ def _method_towards(leg: Leg, method: bytes, offered: bool) -> bytes:
 
 
 def offer_in(request: Request) -> Session | None:
-    """The offer in a request, None where it has no body.
+    """The offer in a request, None where it has no body, or one that may be ignored.
 
     Raises:
-        ProtocolError: a body that is no session description.
+        ProtocolError: another body that is no session description.
     """
     if not request.body:
         return None
     if request.content_type != SDP:
+        if request.body_is_optional:
+            return None
         raise ProtocolError("expected SDP", status=415)
     return parse(request.body)

@@ -2,7 +2,8 @@
 
 The caller's offer goes on to each target in our words, with ports that we hold ahead; the answers
 come back in our words. The relay is told with the first answer, and again with each that changes
-anything: a call that nobody answers costs it nothing.
+anything: a call that nobody answers costs it nothing. Only of a target behind NAT is it told when
+that rings, so that media which come before the answer are let through.
 """
 
 from __future__ import annotations
@@ -125,6 +126,9 @@ class Exchange:
             self.late = True
             return
         if invite.content_type != SDP:
+            if invite.body_is_optional:
+                self.late = True
+                return
             raise ProtocolError("expected an offer in SDP in the INVITE", status=415)
         self._offer = parse(invite.body)
         self._facts = describe(self._offer)
@@ -238,6 +242,22 @@ class Exchange:
         if final:
             media.connected()  # from here on silence is a fault
         if facts is not None or final:
+            self._apply(media)
+
+    def expect_early(self, b: BLeg) -> None:
+        """A target behind NAT rings and has not answered the offer yet: media of its may come
+        (RFC 3264 §5.1), and are known by where its signalling is.
+
+        Where the legs differ in keys or formats nobody can read them before the answer. A target
+        that is not behind NAT is known by its answer alone.
+        """
+        media = self._media
+        known = self._fork is not None and self._fork in b.forks.values()
+        if media is None or self.late or self._terms is not None or known:
+            return
+        if behind_nat(b.trunk, b.nat) and not media.awaits(b.trunk, b.hop.host):
+            media.await_early(b.trunk, b.hop.host)
+            self._fork = None
             self._apply(media)
 
     # A caller without an offer
