@@ -205,9 +205,9 @@ class _Replay:
     def _lease(self) -> None:
         """Media ports, as a worker grants them; not measured."""
         for want in self.border.core.leases.wanted():
-            host = "127.0.1.1" if want.realm == "inside" else "127.0.2.1"
+            host = "127.0.1.1" if want.pool == "inside" else "127.0.2.1"
             ports = [(host, self._port()) for _ in range(want.count)]
-            self.border.relay_leased(want.slot, want.realm, ports)
+            self.border.relay_leased(want.slot, want.pool, ports)
 
     def _port(self) -> int:
         self._next_port = _next_port(self._next_port)
