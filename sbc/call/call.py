@@ -346,6 +346,8 @@ class Call(Kept):
                 fork.heard = response
             except ProtocolError as error:
                 self.core.say(30, "leg.bad_answer", self.id, detail=str(error))
+        elif b.nat:
+            self.exchange.expect_early(b)
         self.record.rang(self.record.wall(now))
         head = self.crossing(response, a)
         if early is not None or a.is_reliable:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from policies.settings import Latch, Nat
+from relay.plan import directions
 from sbc.call.cdr import Cause
 from tests.call.lab import BACKUP, CARRIER, PBX, SDP_B, Lab, settings, statuses
 
@@ -65,3 +68,57 @@ def test_the_next_targets_trunk_has_the_word_on_its_media() -> None:
     lab.answer(lab.take(BACKUP[0])[0], 200, body=SDP_B, source=BACKUP)
     end = lab.plans[-1][1].streams[0].b
     assert (end.latch_any, end.nat) == (False, False)
+
+
+class TestBeforeAnyAnswer:
+    """Media may come as soon as the offer is there (RFC 3264 §5.1)."""
+
+    def test_a_target_behind_nat_is_heard_from_where_its_signalling_is(self) -> None:
+        lab = Lab(settings({"carrier": {"nat": Nat.ALWAYS}}))
+        invite = lab.called()
+        lab.answer(invite, 180)
+        lab.answer(invite, 180)
+        ((_, plan),) = lab.plans
+        (stream,) = plan.streams
+        assert (stream.a.remote, stream.b.remote) == (("10.0.0.2", 6000), None)
+        assert (stream.b.nat, stream.b.sip_source) == (True, CARRIER[0])
+        assert not stream.a.expects
+        assert not stream.b.expects
+        assert len(directions(plan)) == 4
+        lab.answer(invite, 200, body=SDP_B)
+        assert (remote(lab), lab.plans[-1][1].revision) == (("10.1.0.2", 6000), 2)
+
+    def test_what_it_has_said_is_not_forgotten_when_it_rings_again(self) -> None:
+        lab = Lab(settings({"carrier": {"nat": Nat.ALWAYS}}))
+        invite = lab.called()
+        lab.answer(invite, 183, body=SDP_B)
+        lab.answer(invite, 180)
+        lab.answer(invite, 180, tag="fork-2")
+        assert len(lab.plans) == 1
+
+    def test_the_next_target_is_heard_and_the_last_one_no_more(self) -> None:
+        both = {"nat": Nat.ALWAYS}
+        lab = Lab(settings({"carrier": both, "backup": both}))
+        invite = lab.called()
+        lab.answer(invite, 183, body=SDP_B)
+        lab.answer(invite, 503)
+        second = lab.take(BACKUP[0])[0]
+        lab.answer(second, 180, source=BACKUP)
+        end = lab.plans[-1][1].streams[0].b
+        assert (end.remote, end.sip_source) == (None, BACKUP[0])
+
+    @pytest.mark.parametrize("changes", [{}, {"nat": Nat.ALWAYS, "latch": Latch.ASYMMETRIC}])
+    def test_another_is_known_by_its_answer_alone(self, changes: dict[str, object]) -> None:
+        lab = Lab(settings({"carrier": changes}))
+        lab.answer(lab.called(), 180)
+        assert lab.plans == []
+
+    def test_a_call_that_comes_to_nothing_has_its_ports_taken_back(self) -> None:
+        lab = Lab(settings({"carrier": {"nat": Nat.ALWAYS}}))
+        invite = lab.called()
+        lab.answer(invite, 180)
+        lab.answer(invite, 486)
+        assert len(lab.removed) == 1
+        lab.answer_removals()
+        assert lab.record.status == 486
+        lab.assert_nothing_left()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from policies.settings import Latch, Nat, TrunkSettings
@@ -166,6 +166,22 @@ class CallMedia:
     def retarget(self, trunk_b: TrunkSettings) -> None:
         """Another target or fork speaks for side b: what the one before has said is void."""
         self._b.trunk, self._b.facts = trunk_b, []
+
+    def awaits(self, trunk_b: TrunkSettings, sip_source: str) -> bool:
+        """Whether `await_early` holds for this target already."""
+        b = self._b
+        early = bool(b.facts) and all(one.port == 0 for one in b.facts)
+        return early and b.trunk is trunk_b and b.sip_source == sip_source
+
+    def await_early(self, trunk_b: TrunkSettings, sip_source: str) -> None:
+        """A target behind NAT may send, of which no more is known than that it has our offer.
+
+        Args:
+            sip_source: the address of its signalling.
+        """
+        self.retarget(trunk_b)
+        unknown = [replace(one, port=0, remote=None, remote_rtcp=None) for one in self._a.facts]
+        self._b.facts, self._b.nat, self._b.sip_source = unknown, True, sip_source
 
     def connected(self) -> None:
         """The call is answered: from here on silence is a fault."""
