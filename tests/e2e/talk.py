@@ -69,7 +69,7 @@ class Talk:
         to = "To: <sip:[service]@[remote_ip]>" + ("" if first else "[peer_tag_param]")
         ends = [f'From: "Alice" <sip:alice@[mark].example>;{_TAG}', to]
         if not self._calls:
-            ends = [f"From: <sip:[service]@[mark].example>;{_TAG}", "To:[$their_from]"]
+            ends = [f"From: <sip:[service]@[mark].example>;{_TAG}", "To:[$invite_From]"]
         branch = "[branch]"
         if method == "CANCEL" or (method == "ACK" and self._refused):
             branch = f"[branch-{len(self._steps) - self._invite_at}]"  # RFC 3261 §9.1, §17.1.1.3
@@ -85,16 +85,24 @@ class Talk:
         ]
         return self._send([*lines, *more], media, typed, again=method != "ACK")
 
-    def tell(self, status: int, media: str = "", *more: str, first: bool = False) -> Talk:
-        """Answer what was heard last, or the first INVITE, when more has been heard since."""
-        via, cseq = "[last_Via:]", "[last_CSeq:]"
-        if first:
-            via, cseq = "Via:[$invite_via]", "CSeq:[$invite_cseq]"
-        tag = f";{_TAG}" if self._requests == 1 and not self._calls else ""
-        lines = [f"SIP/2.0 {status} Told", via, "[last_From:]", f"[last_To:]{tag}"]
+    def tell(
+        self, status: int, media: str = "", *more: str, first: bool = False, fork: str = ""
+    ) -> Talk:
+        """Answer what was heard last, or the first INVITE, when more has been heard since.
+
+        Args:
+            fork: the end of the tag of one of several dialogs that the first INVITE has made.
+        """
+        first = first or fork != ""
+        names = ("Via", "From", "To", "CSeq")
+        via, from_, to, cseq = (
+            f"{one}:[$invite_{one}]" if first else f"[last_{one}:]" for one in names
+        )
+        tag = f";{_TAG}{fork}" if first or (self._requests == 1 and not self._calls) else ""
+        lines = [f"SIP/2.0 {status} Told", via, from_, to + tag]
         lines += ["[last_Call-ID:]", cseq, "Server: [mark]-agent/2.0"]
-        final = self._heard == "INVITE" and status >= 200
-        return self._send([*lines, *more], media, "", again=first or final)
+        again = status >= 200 and (first or self._heard == "INVITE")
+        return self._send([*lines, *more], media, "", again=again)
 
     def hear(
         self,
@@ -119,8 +127,8 @@ class Talk:
             self._heard = what
             self._requests += what != "CANCEL"
             if what == "INVITE" and self._requests == 1 and not self._calls:
-                kept = ("From", "their_from"), ("Via", "invite_via"), ("CSeq", "invite_cseq")
-                actions += [self._ereg(".*", where, name) for where, name in kept]
+                kept = ("Via", "From", "To", "CSeq")
+                actions += [self._ereg(".*", where, f"invite_{where}") for where in kept]
         name, header, wanted = keep
         if name:
             actions.append(self._ereg(wanted, header, name, check=True))

@@ -22,8 +22,10 @@ from tests.e2e.ways import (
     both_ways,
     called,
     caller,
+    calls_up,
     final_to,
     mirrored,
+    takes_up,
 )
 from tests.support.border import Border, Shape, until
 
@@ -63,14 +65,6 @@ def rings() -> Talk:
     return talk.tell(487, first=True).hear("ACK")
 
 
-def calls() -> Talk:
-    return caller().ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200).ask("ACK")
-
-
-def up() -> Talk:
-    return called().hear("INVITE").tell(200, "sendrecv").hear("ACK")
-
-
 def test_calls_that_ring_or_last_or_are_forgotten_end_on_both_sides(
     border: Border, silent: dict[str, Phone], tmp_path: Path
 ) -> None:
@@ -83,16 +77,16 @@ def test_calls_that_ring_or_last_or_are_forgotten_end_on_both_sides(
             stage.is_called(way, rings(), "1")
             stage.calls(way, given_up, "0", "1")
 
-            stage.is_called(way, up().hear("BYE", ("Reason", "cause=")).tell(200), "2")
-            talk = calls().hear("BYE", ("Reason", "cause=")).tell(200)
+            stage.is_called(way, takes_up().hear("BYE", ("Reason", "cause=")).tell(200), "2")
+            talk = calls_up().hear("BYE", ("Reason", "cause=")).tell(200)
             stage.calls(way, talk, "0", "2")
 
-            forgets = up().hear("OPTIONS").tell(200).hear("OPTIONS").tell(481)
+            forgets = takes_up().hear("OPTIONS").tell(200).hear("OPTIONS").tell(481)
             stage.is_called(way, forgets.hear("BYE").tell(200), "3")
             stage.calls(way, talk, "0", "3")
 
-            stage.is_called(way, up().hear("BYE").tell(200), "0")
-            talk = calls().hear("OPTIONS").tell(481).hear("BYE").tell(200)
+            stage.is_called(way, takes_up().hear("BYE").tell(200), "0")
+            talk = calls_up().hear("OPTIONS").tell(481).hear("BYE").tell(200)
             stage.calls(way, talk, "3", "0")
     until(lambda: len(border.cdrs()) == before + 8, 3, "a record of each call")
     causes = sorted(one["cause"] for one in border.cdrs()[before:])
@@ -277,8 +271,8 @@ def test_a_peer_that_is_silent_is_out_and_comes_back(
     assert set(states()) == {"inside5", "outside5"}
     with Stage(tmp_path) as stage:
         for way in WAYS.values():
-            stage.is_called(way, up().hear("BYE").tell(200), "6")
-            stage.calls(way, calls().ask("BYE").hear(200), "0", "5")
+            stage.is_called(way, takes_up().hear("BYE").tell(200), "6")
+            stage.calls(way, calls_up().ask("BYE").hear(200), "0", "5")
     for phone in silent.values():
         assert not [one for one in phone.inbox if one.method == "INVITE"]
         healthy = Call.incoming(phone, phone.expect("OPTIONS"))

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sides import INSIDE, OUTSIDE, SCENARIOS
+from tests.e2e.ways import Way, both_ways, play, scenario
 from tests.support.border import Border, Shape, until
-from tests.support.sipp import Sipp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -22,7 +21,7 @@ def shape() -> Shape:
     return Shape(inside_trunk=follow, outside_trunk=follow)
 
 
-@pytest.mark.parametrize("way", ["outwards", "inwards"])
+@both_ways
 @pytest.mark.parametrize(
     ("caller", "called"),
     [
@@ -35,34 +34,17 @@ def shape() -> Shape:
         pytest.param("uac_call", "uas_moves", id="a redirection followed"),
     ],
 )
-def test_flow(
-    border: Border, shape: Shape, tmp_path: Path, caller: str, called: str, way: str
-) -> None:
+def test_flow(border: Border, tmp_path: Path, caller: str, called: str, way: Way) -> None:
     before = len(border.cdrs())
-    sides = [(_at(shape.inside_peer), shape.inside, INSIDE)]
-    sides.append((_at(shape.outside_peer), shape.outside, OUTSIDE))
-    (here, near, mark), (there, _, other) = sides if way == "outwards" else sides[::-1]
-
-    with (
-        Sipp(SCENARIOS / f"{called}.xml", tmp_path, there, keys={"mark": other}) as answering,
-        Sipp(
-            SCENARIOS / f"{caller}.xml",
-            tmp_path,
-            here,
-            remote=(near, 5060),
-            calls=CALLS,
-            rate=10,
-            pause_ms=100,
-            timeout_s=30,
-            keys={"mark": mark},
-        ) as calling,
-    ):
-        placed = calling.wait()
-        taken = answering.stop()
-
-        assert (placed.successful, placed.failed) == (CALLS, 0), calling.error_text()
-        legs = 2 * CALLS if called == "uas_moves" else CALLS
-        assert (taken.successful, taken.failed) == (legs, 0), answering.error_text()
+    play(
+        way,
+        tmp_path,
+        scenario(caller),
+        scenario(called),
+        calls=CALLS,
+        legs=2 * CALLS if called == "uas_moves" else CALLS,
+        pause_ms=100,
+    )
     until(lambda: len(border.cdrs()) - before >= _records(caller), 3, "a record of each call")
     causes = Counter(record["cause"] for record in border.cdrs()[before:])
     assert causes["normal"] == CALLS
@@ -72,8 +54,3 @@ def test_flow(
 def _records(caller: str) -> int:
     """A call that is refused for its timer first has two."""
     return 2 * CALLS if caller == "uac_timer" else CALLS
-
-
-def _at(peer: str) -> tuple[str, int]:
-    host, port = peer.split(":")
-    return host, int(port)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.sides import INSIDE, OUTSIDE, SCENARIOS
+from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.ways import Way, both_ways, play, scenario
 from tests.support.baresip import Baresip
 from tests.support.border import Border, Shape, until
-from tests.support.sipp import Sipp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -22,7 +23,7 @@ def shape() -> Shape:
     return Shape(inside_trunk=ALL, outside_trunk=ALL)
 
 
-@pytest.mark.parametrize("way", ["outwards", "inwards"])
+@both_ways
 @pytest.mark.parametrize(
     ("asking", "asked", "each"),
     [
@@ -31,30 +32,10 @@ def shape() -> Shape:
     ],
 )
 def test_what_is_no_call_crosses(
-    border: Border, shape: Shape, tmp_path: Path, asking: str, asked: str, each: int, way: str
+    border: Border, tmp_path: Path, asking: str, asked: str, each: int, way: Way
 ) -> None:
-    sides = [(_at(shape.inside_peer), shape.inside, INSIDE)]
-    sides.append((_at(shape.outside_peer), shape.outside, OUTSIDE))
-    (here, near, mark), (there, _, other) = sides if way == "outwards" else sides[::-1]
-
-    with (
-        Sipp(SCENARIOS / f"{asked}.xml", tmp_path, there, keys={"mark": other}) as answering,
-        Sipp(
-            SCENARIOS / f"{asking}.xml",
-            tmp_path,
-            here,
-            remote=(near, 5060),
-            calls=TIMES,
-            rate=20,
-            timeout_s=30,
-            keys={"mark": mark},
-        ) as sending,
-    ):
-        sent = sending.wait()
-        taken = answering.stop()
-
-        assert (sent.successful, sent.failed) == (TIMES, 0), sending.error_text()
-        assert (taken.successful, taken.failed) == (TIMES * each, 0), answering.error_text()
+    calls, legs = TIMES, TIMES * each
+    play(way, tmp_path, scenario(asking), scenario(asked), calls=calls, legs=legs, rate=20)
     until(lambda: not border.status()["subscriptions"], 3, "the end of each subscription")
     assert (border.status()["errands"], border.calls()) == (0, [])
 
@@ -67,7 +48,7 @@ def _at(peer: str) -> tuple[str, int]:
 def test_a_soft_phone_sees_another_come_and_go(
     border: Border, shape: Shape, tmp_path: Path
 ) -> None:
-    common = {"codec": "PCMU", "tone_hz": 440}
+    common: dict[str, Any] = {"codec": "PCMU", "tone_hz": 440}
     with (
         Baresip(
             tmp_path / "watched",

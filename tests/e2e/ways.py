@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.phone import Call, Phone
-from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.sides import INSIDE, OUTSIDE, SCENARIOS
 from tests.e2e.talk import Talk
 from tests.support.border import Shape, until
 from tests.support.sipp import Sipp
@@ -30,19 +30,27 @@ __all__ = [
     "both_ways",
     "called",
     "caller",
+    "calls_up",
     "connected",
     "final_to",
     "mirrored",
+    "play",
+    "scenario",
+    "takes_up",
 ]
 
 
-def mirrored(trunks: Mapping[str, Mapping[str, Any]], hunts: Mapping[str, str]) -> Shape:
+def mirrored(
+    trunks: Mapping[str, Mapping[str, Any]], hunts: Mapping[str, str] | None = None, **further: Any
+) -> Shape:
     """A border with these trunks on both sides, each of which may call all of the other side.
 
     Args:
         trunks: digit → what a trunk has beside the defaults.
         hunts: digit of a number → the trunk that is tried after that of the digit.
+        further: other keys of the file.
     """
+    hunts = hunts or {}
     made: dict[str, object] = {}
     routes: list[dict[str, object]] = []
     for realm, other, net in (("inside", "outside", 1), ("outside", "inside", 2)):
@@ -50,7 +58,7 @@ def mirrored(trunks: Mapping[str, Mapping[str, Any]], hunts: Mapping[str, str]) 
             made[realm + digit] = {"realm": realm, "peers": [f"127.0.{net}.1{digit}:5060"], **more}
             to = [other + one for one in (digit, hunts.get(digit)) if one]
             routes += [{"from": realm + one, "to": to, "number": digit} for one in trunks]
-    return Shape(further={"trunks": made, "routes": routes})
+    return Shape(further={"trunks": made, "routes": routes, **further})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +70,10 @@ class Way:
     there: str
     other: str
 
-    def phones(self, stack: ExitStack, digit: str = "0") -> tuple[Phone, Phone]:
-        """The caller's telephone, at the trunk of that digit, and the called party's."""
+    def phones(self, stack: ExitStack, digit: str = "0", to: str = "0") -> tuple[Phone, Phone]:
+        """Telephones of the caller and of the called party, at the trunks of these digits."""
         calling = Phone((f"{self.here}.1{digit}", 5060), self.mark, (f"{self.here}.1", 5060))
-        called = Phone((f"{self.there}.10", 5060), self.other, (f"{self.there}.1", 5060))
+        called = Phone((f"{self.there}.1{to}", 5060), self.other, (f"{self.there}.1", 5060))
         return stack.enter_context(calling), stack.enter_context(called)
 
 
@@ -88,6 +96,49 @@ def caller(*always: str) -> Talk:
 
 def called(*always: str) -> Talk:
     return Talk(*always, calls=False)
+
+
+def calls_up(*always: str) -> Talk:
+    """A caller whose call is up."""
+    return caller(*always).ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200).ask("ACK")
+
+
+def takes_up(*always: str) -> Talk:
+    """A called party whose call is up."""
+    return called(*always).hear("INVITE").tell(200, "sendrecv").hear("ACK")
+
+
+def scenario(name: str) -> Path:
+    return SCENARIOS / f"{name}.xml"
+
+
+def play(
+    way: Way,
+    folder: Path,
+    calling: Path,
+    answering: Path,
+    *,
+    calls: int,
+    legs: int | None = None,
+    digits: tuple[str, str] = ("0", "0"),
+    **options: Any,
+) -> None:
+    """SIPp calls SIPp, several times, and all goes as the scenarios have it.
+
+    Args:
+        legs: how many calls reach the called party, unless it is as many as are made.
+        digits: of the caller's trunk and of the called party's.
+        options: further ones of the caller.
+    """
+    here, there = f"{way.here}.1{digits[0]}", f"{way.there}.1{digits[1]}"
+    options = {"remote": (f"{way.here}.1", 5060), "timeout_s": 30, **options}
+    with (
+        Sipp(answering, folder, (there, 5060), keys={"mark": way.other}) as taking,
+        Sipp(calling, folder, (here, 5060), calls=calls, keys={"mark": way.mark}, **options) as one,
+    ):
+        placed, taken = one.wait(), taking.stop()
+        assert (placed.successful, placed.failed) == (calls, 0), one.error_text()
+        assert (taken.successful, taken.failed) == (legs or calls, 0), taking.error_text()
 
 
 class Stage:
