@@ -17,11 +17,13 @@ from tests.e2e.ways import (
     both_ways,
     called,
     caller,
+    calls_up,
     connected,
     final_to,
     mirrored,
+    takes_up,
 )
-from tests.support.border import Border, Shape
+from tests.support.border import Border, Shape, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -99,13 +101,11 @@ def test_a_hunt_ends_with_the_best_refusal(
 
 
 def hangs_up(*more: str) -> Talk:
-    talk = caller().ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200).ask("ACK")
-    return talk.ask("BYE", "", *more).hear(200)
+    return calls_up().ask("BYE", "", *more).hear(200)
 
 
 def is_hung_up(*checks: tuple[str, str]) -> Talk:
-    talk = called().hear("INVITE").tell(200, "sendrecv").hear("ACK").hear("BYE", *checks)
-    return talk.tell(200)
+    return takes_up().hear("BYE", *checks).tell(200)
 
 
 REASON = 'Reason: Q.850;cause=17;text="at [mark].example"'
@@ -126,12 +126,10 @@ def test_the_reason_of_a_bye_is_told_as_the_trunk_has_it(border: Border, tmp_pat
                 stage.calls(way, hangs_up(REASON), "0", digit)
     with Stage(tmp_path) as stage:
         for way in WAYS.values():
-            hanging = called().hear("INVITE").tell(200, "sendrecv").hear("ACK").pause(50)
+            hanging = takes_up().pause(50)
             stage.is_called(way, hanging.ask("BYE", "", REASON).hear(200), "0")
             for digit, seen in BYES.items():
-                talk = caller().ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200)
-                talk = talk.ask("ACK").hear("BYE", seen).tell(200)
-                stage.calls(way, talk, digit, "0")
+                stage.calls(way, calls_up().hear("BYE", seen).tell(200), digit, "0")
 
 
 ALICE, ALICE_2, BOB = (
@@ -179,6 +177,30 @@ def test_who_knows_no_session_id_is_named_by_the_border(border: Border, tmp_path
             stage.is_called(way, is_hung_up(), "0")
         for way in WAYS.values():
             stage.calls(way, calling, "0", "0")
+
+
+@pytest.mark.parametrize(("digit", "tag"), [("0", "2"), ("3", "1")])
+@both_ways
+def test_a_fork_that_answers_late_is_acknowledged_and_ended(
+    border: Border, tmp_path: Path, way: Way, digit: str, tag: str
+) -> None:
+    """The one that answered first goes on; its caller sees a tag for each (0), or one (3)."""
+    calling = caller().ask("INVITE", "sendrecv").hear(100, maybe=True).hear(183, ("To", r"\.1$"))
+    if tag != "1":  # else SIPp takes the other 183 for a repetition
+        calling.hear(183, ("To", rf"\.{tag}$"))
+    calling.hear(200, ("To", rf"\.{tag}$")).ask("ACK").pause(200).ask("BYE").hear(200)
+    one, two = "-one", "-two"
+    answering = called().hear("INVITE")
+    answering.tell(183, "sendrecv", fork=one).tell(183, "sendrecv", fork=two)
+    answering.tell(200, "sendrecv", fork=two).hear("ACK", ("To", f"{two}$"))
+    answering.tell(200, "sendrecv", fork=one).hear("ACK", ("To", f"{one}$"))
+    answering.hear("BYE", ("To", f"{one}$")).tell(200).hear("BYE", ("To", f"{two}$")).tell(200)
+    before = len(border.cdrs())
+    with Stage(tmp_path) as stage:
+        stage.is_called(way, answering, "0")
+        stage.calls(way, calling, digit, "000")
+    until(lambda: len(border.cdrs()) == before + 1, 3, "its record")
+    assert border.cdrs()[-1]["cause"] == "normal"
 
 
 # Telephones that do what SIPp cannot

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sides import INSIDE, OUTSIDE
 from tests.e2e.talk import Talk
+from tests.e2e.ways import Way, both_ways, called, caller, mirrored, play
 from tests.support.border import Border, Shape, until
-from tests.support.sipp import Sipp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -17,7 +16,6 @@ CALLS = 4
 ABLE = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY, X-[mark]"
 PLAIN = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS"
 KNOWS = "Supported: 100rel, timer, replaces, x-[mark]"
-WAYS = pytest.mark.parametrize("way", ["outwards", "inwards"])
 
 SHIELDS = {"1": ["update"], "2": ["reinvite"], "3": ["prack", "update", "reinvite", "refer"]}
 """First digit of a number → what the trunk that it leads to is spared."""
@@ -26,64 +24,33 @@ SHIELDS = {"1": ["update"], "2": ["reinvite"], "3": ["prack", "update", "reinvit
 @pytest.fixture(scope="module")
 def shape() -> Shape:
     """Four trunks on each side: one that is as it is, and one for each shield."""
-    trunks: dict[str, object] = {}
-    every: dict[str, list[str]] = {"0": [], **SHIELDS}
-    routes: list[dict[str, object]] = []
-    for realm, other, net in (("inside", "outside", 1), ("outside", "inside", 2)):
-        for digit, shield in every.items():
-            host = f"127.0.{net}.{10 + int(digit)}"
-            more = {"shield": shield} if shield else {}
-            trunks[f"{realm}{digit}"] = {"realm": realm, "peers": [f"{host}:5060"], **more}
-            routes.append({"from": f"{other}0", "to": f"{realm}{digit}", "number": digit})
-            if digit != "0":
-                routes.append({"from": f"{realm}{digit}", "to": f"{other}0"})
-    return Shape(further={"trunks": trunks, "routes": routes})
+    return mirrored({"0": {}, **{digit: {"shield": parts} for digit, parts in SHIELDS.items()}})
 
 
-def caller(*always: str) -> Talk:
-    return Talk(*always, calls=True)
-
-
-def called(*always: str) -> Talk:
-    return Talk(*always, calls=False)
-
-
-def play(
-    border: Border, folder: Path, way: str, calling: Talk, called: Talk, *, digit: int = 0
+def played(
+    border: Border, folder: Path, way: Way, calling: Talk, called: Talk, *, digit: int = 0
 ) -> None:
-    """SIPp calls SIPp; whoever is shielded is called, or with a `digit` below 0, calls."""
+    """Whoever is shielded is called, or with a `digit` below 0, calls."""
     before = len(border.cdrs())
-    sides = [("127.0.1.1", INSIDE), ("127.0.2.1", OUTSIDE)]
-    (near, mark), (far, other) = sides if way == "outwards" else sides[::-1]
-    here = near.removesuffix("1") + str(10 + max(-digit, 0))
-    there = far.removesuffix("1") + str(10 + max(digit, 0))
-    with (
-        Sipp(
-            called.write(folder / "called.xml"), folder, (there, 5060), keys={"mark": other}
-        ) as answering,
-        Sipp(
-            calling.write(folder / "calling.xml"),
-            folder,
-            (here, 5060),
-            remote=(near, 5060),
-            calls=CALLS,
-            rate=20,
-            timeout_s=5,
-            service=f"{max(digit, 0)}00",
-            keys={"mark": mark},
-        ) as placing,
-    ):
-        placed, taken = placing.wait(), answering.stop()
-        assert (placed.successful, placed.failed) == (CALLS, 0), placing.error_text()
-        assert (taken.successful, taken.failed) == (CALLS, 0), answering.error_text()
+    play(
+        way,
+        folder,
+        calling.write(folder / "calling.xml"),
+        called.write(folder / "called.xml"),
+        calls=CALLS,
+        digits=(str(max(-digit, 0)), str(max(digit, 0))),
+        service=f"{max(digit, 0)}00",
+        rate=20,
+        timeout_s=5,
+    )
     until(lambda: len(border.cdrs()) == before + CALLS, 3, "a record of each call")
     assert {one["cause"] for one in border.cdrs()[before:]} == {"normal"}
 
 
-@WAYS
+@both_ways
 @pytest.mark.parametrize("digit", [0, 1])
 def test_a_hold_by_update_arrives_as_a_re_invite(
-    border: Border, tmp_path: Path, way: str, digit: int
+    border: Border, tmp_path: Path, way: Way, digit: int
 ) -> None:
     """Where its Allow has no UPDATE (0), and where the trunk spares it that (1)."""
     ours = ("Allow", "INVITE"), ("Allow", "!mark|REGISTER"), ("Supported", "!mark")
@@ -99,12 +66,12 @@ def test_a_hold_by_update_arrives_as_a_re_invite(
     answering.hear("ACK").hear("INVITE", ("body", "a=sendrecv")).tell(200, "sendrecv")
     answering.hear("ACK").hear("BYE").tell(200)
 
-    play(border, tmp_path, way, calling, answering, digit=digit)
+    played(border, tmp_path, way, calling, answering, digit=digit)
 
 
-@WAYS
+@both_ways
 def test_a_hold_of_the_called_party_reaches_a_caller_that_is_spared_updates(
-    border: Border, tmp_path: Path, way: str
+    border: Border, tmp_path: Path, way: Way
 ) -> None:
     unseen = ("Allow", "!UPDATE"), ("Allow", "!mark")
     calling = caller(PLAIN).ask("INVITE", "sendrecv").hear(100, maybe=True)
@@ -116,12 +83,12 @@ def test_a_hold_of_the_called_party_reaches_a_caller_that_is_spared_updates(
     )
     answering.hear("BYE").tell(200)
 
-    play(border, tmp_path, way, calling, answering, digit=-1)
+    played(border, tmp_path, way, calling, answering, digit=-1)
 
 
-@WAYS
+@both_ways
 def test_a_re_invite_arrives_as_an_update_where_only_that_is_taken(
-    border: Border, tmp_path: Path, way: str
+    border: Border, tmp_path: Path, way: Way
 ) -> None:
     calling = caller(ABLE).ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200).ask("ACK")
     calling.ask("INVITE", "sendonly").hear(100, maybe=True)
@@ -129,11 +96,11 @@ def test_a_re_invite_arrives_as_an_update_where_only_that_is_taken(
     answering = called(ABLE).hear("INVITE").tell(200, "sendrecv").hear("ACK")
     answering.hear("UPDATE", ("body", "a=sendonly")).tell(200, "recvonly").hear("BYE").tell(200)
 
-    play(border, tmp_path, way, calling, answering, digit=2)
+    played(border, tmp_path, way, calling, answering, digit=2)
 
 
-@WAYS
-def test_who_takes_no_change_at_all_hears_of_none(border: Border, tmp_path: Path, way: str) -> None:
+@both_ways
+def test_who_takes_no_change_at_all_hears_of_none(border: Border, tmp_path: Path, way: Way) -> None:
     """A hold, its end and a question for an offer are answered here."""
     calling = caller(ABLE).ask("INVITE", "sendrecv").hear(100, maybe=True).hear(200).ask("ACK")
     calling.ask("INVITE", "sendonly").hear(100, maybe=True)
@@ -145,12 +112,12 @@ def test_who_takes_no_change_at_all_hears_of_none(border: Border, tmp_path: Path
     answering = called(ABLE, KNOWS).hear("INVITE", *unseen).tell(200, "sendrecv").hear("ACK")
     answering.hear("BYE").tell(200)
 
-    play(border, tmp_path, way, calling, answering, digit=3)
+    played(border, tmp_path, way, calling, answering, digit=3)
 
 
-@WAYS
+@both_ways
 def test_a_caller_that_requires_100rel_has_it_from_the_border(
-    border: Border, tmp_path: Path, way: str
+    border: Border, tmp_path: Path, way: Way
 ) -> None:
     calling = caller(ABLE, KNOWS).ask("INVITE", "sendrecv", "Require: 100rel")
     calling.hear(100, maybe=True).hear(183, ("Require", "100rel"), keep=("rseq", "RSeq", "[0-9]+"))
@@ -160,12 +127,12 @@ def test_a_caller_that_requires_100rel_has_it_from_the_border(
     answering.tell(183, "sendrecv").pause(100).tell(200, "sendrecv").hear("ACK")
     answering.hear("BYE").tell(200)
 
-    play(border, tmp_path, way, calling, answering, digit=3)
+    played(border, tmp_path, way, calling, answering, digit=3)
 
 
-@WAYS
+@both_ways
 def test_a_called_party_that_uses_100rel_hears_the_prack_of_the_border(
-    border: Border, tmp_path: Path, way: str
+    border: Border, tmp_path: Path, way: Way
 ) -> None:
     """Its caller is spared that, and sees a plain 183."""
     calling = caller(PLAIN).ask("INVITE", "sendrecv").hear(100, maybe=True)
@@ -176,4 +143,25 @@ def test_a_called_party_that_uses_100rel_hears_the_prack_of_the_border(
     answering.hear("PRACK", ("RAck", "4711 1 INVITE")).tell(200).tell(200, first=True)
     answering.hear("ACK").hear("BYE").tell(200)
 
-    play(border, tmp_path, way, calling, answering, digit=-3)
+    played(border, tmp_path, way, calling, answering, digit=-3)
+
+
+@both_ways
+def test_each_party_changes_its_session_before_the_answer(
+    border: Border, tmp_path: Path, way: Way
+) -> None:
+    """The called party by UPDATE, then the caller; the 200 has nothing left to say."""
+    calling = caller(ABLE, KNOWS).ask("INVITE", "sendrecv").hear(100, maybe=True)
+    calling.hear(183, ("Require", "100rel"), keep=("rseq", "RSeq", "[0-9]+"))
+    calling.ask("PRACK", "", "RAck: [$rseq] 1 INVITE").hear(200, ("CSeq", "PRACK"))
+    calling.hear("UPDATE", ("body", "a=sendonly"), ("Allow", "!mark")).tell(200, "recvonly")
+    calling.ask("UPDATE", "inactive").hear(200, ("body", "a=inactive"), ("CSeq", "UPDATE"))
+    calling.hear(200, ("CSeq", "INVITE")).ask("ACK").ask("BYE").hear(200)
+    answering = called(ABLE, KNOWS).hear("INVITE", ("Supported", "100rel"))
+    answering.tell(183, "sendrecv", "Require: 100rel", "RSeq: 4711")
+    answering.hear("PRACK", ("RAck", "4711 1 INVITE")).tell(200)
+    answering.ask("UPDATE", "sendonly").hear(200, ("body", "a=recvonly"), ("CSeq", "UPDATE"))
+    answering.hear("UPDATE", ("body", "a=inactive")).tell(200, "inactive").pause(50)
+    answering.tell(200, first=True).hear("ACK").hear("BYE").tell(200)
+
+    played(border, tmp_path, way, calling, answering)
