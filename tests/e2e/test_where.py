@@ -15,9 +15,11 @@ import pytest
 
 from tests.e2e.phone import Call, Phone
 from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.ways import WAYS, Stage, called, calls_up, mirrored, takes_up
 from tests.support.border import Border, Shape, until
 from tests.support.capture import Capture
 from tests.support.dns import DnsServer
+from tests.support.sipp import Sipp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -27,12 +29,13 @@ SERVERS = ("127.0.2.11", "127.0.2.12", "127.0.2.13")
 PATIENCE_S = 1.0
 
 
-def _publish(dns: DnsServer, *hosts: str, ttl: int = 60) -> None:
+def _publish(dns: DnsServer, *hosts: str, ttl: int = 60, name: str = NAME) -> None:
     """The name's servers, the best first."""
-    names = [f"s{host.rpartition('.')[2]}.carrier.test" for host in hosts]
-    dns.has(SRV, "SRV", *(f"{at} 0 5060 {name}." for at, name in enumerate(names)), ttl=ttl)
-    for name, host in zip(names, hosts, strict=True):
-        dns.has(name, "A", host, ttl=ttl)
+    servers = [f"s{host.rpartition('.')[2]}.{name}" for host in hosts]
+    places = (f"{at} 0 5060 {server}." for at, server in enumerate(servers))
+    dns.has(f"_sip._udp.{name}", "SRV", *places, ttl=ttl)
+    for server, host in zip(servers, hosts, strict=True):
+        dns.has(server, "A", host, ttl=ttl)
 
 
 class Scene:
@@ -117,6 +120,46 @@ def test_the_third_server_gets_the_call_where_the_first_is_dead_and_the_second_i
         assert f"carrier: {NAME} is udp:127.0.2.11:5060 (failed " in told
         until(lambda: len(scene.border.cdrs()) == 2, 5, "two records")
         assert [one["cause"] for one in scene.border.cdrs()] == ["normal", "normal"]
+
+
+def test_sipp_is_found_by_name_on_either_side_and_calls_from_there(
+    tmp_path: Path, recording: Capture
+) -> None:
+    """Trunk 1 is a name on both sides: its first server is dead, its second full."""
+    passed: list[Phone] = []
+    full: list[Sipp] = []
+    with ExitStack() as held:
+        dns = held.enter_context(DnsServer("127.0.0.53"))
+        shape = mirrored(
+            {"0": {}, "1": {"invite_timeout": PATIENCE_S}}, dns={"servers": [dns.address]}
+        )
+        for way, realm in zip(WAYS.values(), ("outside", "inside"), strict=True):
+            name = f"sip.{realm}.test"
+            shape.further["trunks"][f"{realm}1"]["peers"] = [name]
+            _publish(dns, *(f"{way.there}.1{digit}" for digit in "123"), name=name)
+            phone = Phone((f"{way.there}.11", 5060), way.other, (f"{way.there}.1", 5060))
+            passed.append(held.enter_context(phone))
+        border = held.enter_context(Border(tmp_path / "border", shape))
+
+        def known() -> list[int]:
+            return [len(one["places"]) for one in border.status()["names"]]
+
+        until(lambda: known() == [3, 3], 8, "both names found")
+        with Stage(tmp_path) as stage:
+            for way in WAYS.values():
+                refuses = called().hear("INVITE").tell(503).hear("ACK")
+                full.append(stage.is_called(way, refuses, "2"))
+                stage.is_called(way, takes_up().hear("BYE").tell(200), "3")
+                stage.calls(way, calls_up().ask("BYE").hear(200), "0", "100")
+        for phone in passed:
+            phone.expect("INVITE", 0.1)
+        assert [one.figures().total for one in full] == [1, 1]
+        with Stage(tmp_path) as stage:
+            for way in WAYS.values():
+                stage.is_called(way, takes_up().hear("BYE").tell(200), "0")
+                stage.calls(way, calls_up().ask("BYE").hear(200), "3", "000")
+        until(lambda: len(border.cdrs()) == 4, 3, "four records")
+        assert {one["cause"] for one in border.cdrs()} == {"normal"}
 
 
 def test_a_dns_that_never_answers_keeps_no_call_waiting_and_is_asked_again(
