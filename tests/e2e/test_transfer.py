@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.phone import Call, Message, Phone, sdp
-from tests.e2e.sides import INSIDE, OUTSIDE, SCENARIOS
+from tests.e2e.sides import INSIDE, OUTSIDE
+from tests.e2e.talk import Talk
+from tests.e2e.ways import Stage, Way, both_ways, calls_up, play, scenario, takes_up
 from tests.support.baresip import Baresip
 from tests.support.border import Border, Shape, until
 from tests.support.sipp import Sipp
@@ -24,56 +26,38 @@ ELSEWHERE = {"nat": "always", "latch": "any", "refer": "execute"}
 
 @pytest.fixture(scope="module")
 def shape() -> Shape:
-    """Calls to 300 go to a third trunk, whoever makes them."""
+    """Calls to 300 go to a third trunk, whoever makes them; those to 200, where REFER is passed."""
     trunks = {
         "pbx": {"realm": "inside", "peers": ["127.0.1.10:5060"], **ELSEWHERE},
         "carrier": {"realm": "outside", "peers": ["127.0.2.10:5060"], **ELSEWHERE},
         "third": {"realm": "outside", "peers": ["127.0.2.11:5060"], **ELSEWHERE},
-        "giving": {"realm": "inside", "peers": ["127.0.1.12:5060"], "refer": "pass"},
+        "inside2": {"realm": "inside", "peers": ["127.0.1.12:5060"], "refer": "pass"},
+        "outside2": {"realm": "outside", "peers": ["127.0.2.12:5060"], "refer": "pass"},
     }
-    routes = [
-        {"from": name, "number": "300", "to": "third"} for name in ("pbx", "carrier", "giving")
-    ]
+    routes = [{"from": name, "number": "300", "to": "third"} for name in ("pbx", "carrier")]
     routes += [
+        {"from": "inside2", "to": "outside2", "number": "200"},
+        {"from": "outside2", "to": "inside2", "number": "200"},
         {"from": "pbx", "to": "carrier"},
-        {"from": "giving", "to": "carrier"},
         {"from": "carrier", "to": "pbx"},
         {"from": "third", "to": "pbx"},
     ]
     return Shape(further={"trunks": trunks, "routes": routes})
 
 
-@pytest.mark.parametrize("way", ["outwards", "inwards"])
+@both_ways
 @pytest.mark.parametrize(
     ("caller", "called"),
     [("uac_transfers", "uas_transferred"), ("uac_transferred", "uas_transfers")],
 )
-def test_blind(
-    border: Border, shape: Shape, tmp_path: Path, caller: str, called: str, way: str
-) -> None:
+def test_blind(border: Border, tmp_path: Path, caller: str, called: str, way: Way) -> None:
     """The caller transfers, or the called party does; from inside or from outside."""
     until(lambda: not border.calls(), 3, "the end of all before")
     before = len(border.cdrs())
-    ends = [(INNER, shape.inside, INSIDE), (OUTER, shape.outside, OUTSIDE)]
-    (here, near, mark), (there, _, other) = ends if way == "outwards" else ends[::-1]
-    with (
-        Sipp(SCENARIOS / "uas_target.xml", tmp_path, THIRD, keys={"mark": OUTSIDE}) as target,
-        Sipp(SCENARIOS / f"{called}.xml", tmp_path, there, keys={"mark": other}) as answering,
-        Sipp(
-            SCENARIOS / f"{caller}.xml",
-            tmp_path,
-            here,
-            remote=(near, 5060),
-            calls=CALLS,
-            rate=10,
-            timeout_s=20,
-            keys={"mark": mark},
-        ) as calling,
-    ):
-        placed = calling.wait()
-        taken, reached = answering.stop(), target.stop()
-        assert (placed.successful, placed.failed) == (CALLS, 0), calling.error_text()
-        assert (taken.successful, taken.failed) == (CALLS, 0), answering.error_text()
+    target = Sipp(scenario("uas_target"), tmp_path, THIRD, keys={"mark": OUTSIDE})
+    with target:
+        play(way, tmp_path, scenario(caller), scenario(called), calls=CALLS)
+        reached = target.stop()
         assert (reached.successful, reached.failed) == (CALLS, 0), target.error_text()
     until(lambda: len(border.cdrs()) - before == 2 * CALLS, 3, "two records of each call")
     records = border.cdrs()[before:]
@@ -181,32 +165,47 @@ def test_an_invite_that_replaces_a_party(
     until(lambda: not border.calls(), 3, "the end of each call")
 
 
+FRAGMENT = "SIP/2.0 200 OK\nContact: <sip:x@[mark].example>\n"
+ALLOWS = "Allow: INVITE, ACK, CANCEL, BYE, REFER, NOTIFY"
+
+
+def gives(talk: Talk) -> Talk:
+    """Asks for a transfer, and hears from the other side how that went."""
+    told = ("body", "SIP/2.0 200"), ("Event", "refer"), ("Subscription-State", "terminated")
+    talk.ask(
+        "REFER", "", "Refer-To: <sip:300@[mark].example>", "Referred-By: <sip:a@[mark].example>"
+    )
+    return talk.hear(202).hear("NOTIFY", *told, ("body", "!mark")).tell(200)
+
+
+def carries_out(talk: Talk, near: str) -> Talk:
+    """Is asked to call 300 at the border's address `near`, and says that it did."""
+    talk.hear("REFER", ("Refer-To", f"^ *<sip:300@{near}:5060>$"), ("Referred-By", "!mark"))
+    state = "Event: refer", "Subscription-State: terminated;reason=noresource"
+    talk.tell(202).pause(50)
+    return talk.ask("NOTIFY", FRAGMENT, *state, typed="message/sipfrag;version=2.0").hear(200)
+
+
+@both_ways
+@pytest.mark.parametrize("by", ["caller", "called party"])
 def test_a_refer_that_the_other_side_carries_out(
-    border: Border, shape: Shape, outer: Phone
+    border: Border, tmp_path: Path, way: Way, by: str
 ) -> None:
-    with Phone(("127.0.1.12", 5060), INSIDE, (shape.inside, 5060)) as giving:
-        t = giving.invite("100")
-        r = outer.answering()
-        r.answer(headers="Allow: INVITE, ACK, BYE, REFER, NOTIFY\r\n")
-        t.establish()
-        headers = (
-            f"Refer-To: <sip:300@{INSIDE}.example>\r\nReferred-By: <sip:a@{INSIDE}.example>\r\n"
-        )
-        t.request("REFER", headers=headers)
-        refer = r.expect("REFER")
-        assert refer.first("refer-to") == f"<sip:300@{shape.outside}:5060>"
-        r.respond(202, to=refer)
-        assert t.expect(lambda one: one.method == "REFER").status == 202
-        fragment = f"SIP/2.0 200 OK\r\nContact: <sip:x@{OUTSIDE}.example>\r\n".encode()
-        state = "Event: refer\r\nSubscription-State: terminated;reason=noresource\r\n"
-        r.request("NOTIFY", fragment, headers=state, content_type="message/sipfrag;version=2.0")
-        notify = t.expect("NOTIFY")
-        assert notify.body.strip() == b"SIP/2.0 200 OK"
-        t.respond(200, to=notify)
-        assert r.expect(lambda one: one.method == "NOTIFY").status == 200
-        t.hang_up()
-        r.hung_up()
-    until(lambda: not border.calls(), 3, "the end of each call")
+    calling, answering = calls_up(ALLOWS), takes_up(ALLOWS)
+    if by == "caller":
+        gives(calling)
+        carries_out(answering, f"{way.there}.1")
+    else:
+        carries_out(calling, f"{way.here}.1")
+        gives(answering.pause(50))
+    calling.pause(50).ask("BYE").hear(200)
+    answering.hear("BYE").tell(200)
+    before = len(border.cdrs())
+    with Stage(tmp_path) as stage:
+        stage.is_called(way, answering, "2")
+        stage.calls(way, calling, "2", "200")
+    until(lambda: len(border.cdrs()) == before + 1, 3, "its record")
+    assert border.cdrs()[-1]["cause"] == "normal"
 
 
 # A soft phone that nobody here has written
