@@ -183,5 +183,34 @@ def test_a_peer_that_sends_from_another_port_than_it_hears_on(
         assert (mouth.received, third.received) == (0, 0)
 
 
+def test_early_media_of_a_peer_behind_nat_that_has_said_nothing_of_them(tmp_path: Path) -> None:
+    own = Shape(outside_trunk={"nat": "always"})
+    with (
+        Border(tmp_path / "border", own),
+        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller,
+        Phone(("127.0.2.10", 5060), OUTSIDE, ("127.0.2.1", 5060)) as called,
+        Media("127.0.1.10", 440, f"alice@{INSIDE}.example") as inside,
+        Media("127.0.2.10", 1000, f"bob@{OUTSIDE}.example") as outside,
+        Media(THIRD, 600, "thirdmark") as third,
+    ):
+        a_leg = caller.invite(body=sdp(inside.host, inside.port, INSIDE))
+        b_leg = called.answering()
+        assert b_leg.invite is not None
+        b_leg.respond(180)
+        a_leg.expect(180)
+        third.talk_to(b_leg.invite.media())
+        outside.talk_to(b_leg.invite.media())
+        until(lambda: inside.received > 60, 5, "early media")
+        b_leg.answer(sdp(outside.host, outside.port, OUTSIDE))
+        inside.talk_to(a_leg.establish().media())
+        until(lambda: outside.received > 60, 5, "media the other way")
+        a_leg.request("BYE")
+        b_leg.hung_up()
+
+        assert inside.heard(1000) > 0.95
+        assert outside.heard(440) > 0.95
+        assert third.received == 0
+
+
 def _sent_to(recording: Capture, host: str) -> list[Packet]:
     return [packet for packet in recording.packets() if packet.target[0] == host]
