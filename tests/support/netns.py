@@ -1,26 +1,30 @@
-"""A telephone's home network: a namespace behind a router that translates addresses (nft)."""
+"""Networks with a router that translates addresses (nft): a telephone behind it, or the border."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from types import TracebackType
+from typing import Self
 
-__all__ = ["HomeNetwork"]
+__all__ = ["CloudNetwork", "HomeNetwork"]
 
 
-class HomeNetwork:
-    """Us — public wire — router with NAT — home wire — the telephone's namespace.
+class _Network:
+    """Us — our wire — router with NAT — the telephone's wire — the telephone's namespace.
 
-    The router changes ports, too (`masquerade random`), as a home router may. Made in the
-    constructor, removed at the end of the context; needs root.
+    Made in the constructor, removed at the end of the context; needs root.
     """
 
-    public = "10.213.7.1"
-    """Our end of the public wire: where the border listens."""
-    router = "10.213.7.2"
-    """What the border sees every packet of the telephone come from."""
-    phone = "192.168.213.2"
+    ours: str
+    """Our end of our wire: where the border listens."""
+    router: str
+    """The other end of it."""
+    phone: str
+    gateway: str
+    """The other end of the telephone's wire."""
+    rules: tuple[str, ...]
+    """Of the router; its wires are `ours` and `home`."""
 
     def __init__(self) -> None:
         mark = os.getpid() % 100_000
@@ -33,7 +37,7 @@ class HomeNetwork:
             self.remove()
             raise
 
-    def __enter__(self) -> HomeNetwork:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -57,22 +61,59 @@ class HomeNetwork:
         gate, home, wire = self._gate, self.home, self._wire
         _ip(f"netns add {gate}")
         _ip(f"netns add {home}")
-        _ip(f"link add {wire} type veth peer name public netns {gate}")
-        _ip(f"addr add {self.public}/24 dev {wire}")
+        _ip(f"link add {wire} type veth peer name ours netns {gate}")
+        _ip(f"addr add {self.ours}/24 dev {wire}")
         _ip(f"link set {wire} up")
-        _ip(f"-n {gate} addr add {self.router}/24 dev public")
+        _ip(f"-n {gate} addr add {self.router}/24 dev ours")
         _ip(f"-n {gate} link add home type veth peer name eth0 netns {home}")
-        _ip(f"-n {gate} addr add 192.168.213.1/24 dev home")
+        _ip(f"-n {gate} addr add {self.gateway}/24 dev home")
         _ip(f"-n {home} addr add {self.phone}/24 dev eth0")
-        for space, link in ((gate, "public"), (gate, "home"), (home, "eth0"), (home, "lo")):
+        for space, link in ((gate, "ours"), (gate, "home"), (home, "eth0"), (home, "lo")):
             _ip(f"-n {space} link set {link} up")
-        _ip(f"-n {home} route add default via 192.168.213.1")
+        _ip(f"-n {home} route add default via {self.gateway}")
         _run(["ip", "netns", "exec", gate, "sysctl", "-qw", "net.ipv4.ip_forward=1"])
-        rules = (
-            "table ip nat { chain post { type nat hook postrouting priority 100;"
-            ' oifname "public" masquerade random; }; }'
-        )
-        _run(["ip", "netns", "exec", gate, "nft", rules])
+        for rule in self.rules:
+            _run(["ip", "netns", "exec", gate, "nft", rule])
+
+
+class HomeNetwork(_Network):
+    """The telephone is behind the router, which changes ports, too, as a home router may."""
+
+    ours = "10.213.7.1"
+    router = "10.213.7.2"
+    """What the border sees every packet of the telephone come from."""
+    phone = "192.168.213.2"
+    gateway = "192.168.213.1"
+    rules = (
+        "table ip nat { chain post { type nat hook postrouting priority 100;"
+        ' oifname "ours" masquerade random; }; }',
+    )
+
+
+class CloudNetwork(_Network):
+    """The border is behind the router: it has a private address, and to all others a public one.
+
+    Nobody but the router reaches the private one.
+    """
+
+    ours = "10.213.8.1"
+    router = "10.213.8.2"
+    phone = "198.51.100.2"
+    gateway = "198.51.100.1"
+    public = "203.0.113.7"
+    rules = (
+        "table ip guard { chain pre { type filter hook prerouting priority -300;"
+        f' iifname "home" ip daddr {ours} drop; }}; }}',
+        "table ip nat {"
+        " chain pre { type nat hook prerouting priority -100;"
+        f' iifname "home" ip daddr {public} dnat to {ours}; }};'
+        " chain post { type nat hook postrouting priority 100;"
+        f' oifname "home" ip saddr {ours} snat to {public}; }}; }}',
+    )
+
+    def _make(self) -> None:
+        super()._make()
+        _ip(f"route add {self.phone} via {self.router}")  # goes with its wire
 
 
 def _ip(arguments: str) -> None:
