@@ -196,7 +196,8 @@ class Stage:
             placed = one.wait()
             assert (placed.successful, placed.failed) == (1, 0), one.error_text()
         for one in self._called:
-            assert one.stop(5).failed == 0, one.error_text()
+            taken = one.stop(5)
+            assert (taken.failed, taken.current) == (0, 0), one.error_text()
 
 
 def connected(calling: Phone, target: Phone) -> tuple[Call, Call]:
