@@ -84,7 +84,7 @@ class HomeNetwork(_Network):
     """What the border sees every packet of the telephone come from."""
     phone = "192.168.213.2"
     gateway = "192.168.213.1"
-    rules = (
+    rules: tuple[str, ...] = (
         "table ip nat { chain post { type nat hook postrouting priority 100;"
         ' oifname "ours" masquerade random; }; }',
     )
@@ -101,7 +101,7 @@ class CloudNetwork(_Network):
     phone = "198.51.100.2"
     gateway = "198.51.100.1"
     public = "203.0.113.7"
-    rules = (
+    rules: tuple[str, ...] = (
         "table ip guard { chain pre { type filter hook prerouting priority -300;"
         f' iifname "home" ip daddr {ours} drop; }}; }}',
         "table ip nat {"
