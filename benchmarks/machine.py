@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sbc import extension
+
 __all__ = ["cpu_run_s", "cpu_ticks", "cpu_time_s", "facts", "family", "pin", "pss_kb"]
 
 
@@ -24,6 +26,8 @@ def facts() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "trio": metadata.version("trio"),
         "msgpack": metadata.version("msgpack"),
+        "core": extension.core(),
+        "parser": extension.look().parser,
         "commit": _commit(),
         "load_average": os.getloadavg(),
     }

@@ -57,14 +57,16 @@ def save(
     text: str,
     folder: Path = RESULTS,
 ) -> None:
-    """Writes `name.json` and `name.md`, and prints the latter."""
+    """Writes `name.json` and `name.md`, and prints the latter; of a compiled core `name-compiled`."""
     folder.mkdir(parents=True, exist_ok=True)
     about = machine.facts()
+    if about["core"] == "compiled":
+        name += "-compiled"
     document = {"machine": about, "parameters": dict(parameters), **results}
     (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     head = (
         f"{about['processor']}, {about['cores']} cores, Linux {about['kernel']},"
-        f" Python {about['python']},"
+        f" Python {about['python']}, core {about['core']}, parser {about['parser']},"
         f" {about['date']}, commit {about['commit']}"
     )
     options = ", ".join(f"{key} {value}" for key, value in parameters.items())
