@@ -57,7 +57,7 @@ def save(
     text: str,
     folder: Path = RESULTS,
 ) -> None:
-    """Writes `name.json` and `name.md`, and prints the latter; of a compiled core `name-compiled`."""
+    """Writes `name.json` and `name.md`, and prints that; of a compiled core `name-compiled`."""
     folder.mkdir(parents=True, exist_ok=True)
     about = machine.facts()
     if about["core"] == "compiled":
