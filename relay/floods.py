@@ -110,7 +110,8 @@ class Floods:
         """Shut others out. Returns whether the kernel does that."""
         rx = self._sockets[lane.direction.key]
         guard.away = turned_away(rx)
-        if not let_in(rx, lane.latch.rules.hosts):
+        hosts, peer = lane.latch.rules.hosts, lane.latch.expected
+        if not let_in(rx, hosts if peer is None else [*hosts, peer[0]]):
             return False
         self.shut += 1
         lane.drop(DropReason.WRONG_SOURCE, empty(rx))  # nearly all of it

@@ -1,9 +1,9 @@
-"""Media sockets: the one that hears everybody, and the one beside it for the latched peer.
+"""Media sockets: the one that hears everybody, and the one beside it for the expected peer.
 
 `rx` is bound by the supervisor without SO_REUSEPORT, so that a taken port fails, and is never
-connected. At the latch `tx` is bound to the same port and connected; from then on the kernel
-delivers the peer's packets to `tx` and everybody else's to `rx`. A port always has an `rx`, so
-that no stranger gets so much as an ICMP error.
+connected. Where a peer's address is expected, by the plan or by the latch, `tx` is bound to the
+same port and connected; from then on the kernel delivers the peer's packets to `tx` and everybody
+else's to `rx`. A port always has an `rx`, so that no stranger gets so much as an ICMP error.
 """
 
 from __future__ import annotations

@@ -298,6 +298,7 @@ class Port:
         if before is None or before.rate_octets != flow.rate_octets:
             self._policer = Policer(flow.rate_octets, _BURST_S * flow.rate_octets, 0.0)
             self._credit = 0.0
+            self._punts = None
         if flow.source != self._source:
             self._disconnect()
             self._source = flow.source

@@ -29,7 +29,7 @@ pub(crate) struct PortId {
 pub(crate) enum Side {
     /// Everybody's.
     Rx = 0,
-    /// The latched peer's.
+    /// The expected peer's.
     Tx = 1,
 }
 
@@ -122,6 +122,7 @@ impl Port {
         if self.flow.as_ref().map(|before| before.rate_octets) != Some(flow.rate_octets) {
             self.policer = Policer::new(flow.rate_octets, BURST_S * flow.rate_octets, 0.0);
             self.credit = 0.0;
+            self.punts = None;
         }
         self.flow = Some(Box::new(flow));
     }

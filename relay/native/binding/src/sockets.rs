@@ -1,4 +1,4 @@
-//! Media sockets: the one that hears everybody, and the one beside it for the latched peer.
+//! Media sockets: the one that hears everybody, and the one beside it for the expected peer.
 //!
 //! The twin of `relay/sockets.py`, which tells why there are two.
 

@@ -19,9 +19,6 @@ const WAKE: u64 = u64::MAX;
 /// In one round.
 const MOST_EVENTS: usize = SLOTS;
 
-/// A round of fewer packets takes so little time that what came meanwhile waits for the next tick.
-const DRAINED: usize = 16;
-
 /// What the thread and Python share.
 pub(crate) struct Shared {
     pub(crate) table: Mutex<Table>,
@@ -101,10 +98,12 @@ impl Shared {
             spent = false;
             while !events.is_empty() {
                 pace.count(events.len());
-                self.round(&events, now, ring.as_mut())?;
+                if self.round(&events, now, ring.as_mut()).is_err() {
+                    ring = None; // nothing is in flight in it, and plain calls serve as well
+                }
                 now = monotonic();
                 spent = now - start > BUDGET_S;
-                if spent || !pace.ticking || events.len() < DRAINED {
+                if spent || !pace.ticking {
                     break;
                 }
                 self.poll.wait(&mut events, false)?;
@@ -115,7 +114,8 @@ impl Shared {
         Ok(())
     }
 
-    /// One packet of each socket that is ready, and a chance for Python between any two calls.
+    /// One packet of each socket that is ready, and a chance for Python behind a batch, or between
+    /// any two packets.
     fn round(&self, events: &[Event], now: f64, ring: Option<&mut Ring>) -> Result<()> {
         let mut named = [0; MOST_EVENTS];
         let mut count = 0;
@@ -130,7 +130,11 @@ impl Shared {
         }
         let mut table = self.table.lock();
         match ring {
-            Some(ring) if count >= self.batch => table.serve_batch(&named[..count], now, ring),
+            Some(ring) if count >= self.batch => {
+                let served = table.serve_batch(&named[..count], now, ring);
+                MutexGuard::unlock_fair(table);
+                served
+            }
             _ => {
                 for &number in &named[..count] {
                     table.serve(number, now);
