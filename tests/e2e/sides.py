@@ -17,8 +17,9 @@ TORTURER = "127.0.1.28"
 """Sends what no parser likes; what comes back to it may be as odd."""
 SCENARIOS = Path(__file__).parent / "scenarios"
 
-_AGENTS = (rb"baresip", rb"SIPp")
-"""What a peer calls itself where no scenario writes its User-Agent; the border says neither."""
+_AGENTS = (rb"(?<![\w-])baresip(?![\w-])", rb"(?<![\w-])SIPp(?![\w-])")
+"""What a peer calls itself where no scenario writes its User-Agent; the border says neither. Whole
+words: a nonce of ours may hold any four letters."""
 
 
 def sides(inside: str = "127.0.1", outside: str = "127.0.2") -> tuple[Side, Side]:

@@ -18,6 +18,8 @@ from tests.support.capture import Capture, Packet
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 THIRD = "127.0.2.66"
+OWN = ("127.0.1.5", "127.0.2.5")
+"""Where a border of a test's own listens, beside the module's."""
 """An address that signalling never named; outside every peer's range, inside no trunk."""
 
 
@@ -156,11 +158,11 @@ def test_a_peer_that_sends_from_another_port_than_it_hears_on(
     tmp_path: Path, recording: Capture
 ) -> None:
     """`latch: asymmetric`: its packets are believed, and ours go where its SDP says."""
-    own = Shape(outside_trunk={"latch": "asymmetric"})
+    own = Shape(inside=OWN[0], outside=OWN[1], outside_trunk={"latch": "asymmetric"})
     with (
         Border(tmp_path / "border", own),
-        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller,
-        Phone(("127.0.2.10", 5060), OUTSIDE, ("127.0.2.1", 5060)) as called,
+        Phone(("127.0.1.10", 5060), INSIDE, (OWN[0], 5060)) as caller,
+        Phone(("127.0.2.10", 5060), OUTSIDE, (OWN[1], 5060)) as called,
         Media("127.0.1.10", 440, f"alice@{INSIDE}.example") as inside,
         Media("127.0.2.10", 700, f"ear@{OUTSIDE}.example") as ear,
         Media("127.0.2.10", 1000, f"mouth@{OUTSIDE}.example") as mouth,
@@ -184,11 +186,11 @@ def test_a_peer_that_sends_from_another_port_than_it_hears_on(
 
 
 def test_early_media_of_a_peer_behind_nat_that_has_said_nothing_of_them(tmp_path: Path) -> None:
-    own = Shape(outside_trunk={"nat": "always"})
+    own = Shape(inside=OWN[0], outside=OWN[1], outside_trunk={"nat": "always"})
     with (
         Border(tmp_path / "border", own),
-        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as caller,
-        Phone(("127.0.2.10", 5060), OUTSIDE, ("127.0.2.1", 5060)) as called,
+        Phone(("127.0.1.10", 5060), INSIDE, (OWN[0], 5060)) as caller,
+        Phone(("127.0.2.10", 5060), OUTSIDE, (OWN[1], 5060)) as called,
         Media("127.0.1.10", 440, f"alice@{INSIDE}.example") as inside,
         Media("127.0.2.10", 1000, f"bob@{OUTSIDE}.example") as outside,
         Media(THIRD, 600, "thirdmark") as third,
