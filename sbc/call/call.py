@@ -240,12 +240,12 @@ class Call(Kept):
                 raise ProtocolError("expected SDP")
             answer = parse(request.body)
             body, again = self.exchange.late_answer(self.a, b, answer)
+            b.answer_late(body)
+            if again:
+                self._within().offer(b, self.exchange.offer_again(b, answer), now)
         except ProtocolError as error:
             self.end(Ending(Cause.UNSUPPORTED_MEDIA, "border", f"answer in the ACK: {error}"), now)
             return
-        b.answer_late(body)
-        if again:
-            self._within().offer(b, self.exchange.offer_again(b, answer), now)
 
     def leg_not_acked(self, leg: Leg, now: float) -> None:
         """A 2xx of ours was never acknowledged (RFC 3261 §13.3.1.4, §14.2)."""
@@ -265,7 +265,7 @@ class Call(Kept):
 
     def cancelled(self, request: Request, now: float) -> None:
         """The caller's CANCEL, or its BYE in an early dialog (RFC 3261 §15)."""
-        several = request.method == BYE and self.b is not None and len(self.b.forks) > 1
+        several = request.method == BYE and self.b is not None and len(self.a.tags) > 1
         if several and self._early().left(request.to_tag, now):
             return
         if self.state in (State.LOCATING, State.CALLING, State.RINGING):

@@ -15,7 +15,7 @@ from sbc.errors import ParseError
 from sbc.sdp.lines import Meaning, holds_key
 from sbc.sdp.sections import SECTIONS, Section
 
-__all__ = ["FORMS", "Form"]
+__all__ = ["FASTEST_HZ", "FORMS", "Form"]
 
 _CACHED_FORMS: Final = 1_024
 _CACHED_LENGTH: Final = 1_024
@@ -25,7 +25,7 @@ _MOST_FORMATS: Final = 128
 _DYNAMIC: Final = 35
 """From here on payload types mean what the description says (RFC 3551 §6)."""
 _LONGEST_NAME: Final = 64
-_FASTEST_HZ: Final = 10_000_000
+FASTEST_HZ: Final = 10_000_000
 """As a plan has them; video has 90 kHz."""
 _L16_STEREO: Final = 10
 
@@ -134,7 +134,7 @@ def _read(kind: bytes, rest: bytes, text: bytes) -> Form:
         kind.decode("ascii", "replace"),
         b" ".join([word for word in words if word.isdigit()]),
         formats,
-        {payload_type: rate for payload_type, _, rate in formats if 0 < rate <= _FASTEST_HZ},
+        {payload_type: rate for payload_type, _, rate in formats if 0 < rate <= FASTEST_HZ},
         _codec_names(formats) if kind == b"audio" else {},
         ((formats and formats[0][1]) or b" ".join(words[:1])).decode("ascii", "replace"),
         _VIDEO_RATE if kind == b"video" else _octets_per_s(formats, section.rtpmaps),

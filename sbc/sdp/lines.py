@@ -111,7 +111,8 @@ _OURS: Final = frozenset(b"vosciuepzrkm")
 
 def holds_key(text: bytes) -> bool:
     """Whether some line of `text` may be a call's own key: such text is never kept in a cache."""
-    return b"crypto:" in text or b"inline:" in text
+    low = text.lower()
+    return b"crypto:" in low or b"inline:" in low or low.startswith(b"k=") or b"\r\nk=" in low
 
 
 class _Meanings(dict[bytes, Meaning]):

@@ -150,7 +150,9 @@ class Early:
         live = [one for one in b.forks.values() if one.tag_a]
         mine = [one for one in live if one.tag_a == tag]
         held = None if self.held is None else b.fork_of(self.held)
-        if not mine or len(mine) == len(live) or held in mine:
+        if not mine:  # it is over already, or was another target's
+            return bool(live)
+        if len(mine) == len(live) or held in mine:
             return False
         for fork in mine:
             dialog = self._dialog(b, fork)

@@ -173,7 +173,7 @@ class Midcall(Road):
         for passage in list(self.open):
             passage.handle(Input.END, None, now)
         for refresh in self.refreshes:
-            refresh.abandon()
+            refresh.abandon(now)
         self.refreshes.clear()
         if self._digits is not None:
             self._digits.close()
@@ -393,7 +393,9 @@ class Midcall(Road):
             self._refresh(leg, now)
 
     def _refresh(self, leg: Leg, now: float) -> None:
-        if self.offering(leg):
+        negotiation = leg.negotiation
+        still = negotiation is not None and negotiation.state is not Offer.STABLE
+        if still or self.offering(leg):
             leg.arm(Watch.RETRY, back_off_s(leg), now)
             return
         told = self._identities[leg.side] if leg.side in self._untold else b""

@@ -26,6 +26,7 @@ from sbc.sdp.parser import parse
 from sbc.sip.message import Response
 from sbc.sip.status import INVITE, OPTIONS, UPDATE
 from sbc.transaction.hop import Hop
+from sbc.transaction.machine import ClientTransaction
 
 __all__ = ["Ping", "Refresh", "Upkeep", "back_off_s"]
 
@@ -57,6 +58,7 @@ class Refresh:
     __slots__ = (
         "__weakref__",
         "_ack",
+        "_client",
         "_dialog",
         "_method",
         "_offer",
@@ -76,6 +78,7 @@ class Refresh:
         self._method = UPDATE if may_send(leg.trunk, leg.peer, UPDATE) else INVITE
         self._ack: tuple[Hop, bytes] | None = None
         self._dialog = leg.dialog
+        self._client: ClientTransaction | None = None
 
     def send(self, now: float) -> None:
         """Send it."""
@@ -90,7 +93,7 @@ class Refresh:
             head += CONTENT_TYPE_SDP
         if leg.timer is not None:
             leg.timer.refreshing()
-        leg.ask(self._method, head, body, self, now)
+        self._client = leg.ask(self._method, head, body, self, now)
         leg.arm_timer(now)
 
     def on_response(self, response: Response, now: float) -> None:
@@ -129,9 +132,11 @@ class Refresh:
             self.leg.arm_timer(now)
             road.refreshed(self, now)
 
-    def abandon(self) -> None:
-        """The call is over: a late 2xx still gets its ACK."""
+    def abandon(self, now: float) -> None:
+        """The call is over: a late 2xx still gets its ACK; without CANCEL it might never end."""
         self._road = None
+        if self._client is not None:
+            self.leg.core.layer.cancel(self._client, now)
 
     def _acknowledge(self) -> None:
         if self._ack is None:

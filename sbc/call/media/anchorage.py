@@ -180,7 +180,10 @@ class Anchorage:
         anchors: list[Anchor | None] = [None] * self._lines
         if self._media is not None:
             advertised = self._core.advertised
+            known = self._lines if dresses is None else min(self._lines, len(dresses))
             for index, (address, port) in self._media.ports(leg.side):
+                if index >= known:  # of another exchange: `content` says so
+                    continue
                 dress = dresses[index] if dresses is not None else None
                 anchors[index] = Anchor(advertised[address], port, dress)
         return anchors

@@ -99,15 +99,15 @@ class Exchange(Renegotiation):
             if self._offer is None and trunk_b.early_offer:
                 self._offer = parse(early_offer(a.trunk.media.codecs, trunk_b.media.codecs))
             self._facts = describe(self._offer) if self._offer else []
-            self._lines = len(self._facts)
         self._come_to_terms(a, trunk_b)
         if self._standing is not None:
             check_offer(self._facts)
         pools = self._core.pools
         pool_b = pools.choose(trunk_b.realm, (), host_b)
         if self._media is not None:
-            if self._media.lease.pool_b == pool_b:
-                self._make_room(self._facts)
+            wanted = {media.index for media in self._facts if media.anchored}
+            same = self._media.lease.pool_b == pool_b and self._media.indices == wanted
+            if same and not self.late:
                 return
             self.release()
             self.forget()  # neither its figures nor its faults are this call's any more
@@ -144,12 +144,12 @@ class Exchange(Renegotiation):
             ProtocolError: not a description, or none that answers our offer.
         """
         session = parse(response.body)
+        facts = describe(session)
+        self._check_family(b, facts)  # before the answer counts: its repetition says nothing new
         new = fork.negotiation_b.receive_answer(session) or self._fork is not fork
-        facts = describe(session) if new else None
-        self._check_family(b, facts or ())
         dresses = self._answered(a, b, self._offer, session)
         body = fork.negotiation_a.send_answer(session, self._anchors(a, dresses))
-        self.carry(b, fork, facts, response.status >= 200)
+        self.carry(b, fork, facts if new else None, response.status >= 200)
         return body
 
     def carry(self, b: BLeg, fork: Fork, facts: list[MediaFacts] | None, final: bool) -> None:
@@ -270,11 +270,16 @@ class Exchange(Renegotiation):
     def _come_to_terms(self, a: ALeg, trunk_b: TrunkSettings) -> None:
         """What the rules of a target's trunk make of the caller's offer."""
         terms, offer = self._terms, self._offer
+        changed, self._lines = self._lines != len(self._facts), len(self._facts)
+        if terms is not None:
+            terms.retarget(trunk_b)
         standing = self._standing is not None and (concern(a.trunk) or concerns(self._standing))
         if offer is None or (terms is None and not standing and not concern(trunk_b)):
             return
         if terms is None:
             terms = self._terms = Terms(a.trunk, self._core.random)
+            terms.retarget(trunk_b)
+            changed = True
+        if changed:
             terms.offer("a", offer, self._facts)
-        terms.retarget(trunk_b)
         self._dresses = terms.proposal(self._lines)

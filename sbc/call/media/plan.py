@@ -159,6 +159,11 @@ class CallMedia:
         return {index for (index, _), of_a, of_b in both if of_a.port and of_b.port}
 
     @property
+    def is_described(self) -> bool:
+        """Whether both sides have described all streams."""
+        return len(self._a.facts) == len(self._b.facts) == len(self._streams)
+
+    @property
     def is_connected(self) -> bool:
         """Whether the call is answered."""
         return self._answered

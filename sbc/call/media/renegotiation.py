@@ -10,7 +10,7 @@ from sbc.call.legs.leg import Fork, Leg
 from sbc.call.media.anchorage import Anchorage
 from sbc.call.media.in_use import check_change, check_in_use, codecs_of
 from sbc.call.media.plan import behind_nat
-from sbc.call.media.terms import concerns, renumbered
+from sbc.call.media.terms import concern, concerns, renumbered
 from sbc.errors import LocalProtocolError, ProtocolError, SbcError
 from sbc.sdp.facts import MediaFacts, describe
 from sbc.sdp.model import Session
@@ -52,7 +52,7 @@ class Renegotiation(Anchorage):
         """
         facts = describe(offer)
         terms = self._terms
-        if terms is None and concerns(offer):
+        if terms is None and (concerns(offer) or concern(source.trunk) or concern(target.trunk)):
             terms = self._terms = self._terms_of(source, target)
         dresses, added, lines = None, 0, self._lines
         try:
@@ -60,6 +60,8 @@ class Renegotiation(Anchorage):
                 terms.offer(source.side, offer, facts)
                 dresses = terms.proposal(len(facts), negotiation.remote)
             check_change(facts)
+            if self._media is not None and max(self._media.indices, default=-1) >= len(facts):
+                raise ProtocolError("an offer with fewer m-lines than before", status=488)
             self._choose_pool(source, facts)
             added = self._make_room(facts)
             self._check_family(source, facts)
@@ -132,7 +134,8 @@ class Renegotiation(Anchorage):
         asked, silent = negotiations
         said, media, facts = silent.remote, self._media, describe(offer)
         same_lines = said is not None and len(said.media) == len(facts) == self._lines
-        if said is None or media is None or silent.state is not Offer.STABLE or not same_lines:
+        settled = media is not None and media.is_described and silent.state is Offer.STABLE
+        if said is None or media is None or not settled or not same_lines:
             raise ProtocolError("the other side takes no change", status=488)
         terms = self._terms
         if terms is None and (concerns(offer) or renumbered(offer, said)):

@@ -52,6 +52,7 @@ from sbc.sdp.codecs import (
 )
 from sbc.sdp.crypto import CryptoLine, Suite, crypto_lines, new_line
 from sbc.sdp.facts import MediaFacts, UnsupportedMedia
+from sbc.sdp.forms import FASTEST_HZ
 from sbc.sdp.lines import Role
 from sbc.sdp.model import Media, Session
 from sbc.sdp.rewrite import Dress
@@ -250,7 +251,8 @@ class Terms:
                 for number, law in conversions(stream.taken, from_offerer=from_offerer).items()
             }
             meant = by_number(stream.taken, from_offerer=from_offerer)
-            numbers = {number: one.clock_rate for number, one in meant.items()}
+            rates = {number: one.clock_rate for number, one in meant.items()}
+            numbers = {number: hz for number, hz in rates.items() if 0 < hz <= FASTEST_HZ}
             end.clock_rates = {**end.clock_rates, **numbers}
             end.codecs = {
                 number: one.name.decode("ascii", "replace")

@@ -101,9 +101,9 @@ class Rejoin(Refresh):
             road.refreshed(self, now)
             self.leg.core.layer.cancel(self._client, now)
 
-    def abandon(self) -> None:
+    def abandon(self, now: float) -> None:
         """The call is over."""
-        super().abandon()
+        super().abandon(now)
         self._hearer = self._given_up = None
 
     def _took(self, road: Upkeep, response: Response) -> None:
