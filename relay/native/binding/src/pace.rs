@@ -3,7 +3,7 @@
 
 /// One sleep.
 pub(crate) const TICK_NS: i64 = 700_000;
-/// A drain ends when nothing is ready, or after this.
+/// A drain ends when nothing is ready but a few fresh packets, or after this.
 pub(crate) const BUDGET_S: f64 = 0.004;
 const MEASURE_S: f64 = 0.05;
 /// Packets a second between which the thread keeps to what it does.
