@@ -478,7 +478,7 @@ def test_closed_connection_is_no_hang_up(border: Border, called: Phone) -> None:
             first.sendall(_over_tcp("ACK", own, uri=told.contact_uri, to=told.first("to")))
             b_leg.expect("ACK")
         until(lambda: border.status()["streams"]["connections"] == 0, 3, "the connection gone")
-        assert len(border.calls()) == 1
+        until(lambda: len(border.calls()) == 1, 3, "this call alone")
 
         b_leg.request("BYE")
         assert b_leg.expect(lambda one: one.method == "BYE").status == 200
