@@ -27,10 +27,7 @@ class CallFacts:
     """Index of the listener that heard it."""
     request_user: bytes
     """User part of the request-URI: the number that is called, "" if there is none."""
-    request_host: bytes
     from_user: bytes
-    from_host: bytes
-    to_user: bytes
     user: str = ""
     """Who has proved to send it (digest); "" where its trunk asks nobody."""
     certified: str = ""

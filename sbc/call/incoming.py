@@ -15,10 +15,10 @@ from sbc.errors import ParseError
 from sbc.ids import Mint
 from sbc.sip.message import Request
 from sbc.sip.status import INVITE, SUBSCRIBE
-from sbc.sip.uri import OtherUri, SipUri, Uri, number_of, unescape
+from sbc.sip.uri import OtherUri, Uri, number_of, unescape
 from sbc.transaction.hop import Hop
 
-__all__ = ["facts_of", "loop_mark", "refusal_of", "timer_refusal", "user_and_host"]
+__all__ = ["facts_of", "loop_mark", "refusal_of", "timer_refusal", "user_of"]
 
 
 _OPENING: Final = frozenset((INVITE, SUBSCRIBE))
@@ -28,7 +28,6 @@ _OPENING: Final = frozenset((INVITE, SUBSCRIBE))
 def facts_of(request: Request, hop: Hop) -> CallFacts:
     """The plain values that policies know about."""
     target = request.target
-    caller_user, caller_host = user_and_host(request.first(b"from") or b"")
     return CallFacts(
         hop.realm,
         hop.host,
@@ -36,10 +35,7 @@ def facts_of(request: Request, hop: Hop) -> CallFacts:
         hop.transport,
         hop.listener,
         number_of(target),
-        target.host if isinstance(target, SipUri) else b"",
-        caller_user,
-        caller_host,
-        user_and_host(request.first(b"to") or b"")[0],
+        user_of(request.first(b"from") or b""),
         certified=hop.trunk,
     )
 
@@ -101,11 +97,11 @@ def _has_been_here(request: Request, trunk: TrunkSettings, mint: Mint) -> bool:
     return any(mark in line and mint.shard_of(line) is not None for line in lines)
 
 
-def user_and_host(value: bytes) -> tuple[bytes, bytes]:
-    """User and host of the URI in a From or To value; good enough for a record."""
+def user_of(value: bytes) -> bytes:
+    """User of the URI in a From value, b"" where it has none; good enough for a record."""
     uri = value.partition(b"<")[2].partition(b">")[0] or value.partition(b";")[0]
     rest = uri.partition(b":")[2]
-    user, at, host = rest.rpartition(b"@")
-    if not at:
-        user, host = (rest, b"") if uri[:4].lower() == b"tel:" else (b"", rest)
-    return unescape(user.partition(b";")[0]), host.partition(b";")[0]
+    user, at, _ = rest.rpartition(b"@")
+    if not at and uri[:4].lower() == b"tel:":
+        user = rest
+    return unescape(user.partition(b";")[0])

@@ -39,4 +39,4 @@ def settings(trunks, routes=(), **access):
 
 
 def call(realm, source, number=b"4930", port=5060):
-    return CallFacts(realm, source, port, b"UDP", 0, number, b"border", b"alice", b"pbx", number)
+    return CallFacts(realm, source, port, b"UDP", 0, number, b"alice")

@@ -23,7 +23,7 @@ from sbc.call.answers import Refusal
 from sbc.call.call import Call
 from sbc.call.cdr import Cause
 from sbc.call.core import Core, Party
-from sbc.call.incoming import user_and_host
+from sbc.call.incoming import user_of
 from sbc.call.legs.capabilities import head_for, may_send, refused_head, unsupported
 from sbc.call.legs.leg import Leg, again_head
 from sbc.call.states import State as CallState
@@ -304,7 +304,6 @@ def _facts(stays: Leg, number: bytes) -> CallFacts:
     """What policy is told of a call that who stays might have made itself."""
     dialog, hop = stays.dialog, stays.hop
     party = b"" if dialog is None else dialog.remote_party
-    user, host = user_and_host(party)
     return CallFacts(
         stays.trunk.realm,
         hop.host,
@@ -312,9 +311,6 @@ def _facts(stays: Leg, number: bytes) -> CallFacts:
         hop.transport,
         stays.end.index,
         number,
-        b"",
-        user,
-        host,
-        number,
+        user_of(party),
         certified=hop.trunk,
     )
