@@ -86,8 +86,8 @@ def _names(plans: Iterable[Plan]) -> Iterator[object]:
 
 
 def _ask(client: Client, method: Method, bodies: Iterator[object]) -> None:
-    while some := [client.send(method, body) for body in islice(bodies, _AT_ONCE)]:
-        for identifier in some:
+    while some := list(islice(bodies, _AT_ONCE)):
+        for identifier in client.send_all(method, some):
             client.answer(identifier)
 
 

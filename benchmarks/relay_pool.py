@@ -103,6 +103,9 @@ def plan_of(client: Client, call: int, suites: tuple[str, str]) -> Plan:
                 (host, remote[1] + 1),
                 expects=True,
                 clock_rates={0: 8000},
+                rate_pps=50,
+                rate_bps=50 * 172,
+                dscp=46,
                 srtp_in=Srtp(suite, master_key(suite, number, sent=True)) if suite else None,
                 srtp_out=Srtp(suite, master_key(suite, number, sent=False)) if suite else None,
             )

@@ -12,7 +12,7 @@ from typing import Final
 
 __all__ = ["Extension", "look"]
 
-_INTERFACE: Final = 4
+_INTERFACE: Final = 5
 """What this release expects of it; grows with each change of what it offers."""
 
 

@@ -14,7 +14,7 @@ from relay.control.messages import ControlError, ErrorCode, Event, PortsEvent
 from relay.flow_table import FlowTable
 from relay.ports import EITHER, Key, Pair, Ports
 from relay.settings import ANY_OF, family_of
-from relay.sockets import let_all_in, narrow
+from relay.sockets import let_all_in, mark, narrow
 
 __all__ = ["PortDesk"]
 
@@ -81,6 +81,7 @@ class PortDesk:
             for key in (pair.key, pair.rtcp_key):
                 narrow(self.rx[key])  # until a call is served, by this worker
                 let_all_in(self.rx[key])  # the one before may have died with others shut out
+                mark(self.rx[key], 0)
             self.ports.add(pair, now, used=in_use)
             if in_use:
                 self._begin_row(pair, in_use=False)

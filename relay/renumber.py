@@ -23,10 +23,10 @@ from __future__ import annotations
 from typing import Final
 
 from relay.forward.base import DropReason, Numbering
-from relay.forward.change import jumps
+from relay.forward.change import follows, jumps
 from relay.policer import Policer
 from relay.rtp.session import SrtpSession
-from relay.stats import MAX_DROPOUT, MAX_MISORDER, Reception
+from relay.stats import Reception
 
 __all__ = ["Renumbering", "next_number"]
 
@@ -141,8 +141,10 @@ class Renumbering:
         if ssrc == current.ssrc:
             if jumps(reception, ssrc, sequence):
                 return self._restart(current, sequence, timestamp, reception, session, now)
-            if self.unsure:
-                return self._settle(self._fitting(current, sequence, session), now)
+            if self.unsure or reception.ssrc != ssrc:
+                fitting = self._fitting(current, sequence, session)
+                if self.unsure or fitting is not current:
+                    return self._settle(fitting, now)
             return current
         if self.continuity:
             return self._change(current, ssrc, sequence, timestamp, reception, session, now)
@@ -216,7 +218,7 @@ class Renumbering:
             if len(beside) >= _MOST_BESIDE:
                 return DropReason.SSRC
             numbering = self._fitting(Numbering(ssrc, ssrc, 0, 0), sequence, session)
-        elif not _follows(numbering, sequence, session):
+        elif not follows(numbering, sequence, session):
             if self._pending != (ssrc, sequence):
                 self._pending = (ssrc, sequence + 1 & 0xFFFF)
                 return DropReason.SEQUENCE
@@ -232,19 +234,10 @@ class Renumbering:
         self, numbering: Numbering, sequence: int, session: SrtpSession | None
     ) -> Numbering:
         """This numbering, if the packet then follows what was sent last; else a shifted one."""
-        if session is None or _follows(numbering, sequence, session):
+        if session is None or follows(numbering, sequence, session):
             return numbering
         shift = session.index(numbering.out_ssrc) + 1 - sequence & 0xFFFF
         return Numbering(numbering.ssrc, numbering.out_ssrc, shift, numbering.timestamp)
-
-
-def _follows(numbering: Numbering, sequence: int, session: SrtpSession | None) -> bool:
-    """Whether a packet's number is near the last one that was protected."""
-    last = session.index(numbering.out_ssrc) if session is not None else -1
-    if last < 0:
-        return True
-    step = sequence + numbering.sequence - last & 0xFFFF
-    return step < MAX_DROPOUT or step > 0x10000 - MAX_MISORDER
 
 
 def next_number(current: Numbering, reception: Reception, session: SrtpSession | None) -> int:

@@ -11,23 +11,9 @@ __all__ = ["keep_counters", "keep_keys"]
 
 def keep_counters(table: FlowTable, rtp: Lane, rtcp: Lane) -> None:
     """Leave a direction's counters in its row."""
-    reception = rtp.reception
     if 0 <= rtp.pair.row < len(table):
-        table.count(
-            rtp.pair.row,
-            (
-                reception.packets,
-                reception.octets,
-                reception.lost,
-                int(reception.jitter_ms * 1000),
-                int(reception.first * 1e9),
-                int(reception.last_packet * 1e9),
-                max(reception.ssrc, 0),
-                reception.highest,
-                sum(rtp.accounted_drops.values()) if rtp.accounted_drops else 0,
-                rtcp.rtcp_packets,
-            ),
-        )
+        dropped = sum(rtp.accounted_drops.values()) if rtp.accounted_drops else 0
+        table.count(rtp.pair.row, (*rtp.reception.row, dropped, rtcp.rtcp_packets))
 
 
 def keep_keys(table: FlowTable, rtp: Lane) -> None:

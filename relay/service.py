@@ -140,7 +140,7 @@ class Service:
         call = self.calls.get(key)
         if call is None:
             raise ControlError(ErrorCode.UNKNOWN_CALL, key)
-        return call_stats(call, self._stream_stats(call, now))
+        return call_stats(call, self._stream_stats(call.lanes, now))
 
     def inject(self, wish: Inject, now: float) -> None:
         """Send digits to the peer of an end. Raises ControlError, having done nothing then.
@@ -371,13 +371,14 @@ class Service:
     def _book(self, call: Call, places: set[tuple[int, Side, Component]], now: float) -> None:
         """Keep the statistics of streams that a new plan no longer has."""
         streams = {place[0] for place in places}
-        ended = [one for one in self._stream_stats(call, now) if one.index not in streams]
+        ended = [lane for lane in call.lanes if lane.direction.stream not in streams]
         if ended:
-            call.ended = [*(call.ended or []), *ended][-_MAX_ENDED:]
+            stats = self._stream_stats(ended, now)
+            call.ended = [*(call.ended or []), *stats][-_MAX_ENDED:]
 
-    def _stream_stats(self, call: Call, now: float) -> list[StreamStats]:
+    def _stream_stats(self, lanes: list[Lane], now: float) -> list[StreamStats]:
+        """Of whole streams, four lanes each."""
         found = []
-        lanes = call.lanes
         for index in range(0, len(lanes), 4):
             a, b, a_rtcp, b_rtcp = lanes[index : index + 4]
             stream = a.direction.stream
@@ -393,7 +394,8 @@ class Service:
 
     def _dropped(self, lane: Lane) -> dict[DropReason, int]:
         """What others than the slow path have dropped of a lane's."""
-        self.slowpath.floods.count(lane)
+        if lane.guard is not None:
+            self.slowpath.floods.count(lane)
         return self._forwarder.counters(lane.direction.key)
 
     def _account(self, lane: Lane) -> None:

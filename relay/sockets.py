@@ -22,7 +22,6 @@ __all__ = [
     "let_in",
     "mark",
     "narrow",
-    "readable",
     "turned_away",
     "usual_room",
     "widen",
@@ -47,9 +46,9 @@ _step = struct.Struct("HBBI").pack
 def connect_beside(rx: socket.socket, peer: tuple[str, int]) -> socket.socket:
     """A second socket on the port of `rx`, connected to `peer`, non-blocking.
 
-    SO_REUSEPORT is set on both only while the second one is bound: afterwards a third bind, by any
+    SO_REUSEPORT is set on `rx` only while the second one is bound: afterwards a third bind, by any
     process, gets EADDRINUSE. Packets of others may land in the new socket between its bind and its
-    connect, so its reader checks every source.
+    connect, so its reader checks the first sources.
 
     Raises OSError: descriptors are used up, or there is no route.
     """
@@ -62,7 +61,6 @@ def connect_beside(rx: socket.socket, peer: tuple[str, int]) -> socket.socket:
             tx.connect(peer)
         finally:
             rx.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
-        tx.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
     except OSError:
         tx.close()
         raise
@@ -87,15 +85,6 @@ def usual_room() -> int:
 def widen(rx: socket.socket, room: int) -> None:
     """Let so much wait again, as far as the kernel allows (net.core.rmem_max)."""
     rx.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room // 2)  # doubled: socket(7)
-
-
-def readable(rx: socket.socket) -> bool:
-    """Whether a datagram waits."""
-    try:
-        rx.recv(1, socket.MSG_PEEK)
-    except OSError:
-        return False
-    return True
 
 
 def empty(rx: socket.socket) -> int:

@@ -139,6 +139,21 @@ class Reception:
             self.jitter_ticks += (delta - self.jitter_ticks) * 0.0625
 
     @property
+    def row(self) -> tuple[int, int, int, int, int, int, int, int]:
+        """What is kept of it, all at once: packets, octets, lost, jitter in µs, first and last
+        packet in ns, SSRC (0: none), highest sequence number."""
+        return (
+            self.packets,
+            self.octets,
+            self.lost,
+            int(self.jitter_ms * 1000.0),
+            int(self.first * 1e9),
+            int(self.last_packet * 1e9),
+            max(self.ssrc, 0),
+            self.highest,
+        )
+
+    @property
     def packets(self) -> int:
         """All that came."""
         return self._total >> _PACKETS_AT

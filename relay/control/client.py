@@ -77,9 +77,16 @@ class Client:
 
     def send(self, method: int, body: object = None) -> int:
         """Asks without waiting; returns the id for `answer`."""
-        self._next_id += 1
-        self._socket.sendall(encode(Request(self._next_id, method, body)))
-        return self._next_id
+        return self.send_all(method, [body])[0]
+
+    def send_all(self, method: int, bodies: Sequence[object]) -> list[int]:
+        """Asks several times with one write, without waiting; returns the ids for `answer`."""
+        first = self._next_id + 1
+        self._next_id += len(bodies)
+        ids = list(range(first, self._next_id + 1))
+        requests = zip(ids, bodies, strict=True)
+        self._socket.sendall(b"".join(encode(Request(one, method, body)) for one, body in requests))
+        return ids
 
     def answer(self, identifier: int) -> object:
         """The result of the request with this id, when it is there. Raises ControlError."""

@@ -25,7 +25,9 @@ reason, at the port that the packet came to.
 
 - *Jumps* (4): with `numbering` and a `reception` whose `ssrc` is `numbering.ssrc`, the step from
   its highest sequence number (mod 2^16) is neither below MAX_DROPOUT nor above
-  2^16 - MAX_MISORDER (`relay.stats`). With another SSRC in `reception` nothing jumps.
+  2^16 - MAX_MISORDER (`relay.stats`). With another SSRC in `reception` the same holds for the step
+  from the last number that `srtp_out` has protected to the one that this packet would leave with;
+  nothing jumps where there is neither.
 - *Payload* (11): it begins behind the fixed header, CSRCs and the extension. With the padding bit,
   the last byte says how much of the end is padding and stays as it is. A header that is longer than
   the packet, no padding where the bit is, or more than there is payload: SIZE. Steps 3 and 8 look
@@ -185,7 +187,8 @@ class Forwarder(Protocol):
     def mark(self, key: Key, tos: int) -> None:
         """Set the byte that packets from this open port bear (ToS, IPv6 traffic class; RFC 2474).
 
-        It holds for all that leaves by the port, `send` included. `open` sets it to 0.
+        It holds for all that leaves by the port, `send` included, until `close`. A port that is
+        opened has to bear 0.
         """
 
     def open(self, key: Key, rx: socket.socket, punt: Punt) -> None:

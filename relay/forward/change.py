@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from relay.forward.base import DropReason, Flow, Verdict
 from relay.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW
 from relay.rtp.packet import FIXED_HEADER, MIN_SIZE, header_size
+from relay.rtp.numbering import Numbering
 from relay.rtp.session import Failure, SrtpSession
 from relay.stats import MAX_DROPOUT, MAX_MISORDER, Reception
 
@@ -56,10 +57,17 @@ def is_plain(flow: Flow) -> bool:
 
 def jumps(reception: Reception, ssrc: int, sequence: int) -> bool:
     """Whether a sequence number is too far from its source's highest one to belong to it."""
-    if ssrc != reception.ssrc:
-        return False
-    step = (sequence - reception.highest) & 0xFFFF
-    return MAX_DROPOUT <= step <= _LAST_STEP_BACK
+    return ssrc == reception.ssrc and _is_jump(sequence - reception.highest)
+
+
+def _is_jump(step: int) -> bool:
+    return MAX_DROPOUT <= step & 0xFFFF <= _LAST_STEP_BACK
+
+
+def follows(numbering: Numbering, sequence: int, session: SrtpSession | None) -> bool:
+    """Whether a packet's number, as it would leave, is near the last one that was protected."""
+    last = session.index(numbering.out_ssrc) if session is not None else -1
+    return last < 0 or not _is_jump(sequence + numbering.sequence - last)
 
 
 def punts(flow: Flow, second: int, ssrc: int, sequence: int) -> bool:
@@ -67,9 +75,11 @@ def punts(flow: Flow, second: int, ssrc: int, sequence: int) -> bool:
     if flow.types is not None and flow.types[second & 0x7F] == Verdict.PUNT:
         return True
     numbering = flow.numbering
-    return numbering is not None and (
-        ssrc != numbering.ssrc or jumps(flow.reception, ssrc, sequence)
-    )
+    if numbering is None:
+        return False
+    if ssrc != numbering.ssrc or jumps(flow.reception, ssrc, sequence):
+        return True
+    return flow.reception.ssrc != ssrc and not follows(numbering, sequence, flow.srtp_out)
 
 
 def opened(session: SrtpSession, data: Packet) -> bytes | DropReason:

@@ -111,7 +111,7 @@ class NativeForwarder:
 
     def open(self, key: Key, rx: socket.socket, punt: Punt) -> None:
         """Serve a port: every packet is punted until a flow is installed. Raises OSError."""
-        port = _Port(key, rx, punt, self._engine.open(rx.fileno()))
+        port = _Port(key, rx, punt, self._engine.open(rx.fileno(), ":" in key[0]))
         self._ports[key] = port
         index = port.handle.index
         while index >= len(self._by_index):
@@ -145,7 +145,7 @@ class NativeForwarder:
         """What was dropped on this port since it was opened."""
         port = self._ports.get(key)
         drops = port.handle.drops() if port is not None else None
-        if not drops:  # mostly, and it is asked for every second of each call
+        if drops is None:  # mostly, and it is asked for every second of each call
             return {}
         return {DropReason(reason): count for reason, count in drops}
 

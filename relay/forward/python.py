@@ -74,6 +74,7 @@ class PythonForwarder:
                 if not port.muted:
                     self._loop.unwatch(port.rx.fileno())
                 empty(port.rx)
+                port.mark(0)
 
     def install(self, flows: Sequence[Flow]) -> None:
         """Add or replace flows, as one batch."""
@@ -124,6 +125,11 @@ class PythonForwarder:
         """Poll a port's connected socket."""
         if port.tx is not None:
             self._loop.watch(port.tx.fileno(), port.receive_new_peer)
+
+    def doubt_peer(self, port: Port) -> None:
+        """A port's connected socket was another peer's, whose packets may be in it."""
+        if port.tx is not None:
+            self._loop.serve_by(port.tx.fileno(), port.receive_new_peer)
 
     def trust_peer(self, port: Port) -> None:
         """Nothing of others can be in that socket any more; or its flow is of another kind."""

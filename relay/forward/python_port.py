@@ -10,23 +10,28 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from contextlib import suppress
+from typing import Any, Final, Protocol
 
 from relay.forward.base import Address, DropReason, Flow, Key, Punt, Verdict
 from relay.forward.change import Packet, changed, is_plain, opened, punts
 from relay.forward.memory import Memory
 from relay.policer import Policer
 from relay.rtp.packet import FIXED_HEADER, MIN_SIZE
-from relay.sockets import connect_beside, mark, readable
+from relay.sockets import connect_beside, mark
 
 __all__ = ["Owner", "Port"]
 
 _ADVANCE: Final = 16
 """The policer is asked for the allowance of so many packets at once: exact to that number."""
 _BURST_S: Final = 2.0
-_UNSURE: Final = 64
-"""Packets of a new connected socket whose source is looked at; more than can have landed there."""
-_STALE: Final = 64
+_OVERTAKEN: Final = 64
+"""Packets that may wait on `rx` when the peer's own socket is made."""
+_INHERITED: Final = 4096
+"""Packets that may wait in a socket which was somebody else's: more than it has room for."""
+_ON_THEIR_WAY: Final = 16
+"""Packets whose source is still looked at once a connected socket was empty: others' that were on
+their way into it. No more than the machine has processors, or hardly."""
 _DROP: Final = int(Verdict.DROP)
 _PUNT: Final = int(Verdict.PUNT)
 
@@ -41,6 +46,9 @@ class Owner(Protocol):
 
     def watch_peer(self, port: Port) -> None:
         """Poll its connected socket."""
+
+    def doubt_peer(self, port: Port) -> None:
+        """That socket was another peer's, whose packets may be in it."""
 
     def trust_peer(self, port: Port) -> None:
         """Nothing of others can be in that socket any more; or its flow is of another kind."""
@@ -114,36 +122,32 @@ class Port:
         self._reason = DropReason.UNLATCHED
         self._punts: Policer | None = None
         self._tos = 0
-        mark(rx, 0)
 
     def receive_any(self, now: float) -> None:
         """One packet from the unconnected socket."""
+        self._receive_from(self.rx, now)
+
+    def _receive_from(self, one: socket.socket, now: float) -> bool:
+        """One packet, if there is one, from a socket that others' may have come to."""
         try:
-            size, address = self.rx.recvfrom_into(self._buffer)
+            size, address = _received(one, self._buffer)
         except OSError:
-            return
+            return False
         source: Address = address if len(address) == 2 else address[:2]
         if source == self._source:
             self._match_any(size, now)
         else:
             self._punt(self._memory.view(size), source, now)
+        return True
 
     def receive_new_peer(self, now: float) -> None:
         """One packet from a socket that was connected just now.
 
-        Others' packets that landed in it between its bind and its connect are told apart here;
+        Others' packets that landed in it before it was connected to this peer are told apart here;
         after the first packets the kernel's own check of the source is all that is needed.
         """
-        if self.tx is None:
+        if self.tx is None or not self._receive_from(self.tx, now):
             return
-        try:
-            size, address = self.tx.recvfrom_into(self._buffer)
-        except OSError:
-            return
-        if address[:2] == self._source:
-            self._match_any(size, now)
-        else:
-            self._punt(self._memory.view(size), address[:2], now)
         self._unsure -= 1
         if self._unsure <= 0:
             self._forwarder.trust_peer(self)
@@ -289,7 +293,7 @@ class Port:
 
     def install(self, flow: Flow, out: Port) -> None:
         """Put a flow in force."""
-        before, tx_before, was_plain = self._flow, self.tx, self._plain
+        before, was_plain, moved = self._flow, self._plain, flow.source != self._source
         self._flow = flow
         self._plain = is_plain(flow)
         self._reason = flow.reason
@@ -299,11 +303,8 @@ class Port:
             self._policer = Policer(flow.rate_octets, _BURST_S * flow.rate_octets, 0.0)
             self._credit = 0.0
             self._punts = None
-        if flow.source != self._source:
-            self._disconnect()
-            self._source = flow.source
-            if flow.source is not None:
-                self._connect(flow.source)
+        if moved:
+            self._connect(flow.source)
         if self._out is not out:
             self._unlink()
             self._out = out
@@ -311,17 +312,19 @@ class Port:
         self._aim()
         if self._feeder is not None:
             self._feeder._aim()
-        if self.tx is not None and self.tx is not tx_before:
-            self._overtaken()
+        if moved and self.tx is not None:
+            self._overtaken(self.tx)
         elif self._plain != was_plain:
             self._forwarder.trust_peer(self)
 
-    def _overtaken(self) -> None:
-        """Packets of the peer that wait on `rx` come before those on the new socket."""
-        for _ in range(_STALE):
-            if not readable(self.rx):
-                break
-            self.receive_any(time.monotonic())
+    def _overtaken(self, tx: socket.socket) -> None:
+        """Packets of the peer that wait on `rx` come before those on its own socket; and what of
+        others has landed there before it was connected is told apart at once."""
+        for one, most in ((self.rx, _OVERTAKEN), (tx, _INHERITED)):
+            for _ in range(most):
+                if not self._receive_from(one, time.monotonic()):
+                    break
+        self._unsure = _ON_THEIR_WAY
 
     def forget(self) -> None:
         """Have no flow; packets are punted."""
@@ -351,13 +354,23 @@ class Port:
             self._send = out.rx.sendto
             self._destination = flow.destination
 
-    def _connect(self, source: Address) -> None:
+    def _connect(self, source: Address | None) -> None:
+        """The flow's source, and a socket for it: the former source's, if there was one, for that
+        costs a tenth of a new one."""
+        self._source = source
+        if source is not None and self.tx is not None:
+            with suppress(OSError):
+                self.tx.connect(source)
+                self._forwarder.doubt_peer(self)
+                return
+        self._disconnect()
+        if source is None:
+            return
         try:
             self.tx = connect_beside(self.rx, source)
             self._receive: Callable[..., int] = self.tx.recv_into
             if self._tos:
                 mark(self.tx, self._tos)
-            self._unsure = _UNSURE
             self._forwarder.watch_peer(self)
         except OSError:
             # Out of descriptors, or no route: everything goes on over `rx`, only dearer.
@@ -380,3 +393,13 @@ class Port:
         if self.drops is None:
             self.drops = {}
         self.drops[reason] = self.drops.get(reason, 0) + 1
+
+
+def _received(one: socket.socket, buffer: bytearray) -> tuple[int, Any]:
+    """One packet: its size and source. Raises OSError: there is none."""
+    try:
+        return one.recvfrom_into(buffer)
+    except BlockingIOError:
+        raise
+    except OSError:  # an ICMP error of an earlier send, which this call has cleared
+        return one.recvfrom_into(buffer)

@@ -26,6 +26,7 @@ from relay.handoff import Start
 from relay.loop import Loop
 from relay.settings import RelaySettings
 from relay.sockets import usual_room, widen
+from relay.stats import Reception
 from relay.worker import Worker
 from tests.relay.rig import Peer, Rig, Talk, rtp
 from tests.relay.supervisor import OneWorker
@@ -330,3 +331,19 @@ def test_a_worker_killed_at_work_leaves_its_ports_to_the_next(tmp_path):
     worker.close()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
         again.bind((call.end_a.address, port))
+
+
+def test_what_is_kept_of_a_direction_is_what_python_keeps():
+    kept = []
+    from relay import _native  # it may not be here: then no test of this file runs
+
+    for reception in (_native.Reception({0: 8000}), Reception({0: 8000})):
+        before = reception.row
+        for number in (1, 2, 3, 5, 9):
+            now = 1000.0 + 0.02 * number + 0.003 * (number & 1)
+            reception.packet(0, number, 160 * number, 0x9000_0000, 172, now)
+        reception.pause()
+        kept.append((before, reception.row))
+    assert kept[0] == kept[1]
+    assert kept[0][1][:3] == (5, 5 * 172, 4)
+    assert kept[0][1][4:6] == (1_000_023_000_000, 1_000_183_000_000)

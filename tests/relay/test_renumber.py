@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.forward.base import DropReason
@@ -131,6 +131,7 @@ steps = st.lists(
 
 
 @given(steps, st.booleans())
+@example([(1, -11, 0.0), (1, -5131, 0.0), (2, 1, 0.0)], False)
 def test_whatever_comes_no_index_is_used_twice_and_the_receiver_follows(moves, continuity):
     """`Sender.send` holds that the receiver opens each packet; the session, that no index is
     given twice. Here: a source that starts anew is heard by its third packet."""

@@ -99,6 +99,42 @@ def test_a_locked_stream_reopens_only_with_another_signalled_address(rig):
     assert rig.stats(side="b").latched == talk.b.address
 
 
+@pytest.mark.parametrize("refused", [False, True], ids=["", "an error waits"])
+def test_a_peer_that_has_moved_is_heard_alone_whatever_the_former_one_sends(rig, refused):
+    talk = Talk(rig)
+    talk.both_speak(20)
+    talk.b.received()
+    new, new_rtcp = peer_pair("127.0.6.1")
+    rig.peers += (new, new_rtcp)
+    if refused:  # ICMP, and the socket that is now the new one's has it
+        talk.a.close()
+        talk.b.send(rtp(4), talk.to_b)
+    for number in range(40):
+        if not refused:
+            talk.a.send(rtp(10 + number, b"former"), talk.to_a)
+        new.send(rtp(50 + number, b"new"), talk.to_a)
+    if rig.forwarder.name == "native":
+        rig.run()  # its thread is at it already; where there is none, all of this waits
+    before = talk.b.received()
+    talk.end_a = replace(talk.end_a, remote=new.address, remote_rtcp=new_rtcp.address)
+    talk.apply()
+    rig.run()
+    after = talk.b.received()
+    assert not any(data.endswith(b"former") for data in after)
+    for number in range(40):
+        if not refused:
+            talk.a.send(rtp(100 + number, b"former"), talk.to_a)
+        new.send(rtp(200 + number, b"new"), talk.to_a)
+        rig.run()
+    assert talk.b.received() == [rtp(200 + number, b"new") for number in range(40)]
+    wrong = rig.dropped("a").get("wrong_source", 0)
+    assert wrong >= (0 if refused else 40)
+    assert len(before) + len(after) + wrong == (80 if refused else 160) - 40
+    talk.b.send(rtp(9), talk.to_b)
+    rig.run()
+    assert new.received()[-1] == rtp(9)
+
+
 def test_a_changed_address_of_one_stream_leaves_the_other_end_locked(rig):
     talk, other = Talk(rig), rig.peer("127.0.6.2")
     talk.both_speak()

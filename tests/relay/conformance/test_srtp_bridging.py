@@ -434,3 +434,18 @@ def test_another_key_opens_the_window_again(rig):
     talk.b.send(rtp(2), talk.to_b)
     rig.run()
     assert (len(elsewhere.received()), talk.a.received()) == (1, [])
+
+
+def test_a_source_that_numbers_anew_behind_a_packet_of_another_one_is_heard(rig):
+    talk = Secure(rig)
+    opens = new_session(SUITE, talk.keys["a"][1].key)
+    packets = [rtp(30_000 + n, ssrc=1) for n in range(5)]
+    packets += [rtp(900, ssrc=2), *(rtp(20_000 + n, ssrc=1) for n in range(5))]
+    packets += [rtp(901, ssrc=2), *(rtp(20_005 + n, ssrc=1) for n in range(5))]
+    for packet in packets:
+        talk.b.send(packet, talk.to_b)
+        rig.run()
+    numbers = [opens.unprotect(packet)[2:4] for packet in talk.a.received()]
+    ours = [int.from_bytes(one, "big") for one in numbers if one[0] >> 4 == 7]
+    assert ours == [30_000 + n for n in range(15)]
+    assert rig.dropped("b") == {}

@@ -196,9 +196,12 @@ impl Flow {
             return true;
         }
         let reception = self.reception.lock();
-        let step = (i64::from(header.sequence) - reception.highest) & 0xFFFF;
-        reception.ssrc == i64::from(numbering.ssrc)
-            && (MAX_DROPOUT..=0x1_0000 - MAX_MISORDER).contains(&step)
+        if reception.ssrc == i64::from(numbering.ssrc) {
+            return is_jump(i64::from(header.sequence) - reception.highest);
+        }
+        let last = self.srtp_out.as_ref().and_then(|key| key.lock().index(numbering.out_ssrc));
+        let leaves = i64::from(header.sequence) + i64::from(numbering.sequence);
+        last.is_some_and(|last| is_jump(leaves - (last & 0xFFFF) as i64))
     }
 
     /// Steps 10 to 13: the packet as it leaves, and its size.
@@ -224,6 +227,10 @@ impl Flow {
             },
         }
     }
+}
+
+fn is_jump(step: i64) -> bool {
+    (MAX_DROPOUT..=0x1_0000 - MAX_MISORDER).contains(&(step & 0xFFFF))
 }
 
 fn convert_law(data: &mut [u8], how: u8) -> Result<(), usize> {

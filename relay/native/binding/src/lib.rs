@@ -33,6 +33,7 @@ use crate::poll::monotonic;
 use crate::port::{Drops, PortId};
 use crate::reception::Reception;
 use crate::ring::Ring;
+use crate::sockets::Media;
 use crate::srtp::Srtp;
 use crate::thread::Shared;
 use crate::wanted::Wanted;
@@ -52,9 +53,9 @@ impl Port {
         self.id.index
     }
 
-    /// What was dropped since the port was opened, by number of reason. Asks nobody.
-    fn drops(&self) -> Vec<(usize, u64)> {
-        self.drops.read().collect()
+    /// What was dropped since the port was opened, by number of reason; None: nothing. Asks nobody.
+    fn drops(&self) -> Option<Vec<(usize, u64)>> {
+        self.drops.read().map(Iterator::collect)
     }
 }
 
@@ -106,8 +107,9 @@ impl Engine {
     }
 
     /// Serves a port by its bound socket, which stays open until after `close`. Raises OSError.
-    fn open(&self, rx: RawFd) -> PyResult<Port> {
+    fn open(&self, rx: RawFd, ipv6: bool) -> PyResult<Port> {
         let drops = Arc::new(Drops::default());
+        let rx = Media::of_python(rx, ipv6);
         let id = self.shared.table.lock().open(rx, Arc::clone(&drops)).map_err(refused)?;
         Ok(Port { id, drops })
     }
@@ -207,7 +209,7 @@ impl Drop for Engine {
 const PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
 
 /// As `relay/extension.py` expects it: grows with each change of what is offered here.
-const INTERFACE: u32 = 4;
+const INTERFACE: u32 = 5;
 
 /// Why this machine has no io_uring for us; None: it has.
 #[pyfunction]

@@ -14,8 +14,11 @@ use crate::sockets::Media;
 /// As many as `DropReason` has, and some to spare.
 const REASONS: usize = 24;
 const BURST_S: f64 = 2.0;
-/// Packets of a new connected socket whose source is looked at; more than can have landed there.
-const UNSURE: u32 = 64;
+/// Packets that may wait in a socket which was somebody else's: more than it has room for.
+pub(crate) const INHERITED: u32 = 4096;
+/// Packets whose source is still looked at once a connected socket was empty: others' that were on
+/// their way into it. No more than the machine has processors, or hardly.
+const ON_THEIR_WAY: u32 = 16;
 
 /// Which open port. A number that is used again is not equal to what it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +49,11 @@ impl Drops {
         }
     }
 
-    /// The reasons that have occurred, and how often.
-    pub(crate) fn read(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let counters = self.0.get().into_iter().flat_map(|counters| counters.iter().enumerate());
+    /// The reasons that have occurred, and how often; None: there was no drop.
+    pub(crate) fn read(&self) -> Option<impl Iterator<Item = (usize, u64)> + '_> {
+        let counters = self.0.get()?.iter().enumerate();
         let counts = counters.map(|(reason, counter)| (reason, counter.load(Ordering::Relaxed)));
-        counts.filter(|(_, count)| *count != 0)
+        Some(counts.filter(|(_, count)| *count != 0))
     }
 }
 
@@ -127,10 +130,24 @@ impl Port {
         self.flow = Some(Box::new(flow));
     }
 
-    /// The peer's own socket is there.
+    /// The peer's own socket is there. Others' packets may be in it, as many as it has room for.
     pub(crate) fn connected(&mut self, tx: Media) {
         self.tx = Some(tx);
-        self.unsure = UNSURE;
+        self.unsure = INHERITED;
+    }
+
+    /// The socket of a former peer becomes another one's. Returns whether it does.
+    pub(crate) fn reconnect(&mut self, peer: Address) -> bool {
+        let done = self.tx.as_ref().is_some_and(|tx| tx.connect(peer).is_ok());
+        if done {
+            self.unsure = INHERITED;
+        }
+        done
+    }
+
+    /// Nothing has waited in the peer's own socket since it was connected.
+    pub(crate) fn emptied(&mut self) {
+        self.unsure = self.unsure.min(ON_THEIR_WAY);
     }
 
     /// The peer's own socket, where its packets need not be asked for their source.
@@ -149,8 +166,8 @@ impl Port {
     pub(crate) fn receive(&mut self, side: Side, buffer: &mut [u8]) -> Option<(usize, Address)> {
         match (side, &self.tx) {
             (Side::Rx, _) => self.rx.receive_from(buffer).ok(),
-            // Others' packets that landed in the socket between its bind and its connect are told
-            // apart here; later on the kernel's own check is all that is needed.
+            // Others' packets that landed in the socket before it was connected to this peer are
+            // told apart here; later on the kernel's own check is all that is needed.
             (Side::Tx, Some(tx)) if self.unsure > 0 => {
                 let received = tx.receive_from(buffer).ok()?;
                 self.unsure -= 1;

@@ -45,6 +45,21 @@ impl Reception {
     }
 
     #[getter]
+    fn row(&self) -> (u64, u64, i64, u64, u64, u64, i64, i64) {
+        let counted = self.counted.lock();
+        (
+            counted.packets,
+            counted.octets,
+            counted.lost(),
+            (counted.jitter_ms() * 1000.0) as u64,
+            (counted.first * 1e9) as u64,
+            (counted.last_packet() * 1e9) as u64,
+            counted.ssrc.max(0),
+            counted.highest,
+        )
+    }
+
+    #[getter]
     fn packets(&self) -> u64 {
         self.counted.lock().packets
     }

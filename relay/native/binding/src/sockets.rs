@@ -21,6 +21,7 @@ const MAX_STALE: usize = 4096;
 pub(crate) struct Media {
     /// Here, and not behind the owner, which is one more cold cache line for each packet.
     fd: RawFd,
+    ipv6: bool,
     /// Of one that was made here.
     _own: Option<Arc<OwnedFd>>,
 }
@@ -35,8 +36,8 @@ impl AsFd for Media {
 
 impl Media {
     /// Bound by the supervisor; Python's socket object has it and outlives the open port.
-    pub(crate) fn of_python(fd: RawFd) -> Media {
-        Media { fd, _own: None }
+    pub(crate) fn of_python(fd: RawFd, ipv6: bool) -> Media {
+        Media { fd, ipv6, _own: None }
     }
 
     /// One packet, its size; its source was checked by the kernel.
@@ -46,7 +47,11 @@ impl Media {
 
     /// One packet: its size and source.
     pub(crate) fn receive_from(&self, buffer: &mut [u8]) -> Result<(usize, Address)> {
-        let (_, size, source) = recvfrom(self, buffer, RecvFlags::DONTWAIT)?;
+        let (_, size, source) = match recvfrom(self, &mut *buffer, RecvFlags::DONTWAIT) {
+            // An ICMP error of an earlier send, which this call has cleared.
+            Err(error) if error != Errno::AGAIN => recvfrom(self, buffer, RecvFlags::DONTWAIT)?,
+            received => received?,
+        };
         let source = source.and_then(Address::of).ok_or(Errno::AFNOSUPPORT)?;
         Ok((size, source))
     }
@@ -60,9 +65,9 @@ impl Media {
         Ok(())
     }
 
-    /// Whether a datagram waits.
-    pub(crate) fn readable(&self) -> bool {
-        recv(self, &mut [0u8; 1][..], RecvFlags::DONTWAIT | RecvFlags::PEEK).is_ok()
+    /// Another peer for a connected socket. What waits in it stays.
+    pub(crate) fn connect(&self, peer: Address) -> Result<()> {
+        connect(self, &peer.to_socket())
     }
 
     /// Discards what waits.
@@ -79,20 +84,21 @@ impl Media {
     /// The byte that packets bear which leave here (ToS; traffic class with IPv6).
     pub(crate) fn mark(&self, tos: u8) {
         // Where the kernel will not, they leave unmarked, as Python's do.
-        let _ = match getsockname(self).map(|local| local.address_family()) {
-            Ok(AddressFamily::INET6) => sockopt::set_ipv6_tclass(self, u32::from(tos)),
-            _ => sockopt::set_ip_tos(self, tos),
+        let _ = match self.ipv6 {
+            true => sockopt::set_ipv6_tclass(self, u32::from(tos)),
+            false => sockopt::set_ip_tos(self, tos),
         };
     }
 
     /// A second socket on this port, connected to `peer`.
     ///
-    /// SO_REUSEPORT is set on both only while the second one is bound. Packets of others may land
-    /// in it between its bind and its connect, so its reader looks at the first sources.
+    /// SO_REUSEPORT is set on this one only while the second one is bound: no third one will be.
+    /// Packets of others may land in it between its bind and its connect, so its reader looks at
+    /// the first sources.
     pub(crate) fn connect_beside(&self, peer: Address) -> Result<Media> {
         let local = getsockname(self)?;
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let family = AddressFamily::from_raw(local.address_family().as_raw());
+        let family = if self.ipv6 { AddressFamily::INET6 } else { AddressFamily::INET };
         let tx = socket_with(family, SocketType::DGRAM, flags, None)?;
         sockopt::set_socket_reuseport(self, true)?;
         let bound = sockopt::set_socket_reuseport(&tx, true)
@@ -100,7 +106,6 @@ impl Media {
             .and_then(|()| connect(&tx, &peer.to_socket()));
         sockopt::set_socket_reuseport(self, false)?;
         bound?;
-        sockopt::set_socket_reuseport(&tx, false)?;
-        Ok(Media { fd: tx.as_raw_fd(), _own: Some(Arc::new(tx)) })
+        Ok(Media { fd: tx.as_raw_fd(), ipv6: self.ipv6, _own: Some(Arc::new(tx)) })
     }
 }

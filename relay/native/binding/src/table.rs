@@ -5,7 +5,6 @@
 //! and no descriptor can be closed while a packet is on it; a queue would have to wake the thread
 //! for each command, and Python to wait for the answer before it may let go of a port.
 
-use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,7 +14,7 @@ use slab::Slab;
 use crate::address::Address;
 use crate::flow::{Aim, AtOnce, Flow, Outcome};
 use crate::poll::{Flag, Poll};
-use crate::port::{Drops, Port, PortId, Side, Totals};
+use crate::port::{Drops, INHERITED, Port, PortId, Side, Totals};
 use crate::punts::{Punt, Punts};
 use crate::sockets::Media;
 
@@ -24,8 +23,8 @@ pub(crate) const LARGEST: usize = 65_536;
 /// Packets of one socket that wait for the slow path before nothing more is read from it.
 const MOST_WAITING: u32 = 64;
 const FEW_WAITING: u32 = 32;
-/// Packets of the peer that may wait on `rx` when its own socket is made.
-const OVERTAKEN: usize = 64;
+/// Packets that may wait on `rx` when the peer's own socket is made.
+const OVERTAKEN: u32 = 64;
 const SERIALS: u32 = (1 << 31) - 1;
 
 /// All open ports.
@@ -83,10 +82,8 @@ impl Table {
 
     /// Serves a port: everything is punted until a flow is installed. What waits on the socket is
     /// a former call's or a stranger's and is discarded.
-    pub(crate) fn open(&mut self, rx: RawFd, drops: Arc<Drops>) -> Result<PortId> {
-        let rx = Media::of_python(rx);
+    pub(crate) fn open(&mut self, rx: Media, drops: Arc<Drops>) -> Result<PortId> {
         rx.empty();
-        rx.mark(0);
         self.serial = self.serial % SERIALS + 1;
         let entry = self.ports.vacant_entry();
         let id = PortId { index: entry.key() as u32, serial: self.serial };
@@ -105,6 +102,9 @@ impl Table {
         let port = self.ports.remove(id.index as usize);
         self.poll.remove(&port.rx);
         port.rx.empty();
+        if port.tos != 0 {
+            port.rx.mark(0);
+        }
         if let Some(feeder) = port.feeder {
             self.aim(feeder);
         }
@@ -128,7 +128,6 @@ impl Table {
         port.take(flow);
         let mut fresh = false;
         if port.source != source {
-            self.disconnect(id);
             fresh = self.connect(id, source);
         }
         self.link(id, out);
@@ -204,13 +203,15 @@ impl Table {
         Some(punt)
     }
 
-    fn receive(&mut self, id: PortId, side: Side, now: f64) {
-        let Some(port) = self.ports.get_mut(id.index as usize) else { return };
-        let Some((size, source)) = port.receive(side, &mut self.buffer) else { return };
+    /// One packet, if there is one.
+    fn receive(&mut self, id: PortId, side: Side, now: f64) -> bool {
+        let Some(port) = self.ports.get_mut(id.index as usize) else { return false };
+        let Some((size, source)) = port.receive(side, &mut self.buffer) else { return false };
         if port.handle(&mut self.buffer, size, source, now, &mut AtOnce) {
             let data = self.buffer[..size].to_vec();
             self.punt(Punt { port: id, side, source, data, now });
         }
+        true
     }
 
     /// Hands a packet up.
@@ -295,12 +296,21 @@ impl Table {
         }
     }
 
-    /// The flow's source, and a socket for it. Returns whether there is one.
+    /// The flow's source, and a socket for it: the former source's, if there was one, for that
+    /// costs a tenth of a new one. Returns whether there is one.
     fn connect(&mut self, id: PortId, source: Option<Address>) -> bool {
-        let poll = Arc::clone(&self.poll);
         let Some(port) = self.get_mut(id) else { return false };
         port.source = source;
-        let Some(source) = source else { return false };
+        let Some(source) = source else {
+            self.disconnect(id);
+            return false;
+        };
+        if port.reconnect(source) {
+            return true;
+        }
+        self.disconnect(id);
+        let poll = Arc::clone(&self.poll);
+        let Some(port) = self.get_mut(id) else { return false };
         let made = port.rx.connect_beside(source).and_then(|tx| {
             if port.tos != 0 {
                 tx.mark(port.tos);
@@ -353,14 +363,21 @@ impl Table {
         }
     }
 
-    /// Packets of the peer that wait on `rx` come before those on the new socket.
+    /// Packets of the peer that wait on `rx` come before those on its own socket; and what of
+    /// others has landed there before it was connected is told apart at once.
     fn overtaken(&mut self, id: PortId, now: f64) {
-        for _ in 0..OVERTAKEN {
-            let paused = |port: &Port| port.paused[Side::Rx as usize];
-            if !self.get(id).is_some_and(|port| !paused(port) && port.rx.readable()) {
-                return;
+        for (side, most) in [(Side::Rx, OVERTAKEN), (Side::Tx, INHERITED)] {
+            for _ in 0..most {
+                if self.get(id).is_none_or(|port| port.paused[side as usize]) {
+                    return;
+                }
+                if !self.receive(id, side, now) {
+                    break;
+                }
             }
-            self.receive(id, Side::Rx, now);
+        }
+        if let Some(port) = self.get_mut(id) {
+            port.emptied();
         }
     }
 }
