@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 
 from relay.forward.base import DropReason, Flow, Verdict
 from relay.rtp.g711 import ALAW_TO_ULAW, ULAW_TO_ALAW
-from relay.rtp.packet import FIXED_HEADER, MIN_SIZE, header_size
 from relay.rtp.numbering import Numbering
+from relay.rtp.packet import FIXED_HEADER, MIN_SIZE, header_size
 from relay.rtp.session import Failure, SrtpSession
 from relay.stats import MAX_DROPOUT, MAX_MISORDER, Reception
 
