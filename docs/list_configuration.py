@@ -121,6 +121,7 @@ EXAMPLES: Final = {
     "realms.NAME.media[N].address": "10.0.0.5",
     "realms.NAME.media[N].advertise": "203.0.113.7",
     "realms.NAME.media[N].ports": "12000-21999",
+    "realms.NAME.local_networks": "172.16.0.0/20",
     "realms.NAME.dscp": "cs3",
     "trunks.NAME.realm": "inside",
     "trunks.NAME.peers": '["10.0.0.20:5060", "10.0.0.21:5060"]',

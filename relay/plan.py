@@ -127,19 +127,23 @@ def directions(plan: Plan) -> list[Direction]:
         if stream.index in indices:
             raise ControlError(ErrorCode.BAD_REQUEST, f"stream {stream.index} is there twice")
         indices.add(stream.index)
-        for end in (stream.a, stream.b):
+        a, b = stream.a, stream.b
+        ports: list[Key] = []  # kept for as long as the call lasts: each once
+        for end in (a, b):
             key = (end.address, end.port)
             if end.port % 2:
                 raise ControlError(ErrorCode.BAD_REQUEST, f"expected an even port, got {end.port}")
             if key in keys:
                 raise ControlError(ErrorCode.PORT_IN_USE, f"{key[0]} port {key[1]} is there twice")
             keys.add(key)
-        from_a, from_b = _crossing(stream.a, stream.b), _crossing(stream.b, stream.a)
+            ports += key, (end.address, end.port + 1)
+        rtp_a, rtcp_a, rtp_b, rtcp_b = ports
+        from_a, from_b = _crossing(a, b), _crossing(b, a)
         found += (
-            _rtp(stream, Side.A, stream.a, stream.b, from_a),
-            _rtp(stream, Side.B, stream.b, stream.a, from_b),
-            _rtcp(stream, Side.A, stream.a, stream.b, from_a),
-            _rtcp(stream, Side.B, stream.b, stream.a, from_b),
+            _rtp(stream, Side.A, a, b, rtp_a, rtp_b, from_a),
+            _rtp(stream, Side.B, b, a, rtp_b, rtp_a, from_b),
+            _rtcp(stream, Side.A, a, rtcp_a, rtp_b if b.rtcp_mux else rtcp_b, from_a),
+            _rtcp(stream, Side.B, b, rtcp_b, rtp_a if a.rtcp_mux else rtcp_a, from_b),
         )
     return found
 
@@ -197,7 +201,9 @@ def _conversions(given: tuple[tuple[int, int], ...]) -> bytes:
     return bytes(table)
 
 
-def _rtp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) -> Direction:
+def _rtp(
+    stream: Stream, side: Side, end: End, other: End, key: Key, out: Key, crossing: Crossing
+) -> Direction:
     unit, rate = _rates(stream.kind, end)
     return Direction(
         stream.index,
@@ -205,8 +211,8 @@ def _rtp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) -
         side,
         Component.RTP,
         end.realm,
-        (end.address, end.port),
-        (other.address, other.port),
+        key,
+        out,
         _rules(end, _remote(end, end.remote)),
         not other.may_receive,
         end.expects,
@@ -220,7 +226,9 @@ def _rtp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) -
     )
 
 
-def _rtcp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) -> Direction:
+def _rtcp(
+    stream: Stream, side: Side, end: End, key: Key, out: Key, crossing: Crossing
+) -> Direction:
     remote = end.remote_rtcp
     if remote is None and end.remote is not None:
         remote = (end.remote[0], end.remote[1] + 1)  # RFC 3550 §11
@@ -231,8 +239,8 @@ def _rtcp(stream: Stream, side: Side, end: End, other: End, crossing: Crossing) 
         side,
         Component.RTCP,
         end.realm,
-        (end.address, end.port + 1),
-        (other.address, other.port + (0 if other.rtcp_mux else 1)),
+        key,
+        out,
         _NOBODY if end.rtcp_mux else _rules(end, _remote(end, remote)),
         False,  # RFC 3264 §8.4: RTCP goes on during hold
         False,

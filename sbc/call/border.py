@@ -33,6 +33,7 @@ from sbc.call.legs.a_leg import ALeg, merge_key
 from sbc.call.legs.b_leg import BLeg
 from sbc.call.legs.local import LocalEnds
 from sbc.call.legs.reliable import ReliableSender, ReliableTimer
+from sbc.call.media.addresses import MediaAddresses
 from sbc.call.media.leases import Leases
 from sbc.call.media.pools import Pools
 from sbc.call.relays import RelayEvents
@@ -111,8 +112,7 @@ class Border(RelayEvents):
             relay=relay,
             ends=LocalEnds(listeners),
             hide=hide or Hide(),
-            advertised={one.address: one.advertise for one in media},
-            media_addresses={one.realm: one.advertise for one in reversed(media)},
+            media_addresses=MediaAddresses(media),
             dscp={one.realm: one.dscp for one in media},
             random=random,
             wall_offset_s=wall_offset_s,

@@ -19,6 +19,7 @@ from sbc.call.crossing.headers import Hide
 from sbc.call.digest.challenge import Challenges
 from sbc.call.digest.credentials import Credentials
 from sbc.call.legs.local import LocalEnds
+from sbc.call.media.addresses import MediaAddresses
 from sbc.call.media.leases import Leases, LocalPort
 from sbc.call.media.pools import Pools
 from sbc.call.targets.where import Where
@@ -112,10 +113,7 @@ class Core:
     relay: RelayOutlet
     ends: LocalEnds
     hide: Hide
-    advertised: Mapping[str, str]
-    """Local media address → the one that goes into SDP."""
-    media_addresses: Mapping[str, str]
-    """Realm → its first advertised media address."""
+    media_addresses: MediaAddresses
     dscp: Mapping[str, int]
     """Realm → how media towards it is marked (RFC 2474)."""
     random: Callable[[int], bytes]

@@ -144,6 +144,7 @@ def _listeners(border: Border, folder: str) -> tuple[ListenerSettings, ...]:
                     port=port,
                     advertise_host=advertise_host,
                     advertise_port=advertise_port or port,
+                    local_networks=tuple(realm.local_networks),
                     tls=listener_tls(one.tls or realm.tls, folder) if transport == "tls" else None,
                 )
             )

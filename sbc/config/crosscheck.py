@@ -130,6 +130,23 @@ def _addresses_can_be_told(context: _Context) -> None:
             )
 
 
+def _local_networks_make_a_difference(context: _Context) -> None:
+    """They need an address that is advertised, and another one that is not."""
+    for name, realm in context.border.realms.items():
+        path: Path = ("realms", name, "local_networks")
+        if not realm.local_networks:
+            continue
+        for one in realm.listen:
+            if ip_address(one.bind[1]).is_unspecified:
+                context.error(
+                    path,
+                    f"expected listeners on one address each beside it, got {one.bind[1]}"
+                    " (what should peers there be told?)",
+                )
+        if not any(one.advertise for one in (*realm.listen, *realm.media)):
+            context.note(path, "nothing is advertised here: all peers are told the same")
+
+
 def _told(context: _Context, path: Path, host: str, told: str | None, where: str) -> None:
     if told is None:
         return
@@ -400,6 +417,7 @@ _CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
     _realms_exist,
     _listeners_are_apart,
     _addresses_can_be_told,
+    _local_networks_make_a_difference,
     _media_ports,
     _trunks_have_realms,
     _sources_are_one_trunks,

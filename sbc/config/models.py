@@ -166,6 +166,9 @@ class Realm(_Section):
     media: Annotated[list[Media], OneOrMany]
     """Where this network's media is anchored: at least one. With addresses of IPv4 and of IPv6 each
     peer gets one of the family that its own media, or else its signalling, is of."""
+    local_networks: Annotated[list[Network], OneOrMany] = []
+    """Networks behind the same 1:1 NAT as the border: peers there are told its own addresses, not
+    the advertised ones."""
     tls: Tls | None = None
     """Of all its tls listeners that have none of their own."""
     dscp: Dscp = 46

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 
 __all__ = [
     "ClientCertificate",
@@ -65,6 +66,8 @@ class ListenerSettings:
     advertise_host: str
     """What goes into Via and Contact: `host`, or the public address of a 1:1 NAT."""
     advertise_port: int
+    local_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Whose hosts are told `host` and `port`: they are behind the same NAT."""
     tls: ListenerTls | None = None
     """Of a `tls` listener; None makes a start fail."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
@@ -92,6 +93,26 @@ def test_the_number_goes_on_without_the_names_of_the_callers_network(
     lab.give(lab.invite(body=SDP_A).replace(b"INVITE sip:4930123456@", b"INVITE sip:%b@" % user))
     invite = lab.take_one(CARRIER[0])
     assert invite.uri == b"sip:%b@10.1.0.2:5060" % expected
+
+
+def test_hosts_behind_the_same_nat_see_another_end_than_all_others() -> None:
+    listener = ListenerSettings(
+        realm="inside",
+        transport="tls",
+        host=INSIDE,
+        port=5061,
+        advertise_host="203.0.113.7",
+        advertise_port=5062,
+        local_networks=(ip_network("10.0.0.0/29"),),
+    )
+    ends = LocalEnds([listener])
+    near, far = Hop("inside", 0, TLS, "10.0.0.2", 9), Hop("inside", 0, TLS, "10.0.0.9", 9)
+    for sips, scheme in ((False, b"sip"), (True, b"sips")):
+        assert b"<%b:t@10.0.0.1:5061" % scheme in ends.of(near, sips=sips).contact(Token(b"t"))
+        assert b"<%b:t@203.0.113.7:5062" % scheme in ends.of(far, sips=sips).contact(Token(b"t"))
+    for hop in (near, far):
+        assert ends.towards("inside", TLS, hop.host) is ends.of(hop)
+    assert (ends.of(near).host, ends.of(far).host) == (b"10.0.0.1", b"203.0.113.7")
 
 
 def test_a_peer_that_calls_sips_over_tls_is_answered_with_it() -> None:

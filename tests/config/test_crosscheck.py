@@ -57,6 +57,13 @@ A, B = '"udp:10.0.0.1:5060"', '"udp:10.0.0.2:5060"'
             "addresses, got only 0.0.0.0 (what should Via and Contact say?)",
         ),
         (
+            realms(
+                '{ bind: "udp:0.0.0.0:5060", advertise: 203.0.113.1 }', '"udp:10.0.0.2:5070"'
+            ).replace("  a:\n", "  a:\n    local_networks: 10.0.0.0/24\n"),
+            "sbc.yaml:3:21: realms.a.local_networks: expected listeners on one address each beside "
+            "it, got 0.0.0.0 (what should peers there be told?)",
+        ),
+        (
             realms('{ bind: "udp:10.0.0.1:5060", advertise: "2001:db8::1" }', B),
             "sbc.yaml:3:53: realms.a.listen.advertise: expected an IPv4 address, as the bound "
             "10.0.0.1 is, got 2001:db8::1",

@@ -112,6 +112,46 @@ def test_behind_a_one_to_one_nat_peers_are_told_the_public_address(
         b_leg.expect(200)
 
 
+def test_a_peer_behind_the_same_one_to_one_nat_is_told_our_own_address(
+    tmp_path: Path, recording: Capture
+) -> None:
+    """The public one would lead it out to the router and, in most clouds, not back again."""
+    near, far, public = "127.0.2.10", "127.0.2.90", "198.51.100.7"
+    realms: dict[str, Any] = Shape().document(tmp_path)["realms"]
+    realms["outside"] = {
+        "listen": [{"bind": "udp:127.0.2.1:5060", "advertise": f"{public}:5070"}],
+        "media": {"address": "127.0.2.1", "advertise": public, "ports": "14000-15999"},
+        "local_networks": "127.0.2.0/28",
+    }
+    own = Shape(outside_trunk={"sources": [near, far]}, further={"realms": realms})
+    told = {near: "127.0.2.1:5060", far: f"{public}:5070"}
+    with (
+        _border(tmp_path, own),
+        Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as inside,
+        Phone((near, 5060), OUTSIDE, ("127.0.2.1", 5060)) as neighbour,
+        Phone((far, 5060), OUTSIDE, ("127.0.2.1", 5060)) as stranger,
+    ):
+        for caller, host in ((neighbour, near), (stranger, far)):
+            a_leg = caller.invite()
+            b_leg = inside.answering()
+            b_leg.answer()
+            final = a_leg.expect(200)
+            assert final.contact_uri.endswith(f"@{told[host]}")
+            assert final.media()[0] == told[host].partition(":")[0]
+            a_leg.take(final)
+            a_leg.target = "sip:x@127.0.2.1:5060"  # where the NAT would bring what it sends
+            a_leg.ack()
+            b_leg.request("BYE")
+            hung_up = a_leg.hung_up()
+            assert hung_up.first("via").startswith(f"SIP/2.0/UDP {told[host]};")
+        inside.invite()
+        invite = neighbour.answering().invite
+        assert invite is not None
+        assert invite.contact_uri.endswith(f"@{told[near]}")
+        assert invite.media()[0] == "127.0.2.1"
+        assert public not in invite.raw.decode()
+
+
 def test_a_call_crosses_from_ipv4_to_ipv6(tmp_path: Path, recording: Capture) -> None:
     if not _has_ipv6():
         pytest.skip("this machine has no IPv6 on its loopback")

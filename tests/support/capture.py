@@ -104,9 +104,13 @@ class Capture:
     ) -> None:
         self.stop()
 
+    @property
+    def _is_over(self) -> bool:
+        return self._process.stdout is None or self._process.stdout.closed
+
     def stop(self) -> int:
         """Ends the recording; how many packets are missing from it."""
-        if self._process.stdout is None or self._process.stdout.closed:
+        if self._process.stdout is None or self._is_over:
             return 0
         self._catch_up()
         self._process.send_signal(signal.SIGTERM)
@@ -116,8 +120,9 @@ class Capture:
         return int(told or b"-1")
 
     def packets(self) -> list[Packet]:
-        """All that has arrived by now."""
-        self._catch_up()
+        """All that has arrived by now, or until the end."""
+        if not self._is_over:
+            self._catch_up()
         packets = read_packets(self.path.read_bytes())
         return [one for one in packets if one.payload not in self._marks]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final, TypeAlias
 
 from sbc.ids import Token
 from sbc.transaction.hop import TCP, TLS, UDP, Hop, Sources
@@ -14,6 +16,8 @@ __all__ = ["ALLOW", "LocalEnd", "LocalEnds"]
 ALLOW: Final = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
 """What this border really does, in requests and in answers to OPTIONS."""
 
+_Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
+
 _TRANSPORTS: Final = {"udp": UDP, "tcp": TCP, "tls": TLS}
 
 
@@ -22,8 +26,10 @@ class LocalEnd:
 
     Args:
         index: its index in `TransportSettings.listeners`.
-        listener: its settings; the advertised address is the one that is shown.
+        listener: its settings.
         sips: whether its Contact is a SIPS URI, for a peer that called one (RFC 5630 §5.1.1).
+        near: whether its own address is shown, to a peer behind the same NAT, and not the
+            advertised one.
     """
 
     __slots__ = (
@@ -33,20 +39,25 @@ class LocalEnd:
         "hops",
         "host",
         "index",
+        "near",
         "realm",
         "transport",
     )
 
-    def __init__(self, index: int, listener: ListenerSettings, *, sips: bool = False) -> None:
+    def __init__(
+        self, index: int, listener: ListenerSettings, *, sips: bool = False, near: bool = False
+    ) -> None:
         self.index = index
+        self.near = near
         self.realm = listener.realm
         self.transport = _TRANSPORTS[listener.transport]
         self.hops = Sources(self.realm, index)
         """By UDP, to an address: shared by all calls that go there."""
-        host = listener.advertise_host
+        host = listener.host if near else listener.advertise_host
+        port = listener.port if near else listener.advertise_port
         self.host = (f"[{host}]" if ":" in host else host).encode()
         """As in a URI: an IPv6 address has its brackets."""
-        hostport = self.host + b":%d" % listener.advertise_port
+        hostport = self.host + b":%d" % port
         self._via = b"Via: SIP/2.0/%b %b;branch=" % (self.transport, hostport)
         self._contact_prefix = b"Contact: <sips:" if sips else b"Contact: <sip:"
         parameter = b";transport=" + self.transport.lower()
@@ -64,16 +75,19 @@ class LocalEnd:
 
 
 class LocalEnds:
-    """All listeners, by index and by realm."""
+    """All listeners, by index and by realm, each as the peer in question is to see it."""
 
-    __slots__ = ("_by_index", "_by_realm", "_sips")
+    __slots__ = ("_by_index", "_by_realm", "_networks", "_others")
 
     def __init__(self, listeners: Sequence[ListenerSettings]) -> None:
         self._by_index = [LocalEnd(index, one) for index, one in enumerate(listeners)]
-        self._sips = {
-            index: LocalEnd(index, one, sips=True)
+        self._networks = [one.local_networks for one in listeners]
+        self._others = {
+            (index, sips, near): LocalEnd(index, one, sips=sips, near=near)
             for index, one in enumerate(listeners)
-            if one.transport == "tls"
+            for sips in ((False, True) if one.transport == "tls" else (False,))
+            for near in ((False, True) if one.local_networks else (False,))
+            if sips or near
         }
         self._by_realm: dict[tuple[str, bytes, bool], LocalEnd] = {}
         for end, one in zip(self._by_index, listeners, strict=True):
@@ -85,10 +99,21 @@ class LocalEnds:
         Deviates from RFC 5630 §4: SIPS is kept towards the peer that used it. What happens behind
         a border is the other network's own business, which its trunk's `transport` says.
         """
-        if sips:
-            return self._sips.get(hop.listener) or self._by_index[hop.listener]
-        return self._by_index[hop.listener]
+        return self._shown(self._by_index[hop.listener], hop.host, sips)
 
     def towards(self, realm: str, transport: bytes, host: str) -> LocalEnd | None:
         """The first listener of `realm` that can reach `host`, None where there is none."""
-        return self._by_realm.get((realm, transport, ":" in host))
+        end = self._by_realm.get((realm, transport, ":" in host))
+        return self._shown(end, host) if end is not None else None
+
+    def _shown(self, end: LocalEnd, host: str, sips: bool = False) -> LocalEnd:
+        networks = self._networks[end.index]
+        sips = sips and end.transport is TLS
+        near = bool(networks) and _is_within(host, networks)
+        return self._others[end.index, sips, near] if sips or near else end
+
+
+@lru_cache(maxsize=4096)
+def _is_within(host: str, networks: _Networks) -> bool:
+    address = ip_address(host)
+    return any(address in network for network in networks)

@@ -179,18 +179,18 @@ class Anchorage:
         """Our address for each m-line of the offer, as `leg`'s peer sees it."""
         anchors: list[Anchor | None] = [None] * self._lines
         if self._media is not None:
-            advertised = self._core.advertised
+            shown = self._core.media_addresses.shown
             known = self._lines if dresses is None else min(self._lines, len(dresses))
             for index, (address, port) in self._media.ports(leg.side):
                 if index >= known:  # of another exchange: `content` says so
                     continue
                 dress = dresses[index] if dresses is not None else None
-                anchors[index] = Anchor(advertised[address], port, dress)
+                anchors[index] = Anchor(shown(address, leg.end), port, dress)
         return anchors
 
     def _address(self, leg: Leg) -> str:
         """What stands in our `o=` line on this leg."""
-        return self._core.media_addresses[leg.trunk.realm]
+        return self._core.media_addresses.of_session(leg.end)
 
     # The plan
 

@@ -256,7 +256,7 @@ class TransferredCall(Meeting):
         a = Standing(core, self, stays, invite)
         self._set_up(core, a, a.token.decode(), facts, now)
         self.moves, self.teller = moves, None
-        address = core.media_addresses[stays.trunk.realm]
+        address = core.media_addresses.of_session(stays.end)
         a.negotiation = Negotiation(session_id(a.token), address)
         self._said = _said_by(stays, lines)
 

@@ -189,19 +189,23 @@ impl Engine {
 
     /// Ends the thread and waits for it.
     fn stop(&self, py: Python<'_>) {
-        self.shared.stop();
-        let thread = self.thread.lock().take();
-        py.detach(|| {
-            if let Some(thread) = thread {
-                let _ = thread.join(); // a panic was caught, and told as the fault
-            }
-        });
+        py.detach(|| self.end());
     }
 }
 
+impl Engine {
+    fn end(&self) {
+        self.shared.stop();
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join(); // a panic was caught, and told as the fault
+        }
+    }
+}
+
+/// Ports that are still open may lose their sockets next: nobody may be at them any more.
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.end();
     }
 }
 

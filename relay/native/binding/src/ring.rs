@@ -20,6 +20,8 @@ pub(crate) const SLOTS: usize = 64;
 /// Octets between two slots' buffers: an odd number of cache lines, or the starts of all packets
 /// would contend for the same few places in the caches.
 const GAP: usize = 5 * 64;
+/// Refusals in a row, for want of memory, after which the ring is given up.
+const PATIENCE: u32 = 100;
 const DONTWAIT: i32 = SendFlags::DONTWAIT.bits() as i32;
 
 /// The ring, and a buffer and a result for each slot.
@@ -96,15 +98,19 @@ impl Ring {
         self.queued += usize::from(pushed.is_ok()); // more than there are slots: not done
     }
 
-    /// Does what is queued, in that order.
+    /// Does what is queued, in that order. After an error nothing is in flight: what the kernel has
+    /// taken is over, and the rest it never will.
     pub(crate) fn run(&mut self) -> Result<()> {
+        let mut refusals = 0;
         while self.queued > 0 {
-            match self.ring.submit_and_wait(self.queued) {
-                Ok(_) => {}
-                Err(error) => match Errno::from_io_error(&error) {
-                    Some(Errno::INTR | Errno::AGAIN | Errno::BUSY) => {}
-                    other => return Err(other.unwrap_or(Errno::IO)),
-                },
+            if let Err(error) = self.ring.submit_and_wait(self.queued) {
+                let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                // Short of memory for a moment, or interrupted.
+                let passing = matches!(error, Errno::INTR | Errno::AGAIN | Errno::BUSY);
+                refusals += 1;
+                if !passing || refusals > PATIENCE {
+                    return Err(error);
+                }
             }
             for done in self.ring.completion() {
                 self.results[done.user_data() as usize % SLOTS] = done.result();
