@@ -143,7 +143,8 @@ def _local_networks_make_a_difference(context: _Context) -> None:
                     f"expected listeners on one address each beside it, got {one.bind[1]}"
                     " (what should peers there be told?)",
                 )
-        if not any(one.advertise for one in (*realm.listen, *realm.media)):
+        told = [one.advertise for one in realm.listen]
+        if not any(told) and not any(one.advertise for one in realm.media):
             context.note(path, "nothing is advertised here: all peers are told the same")
 
 
