@@ -234,8 +234,8 @@ def test_reserved_ports_may_be_used_and_an_unknown_range_is_not_checked():
             REALM.replace("  a:\n", "  a:\n    local_networks: 10.0.0.0/24\n"),
             [
                 "sbc.yaml:1:1: note: no trunks yet: nobody may call (sbc trunk add)",
-                "sbc.yaml:3:5: realms.a.local_networks: note: nothing is advertised here: all peers "
-                "are told the same",
+                "sbc.yaml:3:5: realms.a.local_networks: note: nothing is advertised here: all "
+                "peers are told the same",
             ],
         ),
         (GOOD, []),
