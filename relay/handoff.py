@@ -178,6 +178,11 @@ class WorkerPort:
         self._tell_facts()
         self._send({"t": "running"})
 
+    def alive(self) -> None:
+        """Say that the loop goes round. Nobody waits for it: where the line is full, it is left."""
+        if not self._line.waiting and not self._line.ended:
+            self._send({"t": "alive"})
+
     def need(self, realm: str, address: str = "") -> None:
         """Ask for another block; a Block or an Exhausted follows, if need be from an adopter.
 

@@ -47,6 +47,10 @@ _WORKER: Final = ("-m", "relay", "worker")
 _QUICK_DEATH_S: Final = 2.0
 _START_S: Final = 15.0
 _LAST_WORDS_S: Final = 1.0
+_SILENCE_S: Final = 3.0
+"""A worker that has not said for so long that it lives does not."""
+_LATE_S: Final = 0.5
+"""So late for a worker's time, and it was us who stood still: it gets some more."""
 _LONGEST_PAUSE_S: Final = 5.0
 
 _log = logging.getLogger("relay.pool")
@@ -179,7 +183,11 @@ class Pool:
         if self._child is not None and self._child.deadline is not None:
             self._parent_said()
         for worker in self._workers:
-            if worker.kill_at is not None and now >= worker.kill_at:
+            if worker.kill_at is None or now < worker.kill_at:
+                continue
+            if now - worker.kill_at > _LATE_S:
+                worker.kill_at = now + _LATE_S
+            else:
                 _log.error("worker.stuck pid=%d", worker.process.pid)
                 worker.kill_at = None
                 worker.process.signal(signal.SIGKILL)
@@ -300,13 +308,15 @@ class Pool:
                 worker.ready = True
             case "running" if slot is not None:
                 worker.running = True
-                worker.kill_at = None
+                worker.kill_at = time.monotonic() + _SILENCE_S
                 _log.info(
                     "worker.running slot=%d pid=%d generation=%d",
                     slot.index,
                     worker.process.pid,
                     slot.generation,
                 )
+            case "alive" if worker.running:
+                worker.kill_at = time.monotonic() + _SILENCE_S
             case "need" if slot is not None:
                 realm, address = message["realm"], message["address"]
                 block = self._ports.more(slot, realm, address)

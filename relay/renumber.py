@@ -141,11 +141,14 @@ class Renumbering:
         if ssrc == current.ssrc:
             if jumps(reception, ssrc, sequence):
                 return self._restart(current, sequence, timestamp, reception, session, now)
-            if self.unsure or reception.ssrc != ssrc:
-                fitting = self._fitting(current, sequence, session)
-                if self.unsure or fitting is not current:
-                    return self._settle(fitting, now)
-            return current
+            if self.unsure:
+                return self._settle(self._fitting(current, sequence, session), now)
+            if reception.ssrc == ssrc or follows(current, sequence, session):
+                return current
+            if self._pending != (ssrc, sequence):  # it may be late, behind another source's packet
+                self._pending = (ssrc, sequence + 1 & 0xFFFF)
+                return DropReason.SEQUENCE
+            return self._settle(self._fitting(current, sequence, session), now)
         if self.continuity:
             return self._change(current, ssrc, sequence, timestamp, reception, session, now)
         return self._pass_beside(current, ssrc, sequence, session, now)

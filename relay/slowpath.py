@@ -197,6 +197,9 @@ class SlowPath:
         if numbering == DropReason.SSRC:
             lane.drop(DropReason.SSRC)
             return False
+        if numbering == DropReason.SEQUENCE and ssrc != lane.reception.ssrc:
+            lane.drop(DropReason.SEQUENCE)  # not counted: it would be the first of its source
+            return False
         lane.reception.packet(second, sequence, timestamp, ssrc, size, now)
         if isinstance(numbering, DropReason):
             lane.drop(numbering)

@@ -46,7 +46,7 @@ _step = struct.Struct("HBBI").pack
 def connect_beside(rx: socket.socket, peer: tuple[str, int]) -> socket.socket:
     """A second socket on the port of `rx`, connected to `peer`, non-blocking.
 
-    SO_REUSEPORT is set on `rx` only while the second one is bound: afterwards a third bind, by any
+    SO_REUSEPORT is set on both only while the second one is bound: afterwards a third bind, by any
     process, gets EADDRINUSE. Packets of others may land in the new socket between its bind and its
     connect, so its reader checks the first sources.
 
@@ -61,6 +61,7 @@ def connect_beside(rx: socket.socket, peer: tuple[str, int]) -> socket.socket:
             tx.connect(peer)
         finally:
             rx.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        tx.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
     except OSError:
         tx.close()
         raise

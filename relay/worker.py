@@ -181,6 +181,8 @@ class Worker:
     # the supervisor
 
     def _line(self, now: float) -> None:
+        if now >= self._next_line:
+            self._port.alive()
         self._next_line = now + _LINE_EVERY_S
         for message in self._port.receive(now):
             match message:

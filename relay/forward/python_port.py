@@ -28,10 +28,11 @@ _BURST_S: Final = 2.0
 _OVERTAKEN: Final = 64
 """Packets that may wait on `rx` when the peer's own socket is made."""
 _INHERITED: Final = 4096
-"""Packets that may wait in a socket which was somebody else's: more than it has room for."""
-_ON_THEIR_WAY: Final = 16
+"""Packets of a socket which was somebody else's that are looked at in one go: mostly all."""
+_ON_THEIR_WAY: Final = 64
 """Packets whose source is still looked at once a connected socket was empty: others' that were on
-their way into it. No more than the machine has processors, or hardly."""
+their way into it, a few for each processor."""
+_FOR_EVER: Final = 1 << 62
 _DROP: Final = int(Verdict.DROP)
 _PUNT: Final = int(Verdict.PUNT)
 
@@ -320,11 +321,13 @@ class Port:
     def _overtaken(self, tx: socket.socket) -> None:
         """Packets of the peer that wait on `rx` come before those on its own socket; and what of
         others has landed there before it was connected is told apart at once."""
+        self._unsure = _FOR_EVER
         for one, most in ((self.rx, _OVERTAKEN), (tx, _INHERITED)):
             for _ in range(most):
                 if not self._receive_from(one, time.monotonic()):
+                    if one is tx:
+                        self._unsure = _ON_THEIR_WAY
                     break
-        self._unsure = _ON_THEIR_WAY
 
     def forget(self) -> None:
         """Have no flow; packets are punted."""

@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 _DRAIN: Final = 64
 """Datagrams in one pass: some 10 ms of work at most, so that nothing else waits longer."""
+_FIRST_PORTS_S: Final = 5.0
 _TICK_S: Final = 0.02
 _FLUSH_S: Final = 0.005
 _BUSY_TICK_S: Final = 0.001
@@ -164,9 +165,7 @@ class Server:
                 nursery.start_soon(self.relay.run, self.border)
                 nursery.start_soon(self.resolver.run)
                 nursery.start_soon(self._keep_located)
-                with trio.move_on_after(5.0):
-                    while not all(self.border.core.leases.in_hand().values()):  # noqa: ASYNC110
-                        await trio.sleep(0.01)
+                await self._first_ports()
                 await nursery.start(self._streams.run)
                 nursery.start_soon(self.certificates.run)
                 for index, listener in self._udp.items():
@@ -181,6 +180,22 @@ class Server:
                 listener.close()
             self.cdr.close()
             gc.enable()
+
+    async def _first_ports(self) -> None:
+        """Wait for media ports of each pool: calls that come before them would be refused.
+
+        Of a small range a process that has died may have had all; they rest before they come.
+        """
+        deadline = trio.current_time() + _FIRST_PORTS_S
+        said = False
+        while missing := [name for name, n in self.border.core.leases.in_hand().items() if not n]:
+            left_s = deadline - trio.current_time()
+            if left_s <= 0:
+                return
+            if not said and left_s < _FIRST_PORTS_S - 1.0:
+                said = True
+                _log.info("signalling.waits for=media ports=%s", ",".join(missing))
+            await trio.sleep(0.01)
 
     async def drain(self, deadline_s: float) -> None:
         """Take no new calls, end those that are up, and wait until all is said and recorded.

@@ -133,3 +133,49 @@ def test_a_peer_that_calls_sips_over_tls_is_answered_with_it() -> None:
     secure = ends.of(hop, sips=True)
     assert secure.contact(token) == b"Contact: <sips:t@%b:5061>\r\n" % INSIDE.encode()
     assert secure.via(b"b") == b"Via: SIP/2.0/TLS %b:5061;branch=b;rport\r\n" % INSIDE.encode()
+
+
+def _behind_nat(networks: str) -> Lab:
+    """Inside is behind a 1:1 NAT, together with some network."""
+    config = settings()
+    listeners = tuple(
+        replace(
+            one,
+            advertise_host="203.0.113.7",
+            advertise_port=5070,
+            local_networks=(ip_network(networks),),
+        )
+        if one.realm == "inside"
+        else one
+        for one in config.transport.listeners
+    )
+    media = tuple(
+        replace(one, advertise="203.0.113.7") if one.realm == "inside" else one
+        for one in config.relay.media
+    )
+    transport = replace(config.transport, listeners=listeners)
+    relay = replace(config.relay, media=media)
+    return Lab(replace(config, transport=transport, relay=relay))
+
+
+@pytest.mark.parametrize("parameter", [b"", b";transport=tcp"])
+@pytest.mark.parametrize(
+    ("near", "told"), [("10.0.0.2", b"10.0.0.1"), ("10.0.0.99", b"203.0.113.7")]
+)
+def test_a_dialog_goes_on_seeing_the_same_of_our_addresses_wherever_its_target_is(
+    parameter: bytes, near: str, told: bytes
+) -> None:
+    lab = _behind_nat(near)
+    contact = b"Contact: <sip:alice@10.0.0.99:5060%b>" % parameter
+    lab.give(lab.invite().replace(b"Contact: <sip:alice@10.0.0.2:5060>", contact))
+    invite = lab.take(CARRIER[0])[-1]
+    lab.answer(invite, 200, body=SDP_B)
+    final = lab.take(PBX[0])[-1]
+    lab.give(lab.in_dialog(b"ACK", final, 1))
+    changed = SDP_B.replace(b"1 1 IN", b"1 2 IN").replace(b"6000", b"6002")
+    lab.give(lab.in_dialog(b"INVITE", invite, 1, body=changed, source=CARRIER), CARRIER)
+    again = lab.take("10.0.0.99")[-1]
+    for message in (final, again):
+        assert b"@" + told in message.first(b"contact")
+        assert message.body.count(b"IN IP4 " + told) == 2
+    assert told in again.first(b"via")

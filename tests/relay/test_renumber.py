@@ -35,7 +35,8 @@ class Sender:
         found = self.renumbering.consider(
             ssrc, sequence, timestamp, self.reception, self.session, self.now
         )
-        if found != DropReason.SSRC:
+        uncounted = found == DropReason.SEQUENCE and ssrc != self.reception.ssrc
+        if found != DropReason.SSRC and not uncounted:
             self.reception.packet(0, sequence, timestamp, ssrc, 172, self.now)
         if isinstance(found, DropReason):
             return found

@@ -129,3 +129,10 @@ def test_a_hiding_rule_that_is_off_is_a_warning(monkeypatch, caplog):
     monkeypatch.setenv("SBC_TEST_UNHIDE", "uri_hosts")
     assert _hide() == Hide(uri_hosts=False)
     assert "SBC_TEST_UNHIDE=uri_hosts" in caplog.text
+
+
+def test_what_a_start_waits_for_is_said(border):
+    """Of a small range the process that died had all ports; they rest before the next has them."""
+    [signalling] = border.role("signalling")
+    border.kill(signalling)
+    until(lambda: "signalling.waits for=media ports=inside" in events(border), 10, "the line")

@@ -166,7 +166,7 @@ class Link:
             return self.end, hop
         end: LocalEnd | None = self.end  # as long as it can: its address is what the peer knows
         if self.end.transport != transport or (b":" in self.end.host) != (":" in host):
-            end = self.core.ends.towards(realm, transport, host)
+            end = self.core.ends.towards(realm, transport, host, like=self.end)
         if end is None:
             return self.end, hop
         connection = hop.connection if transport == hop.transport else 0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Final, TypeAlias
+from ipaddress import ip_address
+from typing import Final
 
 from sbc.ids import Token
 from sbc.transaction.hop import TCP, TLS, UDP, Hop, Sources
@@ -16,8 +15,7 @@ __all__ = ["ALLOW", "LocalEnd", "LocalEnds"]
 ALLOW: Final = b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
 """What this border really does, in requests and in answers to OPTIONS."""
 
-_Networks: TypeAlias = tuple[IPv4Network | IPv6Network, ...]
-
+_REMEMBERED: Final = 4096
 _TRANSPORTS: Final = {"udp": UDP, "tcp": TCP, "tls": TLS}
 
 
@@ -77,9 +75,10 @@ class LocalEnd:
 class LocalEnds:
     """All listeners, by index and by realm, each as the peer in question is to see it."""
 
-    __slots__ = ("_by_index", "_by_realm", "_networks", "_others")
+    __slots__ = ("_by_index", "_by_realm", "_near", "_networks", "_others")
 
     def __init__(self, listeners: Sequence[ListenerSettings]) -> None:
+        self._near: dict[tuple[int, str], bool] = {}
         self._by_index = [LocalEnd(index, one) for index, one in enumerate(listeners)]
         self._networks = [one.local_networks for one in listeners]
         self._others = {
@@ -99,21 +98,38 @@ class LocalEnds:
         Deviates from RFC 5630 §4: SIPS is kept towards the peer that used it. What happens behind
         a border is the other network's own business, which its trunk's `transport` says.
         """
-        return self._shown(self._by_index[hop.listener], hop.host, sips)
+        end = self._by_index[hop.listener]
+        if not sips and not self._networks[hop.listener]:
+            return end
+        return self._shown(end, sips and end.transport is TLS, self._is_near(end, hop.host))
 
-    def towards(self, realm: str, transport: bytes, host: str) -> LocalEnd | None:
-        """The first listener of `realm` that can reach `host`, None where there is none."""
+    def towards(
+        self, realm: str, transport: bytes, host: str, like: LocalEnd | None = None
+    ) -> LocalEnd | None:
+        """The first listener of `realm` that can reach `host`, None where there is none.
+
+        Args:
+            like: the end that the peer of a dialog knows: it goes on seeing the same of our
+                addresses, wherever its next target is.
+        """
         end = self._by_realm.get((realm, transport, ":" in host))
-        return self._shown(end, host) if end is not None else None
+        if end is None or not self._networks[end.index]:
+            return end
+        return self._shown(end, False, like.near if like is not None else self._is_near(end, host))
 
-    def _shown(self, end: LocalEnd, host: str, sips: bool = False) -> LocalEnd:
-        networks = self._networks[end.index]
-        sips = sips and end.transport is TLS
-        near = bool(networks) and _is_within(host, networks)
+    def _shown(self, end: LocalEnd, sips: bool, near: bool) -> LocalEnd:
         return self._others[end.index, sips, near] if sips or near else end
 
-
-@lru_cache(maxsize=4096)
-def _is_within(host: str, networks: _Networks) -> bool:
-    address = ip_address(host)
-    return any(address in network for network in networks)
+    def _is_near(self, end: LocalEnd, host: str) -> bool:
+        """Whether a host is in the same NAT's network as we are."""
+        networks = self._networks[end.index]
+        if not networks:
+            return False
+        near = self._near.get((end.index, host))
+        if near is None:
+            if len(self._near) >= _REMEMBERED:
+                self._near.clear()
+            address = ip_address(host)
+            near = any(address in network for network in networks)
+            self._near[end.index, host] = near
+        return near

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 from relay.control.messages import Event
 from tests.relay.rig import Peer, Rig, Talk, peer_pair, rtp
 
+_SO_RCVBUFFORCE = 33
 NOWHERE = ("127.0.6.99", 9000)
 
 
@@ -133,6 +135,39 @@ def test_a_peer_that_has_moved_is_heard_alone_whatever_the_former_one_sends(rig,
     talk.b.send(rtp(9), talk.to_b)
     rig.run()
     assert new.received()[-1] == rtp(9)
+
+
+def test_however_much_the_former_peer_has_left_nothing_of_it_is_the_new_ones(rig):
+    """More than is looked at in one go, as sysctl net.core.rmem_default can make room for."""
+    talk = Talk(rig)
+    talk.both_speak(20)
+    new, new_rtcp = peer_pair("127.0.6.1")
+    rig.peers += (new, new_rtcp)
+    if rig.forwarder.name == "native":
+        pytest.skip("its thread leaves nothing waiting, and its socket is not to be had")
+    tx = rig.forwarder._ports[talk.to_a].tx
+    try:
+        tx.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 24)
+    except PermissionError:
+        pytest.skip("CAP_NET_ADMIN is missing")
+    for number in range(6000):
+        talk.a.send(rtp(21 + number, b"former"), talk.to_a)
+    talk.b.received()
+    talk.end_a = replace(talk.end_a, remote=new.address, remote_rtcp=new_rtcp.address)
+    talk.apply()
+    rig.run()
+    assert talk.b.received() == []
+    assert rig.dropped("a") == {"wrong_source": 6000}
+    assert speak(rig, new, talk, 9) == 1
+
+
+def test_nobody_else_can_have_a_port_that_is_in_use(rig):
+    talk = Talk(rig)
+    talk.both_speak(20)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as third:
+        third.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            third.bind(talk.to_a)
 
 
 def test_a_changed_address_of_one_stream_leaves_the_other_end_locked(rig):

@@ -47,6 +47,8 @@ class FakeWorker:
                 self.poll.register(self.start.listener.fileno(), select.EPOLLIN)
                 os.ftruncate(self.start.table, self.start.rows * 8)
                 self.port.running()
+            if self.running:
+                self.port.alive()
         return 0
 
     def take(self, message: Block | Exhausted | Drain) -> None:

@@ -106,21 +106,26 @@ def own(peers: Peers) -> set[int]:
     return {one.getsockname()[1] for one in (peers.left, peers.right)}
 
 
-def test_a_new_worker_serves_the_slot_of_a_dead_one(pools, media, peers):
+@pytest.mark.parametrize(
+    ("end", "wait_s"), [(signal.SIGKILL, 2.0), (signal.SIGSTOP, 8.0)], ids=["dead", "hangs"]
+)
+def test_a_new_worker_serves_the_slot_of_one_that_is_dead_or_hangs(
+    pools, media, peers, end, wait_s
+):
     pool = start(pools, media)
     with connect(pools) as client:
         client.apply(peers.plan(client.lease("outside", 2)))
         before = client.hello("session")
-    os.kill(before.pid, signal.SIGKILL)
+    os.kill(before.pid, end)
     found = []
 
     def answers() -> bool:
-        with suppress(OSError), connect(pools) as client:
+        with suppress(OSError), Client(str(pools.run_dir / "worker-0.sock"), 1.0) as client:
             found.append(client.hello("session"))
             return found[-1].pid != before.pid
         return False
 
-    eventually(answers, "another worker", wait_s=2.0)
+    eventually(answers, "another worker", wait_s=wait_s)
     assert found[-1].generation == before.generation + 1
     with connect(pools) as client:
         leased = client.lease("outside", 2)

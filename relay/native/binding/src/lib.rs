@@ -97,8 +97,8 @@ impl Engine {
 
     /// Why each packet has calls of its own; None: io_uring has one for many.
     #[getter]
-    fn ringless(&self) -> Option<&str> {
-        self.shared.ringless.as_deref()
+    fn ringless(&self) -> Option<String> {
+        self.shared.ringless.lock().clone()
     }
 
     /// Open ports.

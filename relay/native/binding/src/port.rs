@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use relay_core::policer::Policer;
+use rustix::io::Errno;
 
 use crate::address::Address;
 use crate::flow::{Aim, Allowance, Exit, Flow, Outcome, POLICED, UNSENT};
@@ -14,11 +15,12 @@ use crate::sockets::Media;
 /// As many as `DropReason` has, and some to spare.
 const REASONS: usize = 24;
 const BURST_S: f64 = 2.0;
-/// Packets that may wait in a socket which was somebody else's: more than it has room for.
+/// Packets of a socket which was somebody else's that are looked at in one go: mostly all.
 pub(crate) const INHERITED: u32 = 4096;
 /// Packets whose source is still looked at once a connected socket was empty: others' that were on
-/// their way into it. No more than the machine has processors, or hardly.
-const ON_THEIR_WAY: u32 = 16;
+/// their way into it, a few for each processor.
+const ON_THEIR_WAY: u32 = 64;
+const FOR_EVER: u32 = u32::MAX;
 
 /// Which open port. A number that is used again is not equal to what it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,24 +132,19 @@ impl Port {
         self.flow = Some(Box::new(flow));
     }
 
-    /// The peer's own socket is there. Others' packets may be in it, as many as it has room for.
+    /// The peer's own socket is there. Others' packets may be in it, until it was empty once.
     pub(crate) fn connected(&mut self, tx: Media) {
         self.tx = Some(tx);
-        self.unsure = INHERITED;
+        self.unsure = FOR_EVER;
     }
 
     /// The socket of a former peer becomes another one's. Returns whether it does.
     pub(crate) fn reconnect(&mut self, peer: Address) -> bool {
         let done = self.tx.as_ref().is_some_and(|tx| tx.connect(peer).is_ok());
         if done {
-            self.unsure = INHERITED;
+            self.unsure = FOR_EVER;
         }
         done
-    }
-
-    /// Nothing has waited in the peer's own socket since it was connected.
-    pub(crate) fn emptied(&mut self) {
-        self.unsure = self.unsure.min(ON_THEIR_WAY);
     }
 
     /// The peer's own socket, where its packets need not be asked for their source.
@@ -169,9 +166,13 @@ impl Port {
             // Others' packets that landed in the socket before it was connected to this peer are
             // told apart here; later on the kernel's own check is all that is needed.
             (Side::Tx, Some(tx)) if self.unsure > 0 => {
-                let received = tx.receive_from(buffer).ok()?;
-                self.unsure -= 1;
-                Some(received)
+                let received = tx.receive_from(buffer);
+                self.unsure = match received {
+                    Err(Errno::AGAIN) => ON_THEIR_WAY, // all that was there before is out
+                    _ if self.unsure == FOR_EVER => FOR_EVER,
+                    _ => self.unsure - 1,
+                };
+                received.ok()
             }
             // An error is an ICMP error of an earlier send: this call has cleared it.
             (Side::Tx, Some(tx)) => Some((tx.receive(buffer).ok()?, self.source?)),

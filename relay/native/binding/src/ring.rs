@@ -20,7 +20,7 @@ pub(crate) const SLOTS: usize = 64;
 /// Octets between two slots' buffers: an odd number of cache lines, or the starts of all packets
 /// would contend for the same few places in the caches.
 const GAP: usize = 5 * 64;
-/// Refusals in a row, for want of memory, after which the ring is given up.
+/// Refusals of a batch, mostly for want of memory, after which the ring is given up.
 const PATIENCE: u32 = 100;
 const DONTWAIT: i32 = SendFlags::DONTWAIT.bits() as i32;
 

@@ -92,9 +92,9 @@ impl Media {
 
     /// A second socket on this port, connected to `peer`.
     ///
-    /// SO_REUSEPORT is set on this one only while the second one is bound: no third one will be.
-    /// Packets of others may land in it between its bind and its connect, so its reader looks at
-    /// the first sources.
+    /// SO_REUSEPORT is set on both only while the second one is bound: no third one will be. Packets
+    /// of others may land in it between its bind and its connect, so its reader looks at the first
+    /// sources.
     pub(crate) fn connect_beside(&self, peer: Address) -> Result<Media> {
         let local = getsockname(self)?;
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -106,6 +106,7 @@ impl Media {
             .and_then(|()| connect(&tx, &peer.to_socket()));
         sockopt::set_socket_reuseport(self, false)?;
         bound?;
+        sockopt::set_socket_reuseport(&tx, false)?;
         Ok(Media { fd: tx.as_raw_fd(), ipv6: self.ipv6, _own: Some(Arc::new(tx)) })
     }
 }

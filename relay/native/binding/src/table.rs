@@ -376,8 +376,5 @@ impl Table {
                 }
             }
         }
-        if let Some(port) = self.get_mut(id) {
-            port.emptied();
-        }
     }
 }

@@ -31,8 +31,8 @@ pub(crate) struct Shared {
     batch: usize,
     /// The thread's, once it runs.
     ring: Mutex<Option<Ring>>,
-    /// Why there is none.
-    pub(crate) ringless: Option<String>,
+    /// Why there is none, or none any more.
+    pub(crate) ringless: Mutex<Option<String>>,
     /// Why the thread has ended, where nobody asked for it.
     pub(crate) fault: Mutex<Option<String>>,
     pub(crate) passes: AtomicU64,
@@ -52,7 +52,7 @@ impl Shared {
         };
         Ok(Shared {
             batch,
-            ringless: ring.as_ref().err().cloned(),
+            ringless: Mutex::new(ring.as_ref().err().cloned()),
             ring: Mutex::new(ring.ok()),
             table: Mutex::new(table),
             poll,
@@ -101,8 +101,9 @@ impl Shared {
             spent = false;
             while !events.is_empty() {
                 pace.count(events.len());
-                if self.round(&events, now, ring.as_mut()).is_err() {
+                if let Err(error) = self.round(&events, now, ring.as_mut()) {
                     ring = None; // nothing is in flight in it, and plain calls serve as well
+                    *self.ringless.lock() = Some(format!("given up: {error}"));
                 }
                 now = monotonic();
                 spent = now - start > BUDGET_S;
