@@ -42,7 +42,11 @@ clean:                ## Remove the environment and caches
 $(VENV)/.ready: pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON) (Debian: apt install python3)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "missing: Python 3.11 or later, found $$($(PYTHON) -V)"; exit 1; }
-	@echo "making $(VENV), once; it may take a minute"
+	@if command -v cargo >/dev/null; then \
+	    echo "making $(VENV) and building the native part with cargo, once; it may take some minutes"; \
+	else \
+	    echo "making $(VENV), once; it may take a minute (no cargo: without the native part)"; \
+	fi
 	@if command -v uv >/dev/null; then \
 	    uv venv -q --allow-existing --python $(PYTHON) $(VENV) && \
 	    uv pip install -q --python $(BIN)/python -e '.[dev]'; \

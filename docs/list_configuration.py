@@ -22,7 +22,7 @@ One YAML file (YAML 1.2). The commands read the one that `--config` names, else 
 error at once:
 
 ```text
-sbc.yaml:16:68: trunks.carrier.limits.calls: expected a whole number above 0, got "many"
+sbc.yaml:16:67: trunks.carrier.limits.calls: expected a whole number above 0, got "many"
 ```
 
 The file is read when `sbc run` starts. A change takes effect with the next start.

@@ -17,7 +17,7 @@ from sbc.sip.message import Request
 from sbc.sip.status import BYE, INFO, INVITE, METHODS, NOTIFY, OPTIONS, PRACK, UPDATE
 from sbc.sip.uri import OtherUri
 
-__all__ = ["Refusal", "by_policy", "fault_head", "help_head", "outside_dialog"]
+__all__ = ["Refusal", "by_policy", "fault_head", "help_head", "outside_dialog", "warning"]
 
 _OF_A_DIALOG: Final = frozenset((BYE, PRACK, UPDATE, INFO, NOTIFY))
 """What means nothing outside a dialog."""
@@ -88,6 +88,15 @@ def fault_head(error: ProtocolError, host: bytes) -> bytes:
     """
     head = _ACCEPT_SDP if error.status == 415 else b""
     if isinstance(error, (ParseError, RemoteProtocolError, UnsupportedMedia)):
-        text = _UNQUOTABLE.sub("?", error.detail[:_MAX_WARNING])
-        head += b'Warning: 399 %b "%b"\r\n' % (host, text.encode())
+        head += warning(host, error.detail)
     return head
+
+
+def warning(host: bytes, text: str) -> bytes:
+    """One line of text for who has sent something (RFC 3261 §20.43).
+
+    Args:
+        host: ours, as the sender knows it.
+    """
+    text = _UNQUOTABLE.sub("?", text[:_MAX_WARNING])
+    return b'Warning: 399 %b "%b"\r\n' % (host, text.encode())

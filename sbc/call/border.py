@@ -36,6 +36,7 @@ from sbc.call.legs.reliable import ReliableSender, ReliableTimer
 from sbc.call.media.addresses import MediaAddresses
 from sbc.call.media.leases import Leases
 from sbc.call.media.pools import Pools
+from sbc.call.refused import Refused
 from sbc.call.relays import RelayEvents
 from sbc.call.targets.health import Health
 from sbc.call.targets.where import Where
@@ -126,6 +127,7 @@ class Border(RelayEvents):
         self.most_transactions = 500_000
         """Half a gigabyte of them, twice what 2,500 calls/s leave behind for their 32 s."""
         self._transmit = transmit
+        self._refused = Refused(core)
         self._transfers = core.transfers = Transfers(core, self.calls)
 
     # Messages
@@ -148,7 +150,7 @@ class Border(RelayEvents):
             message = parse(data)
         except ParseError as error:
             reply_to = error.reply_to if isinstance(error, BadRequest) else None
-            self._guarded(None, partial(self._malformed, reply_to, error, hop), now)
+            self._guarded(None, partial(self._malformed, reply_to, error, hop, now), now)
             return
         except Exception:
             self._crashed(None, now)
@@ -163,7 +165,7 @@ class Border(RelayEvents):
 
     def garbled(self, error: FramingError, hop: Hop, now: float) -> None:
         """A stream that cannot be followed any further; the connection will be closed."""
-        self._guarded(None, partial(self._malformed, error.reply_to, error, hop), now)
+        self._guarded(None, partial(self._malformed, error.reply_to, error, hop, now), now)
 
     def unreachable(self, hop: Hop, branch: bytes | None, now: float) -> None:
         """A request to this address, the one of this branch if known, has not arrived."""
@@ -193,7 +195,7 @@ class Border(RelayEvents):
     def _request(self, request: Request, trunk: TrunkSettings | None, hop: Hop, now: float) -> None:
         core = self.core
         if trunk is None:
-            self._stranger(request, hop)
+            self._stranger(request, hop, now)
             return
         if (
             (self.overloaded and request.method in _SHED and not request.to_tag)
@@ -224,7 +226,8 @@ class Border(RelayEvents):
                     user = verdict.user
                     core.counters["authenticated"] += 1
                 elif verdict is not None:
-                    refuse(core, verdict, _reply_to(request, txn), txn, trunk, now)
+                    reply = _reply_to(request, txn)
+                    refuse(core, self._refused, verdict, reply, txn, trunk, now)
                     return
             self._dispatch(request, received, txn, trunk, user, now)
         except Exception:
@@ -326,23 +329,29 @@ class Border(RelayEvents):
         elif isinstance(leg, ALeg) and leg.owner is not None:
             leg.owner.cancelled(request, now)
 
-    def _stranger(self, request: Request, hop: Hop) -> None:
-        """A source of no trunk: refused without a trace, or ignored."""
+    def _stranger(self, request: Request, hop: Hop, now: float) -> None:
+        """A source of no trunk: refused without a record, or ignored."""
         decision = self.core.policies.stranger()
         self.core.counters["stranger"] += 1
+        self._refused.stranger(request.method, decision, hop, now)
         if isinstance(decision, Refuse) and request.method != ACK:
             self._stateless(request, decision.status, hop)
 
-    def _malformed(self, reply_to: Request | None, error: ParseError, hop: Hop) -> None:
+    def _malformed(self, reply_to: Request | None, error: ParseError, hop: Hop, now: float) -> None:
         """Answered where that is possible, and where a stranger would be answered at all.
 
         What is wrong with it concerns peers alone.
         """
         core = self.core
         core.counters["malformed"] += 1
-        known = core.policies.identify(hop.realm, hop.host, hop.trunk) is not None
-        if reply_to is not None and (known or isinstance(core.policies.stranger(), Refuse)):
-            head = answers.fault_head(error, core.ends.of(hop).host) if known else b""
+        trunk = core.policies.identify(hop.realm, hop.host, hop.trunk)
+        stranger = core.policies.stranger()
+        if trunk is not None:
+            self._refused.message(error, trunk, hop, now)
+        elif reply_to is not None:
+            self._refused.stranger(reply_to.method, stranger, hop, now)
+        if reply_to is not None and (trunk is not None or isinstance(stranger, Refuse)):
+            head = b"" if trunk is None else answers.fault_head(error, core.ends.of(hop).host)
             self._stateless(reply_to, error.status, hop, head)
 
     def _stateless(self, request: Request, status: int, hop: Hop, head: bytes = b"") -> None:

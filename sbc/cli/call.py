@@ -10,12 +10,20 @@ from typing import Final
 import click
 import trio
 
-from policies.settings import PolicySettings, RouteSettings, TrunkSettings, TrunkTransport
+from policies.settings import (
+    Peer,
+    PolicySettings,
+    RouteSettings,
+    TrunkSettings,
+    TrunkTransport,
+)
+from relay.settings import family_of
 from sbc.cli.agent.trial import Plan, Side, run_trial
 from sbc.cli.options import USAGE, config_option, fail, json_option
 from sbc.cli.output import print_json
 from sbc.config.load import load
 from sbc.settings import Settings
+from sbc.transport.settings import ListenerSettings
 
 __all__ = ["call"]
 
@@ -46,6 +54,11 @@ def call(
     Two telephones of this command take the places of two trunks' peers: one calls the border,
     the other is called by it. Each plays a tone (440 and 620 Hz, PCMU) and listens for the
     other's. So the peers' addresses must be on this machine and free, as with the demo file.
+
+    The telephones speak plain SIP and RTP. They cannot play a trunk that is called over TLS, one
+    with `srtp: required`, one whose callers have to know a password (`auth`) or show a certificate
+    (`identify`), or one that may not use PCMU; and no peer that is a name, or that `options_ping`
+    has just found away. A trunk with `transport: tls` calls over UDP here.
 
     Ends with 0 if both were heard and the call ended cleanly, else with 1.
     """
@@ -79,9 +92,10 @@ def _choose(
         dialled = number if number is not None else _number_for(policies, route)
         if dialled is not None:
             return trunks[route.source], trunks[route.to[0]], dialled
-    wanted = f"from {source or 'any trunk'} to {target or 'any trunk'}"
-    wanted += f" for {number}" if number is not None else ""
-    fail(f"no route leads {wanted} first (sbc route list)", USAGE)
+    wanted = f"from {source or 'any trunk'}"
+    wanted += f", to {target} as its first target" if target is not None else ""
+    wanted += f", for the number {number}" if number is not None else ""
+    fail(f"no such route: {wanted} (sbc route list)", USAGE)
 
 
 def _route_of(policies: PolicySettings, source: str, number: str) -> RouteSettings | None:
@@ -111,20 +125,11 @@ def _plan(
     seconds: float,
 ) -> Plan:
     transport = "tcp" if tcp or caller.transport is TrunkTransport.TCP else "udp"
-    listeners = settings.transport.listeners
-    listener = next(
-        (one for one in listeners if (one.realm, one.transport) == (caller.realm, transport)), None
-    )
-    if listener is None:
-        fail(f"realm {caller.realm} has no {transport} listener (realms.{caller.realm}.listen)")
-    best = min(peer.priority for peer in called.peers)
-    for peer in caller.peers[:1] + called.peers:
-        if peer.is_name:
-            fail(f"{peer.text} is a name: sbc call stands in for peers with addresses", USAGE)
+    calling = _playable(caller, caller.peers[:1])[0]
+    best = min(peer.priority for peer in _playable(called, called.peers))
+    listener = _listener(settings, caller.realm, transport, calling)
     return Plan(
-        caller=Side(
-            trunk=caller.name, addresses=tuple((one.host, one.port) for one in caller.peers[:1])
-        ),
+        caller=Side(trunk=caller.name, addresses=((calling.host, calling.port),)),
         called=Side(
             trunk=called.name,
             addresses=tuple((one.host, one.port) for one in called.peers if one.priority == best),
@@ -133,9 +138,36 @@ def _plan(
         transport=transport,
         number=number,
         duration_s=seconds,
-        reach={(one.advertise_host, one.advertise_port): (one.host, one.port) for one in listeners},
+        reach={
+            (one.advertise_host, one.advertise_port): (one.host, one.port)
+            for one in settings.transport.listeners
+        },
         reach_hosts={one.advertise: one.address for one in settings.relay.media},
     )
+
+
+def _playable(trunk: TrunkSettings, peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
+    """These peers of a trunk, at least one; ends the command if telephones cannot play them."""
+    if not peers:
+        fail(f"trunk {trunk.name} has no peers: expected one that the test can play", USAGE)
+    for peer in peers:
+        if peer.is_name:
+            fail(f"{peer.text} is a name: sbc call stands in for peers with addresses", USAGE)
+    return peers
+
+
+def _listener(settings: Settings, realm: str, transport: str, peer: Peer) -> ListenerSettings:
+    """The first one of the realm that this peer can call; ends the command if there is none."""
+    where = f"(realms.{realm}.listen)"
+    listeners = settings.transport.listeners
+    found = [one for one in listeners if (one.realm, one.transport) == (realm, transport)]
+    if not found:
+        fail(f"realm {realm} has no {transport} listener {where}")
+    family = family_of(peer.host)
+    for one in found:
+        if family_of(one.host) == family:
+            return one
+    fail(f"realm {realm} has no {transport} listener for IPv{family}, got peer {peer.text} {where}")
 
 
 @contextmanager

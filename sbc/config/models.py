@@ -42,6 +42,7 @@ from sbc.config.scalars import (
     DnsServer,
     HeaderName,
     Host,
+    MethodName,
     Name,
     Network,
     Number,
@@ -205,7 +206,7 @@ class Limits(_Section):
 class Methods(_Section):
     """Requests that are no part of a call itself."""
 
-    passed: Annotated[list[HeaderName], OneOrMany, Field(alias="pass")] = ["INFO", "MESSAGE"]
+    passed: Annotated[list[MethodName], OneOrMany, Field(alias="pass")] = ["INFO", "MESSAGE"]
     """Methods that go across within a call when its peers use them; others get 405, unknown ones
     501."""
     outside: Annotated[list[OutsideMethod], OneOrMany] = ["MESSAGE", "PUBLISH", "SUBSCRIBE"]

@@ -30,6 +30,7 @@ __all__ = [
     "HeaderName",
     "Host",
     "Interval",
+    "MethodName",
     "Name",
     "Network",
     "Number",
@@ -183,12 +184,17 @@ def _header_name(value: object) -> str:
     return value
 
 
-def _outside_method(value: object) -> str:
+def _method_name(value: object) -> str:
     if not isinstance(value, str) or not _TOKEN.match(value) or value != value.upper():
         raise expected(_METHOD)
-    if value in _NEVER_ALONE:
-        raise expected("a method that may cross", f"{value} is never passed on outside of a call")
     return value
+
+
+def _outside_method(value: object) -> str:
+    method = _method_name(value)
+    if method in _NEVER_ALONE:
+        raise expected("a method that may cross", f"{method} is never passed on outside of a call")
+    return method
 
 
 def _address(value: object) -> str:
@@ -366,6 +372,7 @@ Network = Annotated[IPv4Network | IPv6Network, Rule(_network, _NETWORK)]
 Name = Annotated[str, Rule(_name, _A_NAME)]
 Text = Annotated[str, Rule(_text, _TEXT)]
 HeaderName = Annotated[str, Rule(_header_name, _HEADER)]
+MethodName = Annotated[str, Rule(_method_name, _METHOD)]
 OutsideMethod = Annotated[str, Rule(_outside_method, _METHOD)]
 DialPrefix = Annotated[str, Rule(_dial_prefix, "the first digits of a number")]
 Number = Annotated[float, NUMBER]

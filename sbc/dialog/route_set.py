@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sbc.errors import ParseError
 from sbc.sip.address import parse_name_addr
+from sbc.sip.grammar import shown
 from sbc.sip.uri import SipUri, parse_uri
 
 __all__ = ["Routing", "route"]
@@ -43,7 +44,7 @@ def route(target: bytes, routes: Sequence[bytes]) -> Routing:
     first = parse_name_addr(routes[0], "Route").uri
     uri = parse_uri(first)
     if not isinstance(uri, SipUri):
-        raise ParseError("Route", f"expected a SIP URI, got {first[:64]!r}")
+        raise ParseError("Route", f"expected a SIP URI, got {shown(first, 64)}")
     if b"lr" in uri.params:
         return Routing(target, b"".join([b"Route: %b\r\n" % value for value in routes]), first)
     strict = [b"Route: %b\r\n" % value for value in routes[1:]]

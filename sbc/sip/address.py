@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import TOKEN, TOKEN_RULE, URI_RULE, quote, unquote
+from sbc.sip.grammar import TOKEN, TOKEN_RULE, URI_RULE, quote, shown, unquote
 from sbc.sip.params import Params, parse_params
 
 __all__ = ["NameAddr", "parse_name_addr", "tag_of"]
@@ -68,7 +68,7 @@ def parse_name_addr(value: bytes, section: str = "name-addr") -> NameAddr:
     else:
         match = _ADDR_SPEC.fullmatch(value)
         if match is None:
-            raise ParseError(section, f"expected a name-addr or addr-spec, got {value[:64]!r}")
+            raise ParseError(section, f"expected a name-addr or addr-spec, got {shown(value, 64)}")
         uri, params = match.groups()
         display = b""
     return NameAddr(display, uri, parse_params(params, section) if params is not None else {})
@@ -82,5 +82,5 @@ def tag_of(value: bytes, section: str) -> bytes:
     params = parse_name_addr(value, section).params
     tag = params.get(b"tag", b"")
     if b"tag" in params and (not tag or tag.translate(None, TOKEN)):
-        raise ParseError(section, f"expected a token as tag, got {tag[:32]!r}")
+        raise ParseError(section, f"expected a token as tag, got {shown(tag, 32)}")
     return tag

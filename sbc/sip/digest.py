@@ -20,7 +20,7 @@ from enum import Enum
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import QUOTED_STRING, VISIBLE, is_token, quote, split_list, unquote
+from sbc.sip.grammar import QUOTED_STRING, VISIBLE, is_token, quote, shown, split_list, unquote
 from sbc.sip.uri import unescape
 
 __all__ = [
@@ -222,7 +222,7 @@ def parse_authorization(value: bytes) -> Authorization | None:
     if qop is not None:
         nc = _needed(params, b"nc", section)
         if len(nc) != 8 or nc.lower().translate(None, _HEX):
-            raise ParseError(section, f"expected 8 hexadecimal digits as nc, got {nc[:16]!r}")
+            raise ParseError(section, f"expected 8 hexadecimal digits as nc, got {shown(nc, 16)}")
         _needed(params, b"cnonce", section)
     digits = _needed(params, b"response", section).lower()
     if len(digits) != algorithm.digits or digits.translate(None, _HEX):
@@ -281,7 +281,7 @@ def _params(value: bytes, section: str) -> dict[bytes, bytes] | None:
         raise ParseError(section, "expected text, got a control character")
     if scheme.lower() != _SCHEME:
         if not is_token(scheme):
-            raise ParseError(section, f"expected a scheme, got {scheme[:32]!r}")
+            raise ParseError(section, f"expected a scheme, got {shown(scheme, 32)}")
         return None
     params: dict[bytes, bytes] = {}
     for member in split_list(rest, b",", section):
@@ -290,9 +290,9 @@ def _params(value: bytes, section: str) -> dict[bytes, bytes] | None:
         name, equals, text = member.partition(b"=")
         name, text = name.rstrip(b" \t").lower(), text.lstrip(b" \t")
         if not equals or not is_token(name) or name in params:
-            raise ParseError(section, f"expected another parameter, got {member[:32]!r}")
+            raise ParseError(section, f"expected another parameter, got {shown(name, 32)}")
         if text.translate(None, _BARE) and QUOTED_STRING.fullmatch(text) is None:
-            raise ParseError(section, f"expected a value for {name[:32]!r}")  # may be a secret
+            raise ParseError(section, f"expected a value for {shown(name, 32)}")  # may be a secret
         params[name] = unquote(text)
         if len(params) > _MAX_PARAMS:
             raise ParseError(section, f"more than {_MAX_PARAMS} parameters")
@@ -312,5 +312,5 @@ def _username(params: dict[bytes, bytes], section: str) -> bytes:
         return params[b"username"]
     charset, _, text = _needed(params, b"username*", section).partition(b"'")
     if charset.lower() != b"utf-8":
-        raise ParseError(section, f"expected a user name in UTF-8, got {charset[:16]!r}")
+        raise ParseError(section, f"expected a user name in UTF-8, got {shown(charset, 16)}")
     return unescape(text.partition(b"'")[2])

@@ -27,6 +27,7 @@ __all__ = [
     "is_ipv6",
     "is_token",
     "quote",
+    "shown",
     "split_list",
     "unfold",
     "unquote",
@@ -50,6 +51,11 @@ HOST_RULE: Final = rb"[A-Za-z0-9._-]++"
 # Printing bytes but `"<>`: what is taken for a URI can always be written back in <>.
 URI_RULE: Final = rb"[!#-;=?-~\x80-\xff]++"
 _IPV6: Final = b"0123456789abcdefABCDEF:."
+
+_UNPRINTABLE: Final = re.compile(rb"[^ -~]")
+_PASSWORD: Final = re.compile(rb"(:[^:@]++):[^@]*+@")
+_MAX_SHOWN: Final = 128
+"""Of what a text about it is made from."""
 
 _QUOTED: Final = rb'"(?:[^"\\]++|\\.)*"'
 
@@ -130,6 +136,15 @@ def split_list(value: bytes, separator: bytes, section: str) -> list[bytes]:
         if value[end : end + 1] != separator:
             raise ParseError(section, 'expected a closing " or >', offset=end)
         position = end + 1
+
+
+def shown(value: bytes, most: int) -> str:
+    """The first `most` bytes of what a peer sent, for a text about it: quoted, in printing ASCII.
+
+    A password in a URI does not show itself.
+    """
+    text = _PASSWORD.sub(rb"\1:...@", value[:_MAX_SHOWN])[:most]
+    return "'" + _UNPRINTABLE.sub(b"?", text).decode("ascii") + "'"
 
 
 def quote(text: bytes) -> bytes:

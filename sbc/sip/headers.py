@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import TOKEN_RULE
+from sbc.sip.grammar import TOKEN_RULE, shown
 
 __all__ = ["CANONICAL", "SINGLE"]
 
@@ -69,7 +69,8 @@ class _CanonicalNames(dict[bytes, bytes]):
     def __missing__(self, name: bytes) -> bytes:
         match = _NAME.fullmatch(name)
         if match is None:
-            raise ParseError("header", f"expected a header name, got {name[:32]!r}")
+            what = shown(name.partition(b"=")[0], 32)  # behind it may be a secret, or of the body
+            raise ParseError("header", f"expected a header name, got {what}")
         canonical = match[1].lower()
         return _COMPACT.get(canonical, canonical)
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from sbc.errors import ParseError
 from sbc.sip.address import NameAddr, parse_name_addr
-from sbc.sip.grammar import decimal, split_list, without_comments
+from sbc.sip.grammar import decimal, shown, split_list, without_comments
 from sbc.sip.uri import Uri, parse_uri
 from sbc.sip.via import Via
 
@@ -132,7 +132,7 @@ class Message:
             return None
         number = decimal(value, _MAX_FORWARDS)
         if number is None:
-            raise ParseError("Max-Forwards", f"expected 0 to 255, got {value[:32]!r}")
+            raise ParseError("Max-Forwards", f"expected 0 to 255, got {shown(value, 32)}")
         return number
 
     @property
@@ -169,7 +169,7 @@ class Message:
         text = without_comments(value, "Retry-After").partition(b";")[0].strip()
         number = decimal(text, _MAX_SECONDS)
         if number is None:
-            raise ParseError("Retry-After", f"expected seconds, got {text[:32]!r}")
+            raise ParseError("Retry-After", f"expected seconds, got {shown(text, 32)}")
         return number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import MAX_PARAMS, QUOTED_STRING, VISIBLE, split_list
+from sbc.sip.grammar import MAX_PARAMS, QUOTED_STRING, VISIBLE, shown, split_list
 
 __all__ = ["Params", "parse_params"]
 
@@ -37,7 +37,7 @@ def parse_params(value: bytes, section: str) -> Params:
     for name, _, text in members:
         key = name.lower()
         if not key or key in params:
-            raise ParseError(section, f"expected another parameter, got {name[:32]!r}")
+            raise ParseError(section, f"expected another parameter, got {shown(name, 32)}")
         params[key] = text
     return params
 
@@ -46,7 +46,7 @@ def _cut(member: bytes, section: str) -> tuple[bytes, bytes, bytes]:
     name, equals, text = member.partition(b"=")
     name, text = name.rstrip(b" \t"), text.lstrip(b" \t")
     if name.translate(None, _UNQUOTED):
-        raise ParseError(section, f"expected a parameter name, got {name[:32]!r}")
+        raise ParseError(section, f"expected a parameter name, got {shown(name, 32)}")
     if text.translate(None, _UNQUOTED) and QUOTED_STRING.fullmatch(text) is None:
-        raise ParseError(section, f"expected a value for {name[:32]!r}, got {text[:32]!r}")
+        raise ParseError(section, f"expected a value for {shown(name, 32)}, got {shown(text, 32)}")
     return name, equals, text

@@ -31,6 +31,7 @@ from sbc.sip.grammar import (
     VISIBLE,
     decimal,
     is_token,
+    shown,
     unfold,
 )
 from sbc.sip.headers import CANONICAL, SINGLE
@@ -108,10 +109,10 @@ def parse_in_python(data: bytes) -> Request | Response:
 def _request(lines: list[bytes], body: bytes) -> FieldsRequest:
     words = lines[0].split(b" ")
     if len(words) != 3:
-        raise ParseError("Request-Line", f"expected method URI SIP/2.0, got {lines[0][:64]!r}")
+        raise ParseError("Request-Line", f"expected method URI SIP/2.0, got {shown(lines[0], 64)}")
     method, uri, version = words
     if method not in METHODS and not is_token(method):
-        raise ParseError("Request-Line", f"expected a method, got {method[:32]!r}")
+        raise ParseError("Request-Line", f"expected a method, got {shown(method, 32)}")
     if version != b"SIP/2.0":
         _check_version(version)
     fields, repeated = _cut(lines)
@@ -121,7 +122,8 @@ def _request(lines: list[bytes], body: bytes) -> FieldsRequest:
     request._target = None if _USUAL_URI.fullmatch(uri) else _request_uri(uri)
     _read_common(request, fields, body)
     if request.cseq_method != method:
-        raise ParseError("CSeq", f"expected {method[:32]!r}, got {request.cseq_method[:32]!r}")
+        got = shown(request.cseq_method, 32)
+        raise ParseError("CSeq", f"expected {shown(method, 32)}, got {got}")
     return request
 
 
@@ -143,7 +145,7 @@ def _status_of(line: bytes) -> tuple[int, bytes]:
         _check_version(words[0])
     status = _STATUSES.get(words[1]) if len(words) > 1 else None
     if status is None:
-        raise ParseError("Status-Line", f"expected 100 to 699, got {line[:32]!r}")
+        raise ParseError("Status-Line", f"expected 100 to 699, got {shown(line, 32)}")
     return status, words[2] if len(words) > 2 else b""
 
 
@@ -152,13 +154,13 @@ def _check_version(version: bytes) -> None:
     if version.upper() == b"SIP/2.0":
         return
     known = _VERSION.fullmatch(version)
-    raise ParseError("SIP-Version", f"got {version[:32]!r}", status=505 if known else 400)
+    raise ParseError("SIP-Version", f"got {shown(version, 32)}", status=505 if known else 400)
 
 
 def _request_uri(uri: bytes) -> Uri:
     target = parse_uri(uri)
     if isinstance(target, SipUri) and target.headers:
-        raise ParseError("Request-URI", "expected no headers (RFC 3261 §19.1.1)")
+        raise ParseError("Request-URI", "expected no headers (RFC 3261, 19.1.1)")
     return target
 
 
@@ -180,7 +182,7 @@ def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field
             field: Field = line.partition(b":")
             name = canonical[field[0]]
             if not field[1]:
-                raise ParseError("header", f"expected name: value, got {line[:32]!r}")
+                raise ParseError("header", f"expected name: value, got {_name_in(line)}")
             if name not in fields:
                 fields[name] = field
             elif name in SINGLE:
@@ -194,6 +196,11 @@ def _cut(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field
             raise
         return _cut_folded(lines)
     return fields, repeated
+
+
+def _name_in(line: bytes) -> str:
+    """What stands where a name should; a value after it may be a secret or of the body."""
+    return shown(line.partition(b"=")[0], 32)
 
 
 def _cut_folded(lines: list[bytes]) -> tuple[dict[bytes, Field], dict[bytes, list[Field]]]:
@@ -230,11 +237,11 @@ def _read_common(message: FieldsMessage, fields: dict[bytes, Field], body: bytes
         if declared is None:
             declared = decimal(digits, MAX_MESSAGE_BYTES)
         if declared is None or declared > len(body):
-            raise ParseError("Content-Length", f"got {length[2][:32]!r} for {len(body)} bytes")
+            raise ParseError("Content-Length", f"got {shown(digits, 32)} for {len(body)} bytes")
         if declared < len(body):
             message.body = body[:declared]  # §18.3: the rest of the datagram is dropped
     if not call_id or call_id.translate(None, VISIBLE):
-        raise ParseError("Call-ID", f"got {call_id[:32]!r}")
+        raise ParseError("Call-ID", f"got {shown(call_id, 32)}")
     message.call_id = call_id
     known = len(cseq) <= _MAX_KNOWN_BYTES
     message.cseq, message.cseq_method = (_known_sequence if known else _sequence_of)(cseq)
@@ -248,7 +255,7 @@ def _sequence_of(value: bytes) -> tuple[int, bytes]:
     words = value.split()
     number = decimal(words[0], _MAX_CSEQ) if len(words) == 2 else None
     if number is None:
-        raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {words[:2]!r}")
+        raise ParseError("CSeq", f"expected 0 to 2^31-1 and a method, got {shown(value, 32)}")
     return number, words[1]
 
 

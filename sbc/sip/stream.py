@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import MAX_MESSAGE_BYTES, decimal, unfold
+from sbc.sip.grammar import MAX_MESSAGE_BYTES, decimal, shown, unfold
 from sbc.sip.message import Request
 from sbc.sip.parser import BadRequest, parse
 
@@ -129,7 +129,7 @@ def _body_bytes(head: bytes) -> int:
         raise ParseError("Content-Length", f"expected one on a stream, got {len(lengths)}")
     length = decimal(unfold(lengths[0]), 2**31)
     if length is None:
-        raise ParseError("Content-Length", f"expected a number, got {lengths[0][:32]!r}")
+        raise ParseError("Content-Length", f"expected a number, got {shown(lengths[0], 32)}")
     return length
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import HOST_RULE, URI_RULE, is_ipv6
+from sbc.sip.grammar import HOST_RULE, URI_RULE, is_ipv6, shown
 from sbc.sip.params import Params, parse_params
 
 __all__ = [
@@ -174,10 +174,10 @@ def _unescaped(params: Params) -> Params:
 def _other(value: bytes) -> Uri:
     match = _OTHER.fullmatch(value)
     if match is None:
-        raise ParseError("URI", f"expected scheme:rest, got {value[:64]!r}")
+        raise ParseError("URI", f"expected scheme:rest, got {shown(value, 64)}")
     scheme = match[1].lower()
     if scheme == b"sip" or scheme == b"sips":
-        raise ParseError("URI", f"expected [user@]host[:port][;…][?…], got {value[:64]!r}")
+        raise ParseError("URI", f"expected [user@]host[:port][;...][?...], got {shown(value, 64)}")
     if scheme != b"tel":
         return OtherUri(scheme, match[2])
     number, semicolon, params = match[2].partition(b";")
@@ -192,7 +192,7 @@ def parse_ipv6(value: bytes, section: str) -> bytes:
     RFC 5118 §4.3: without brackets its colons would make the port ambiguous; nobody takes that.
     """
     if not is_ipv6(value):
-        raise ParseError(section, f"expected an IPv6 address in brackets, got {value[:64]!r}")
+        raise ParseError(section, f"expected an IPv6 address in brackets, got {shown(value, 64)}")
     return value
 
 
@@ -200,5 +200,5 @@ def parse_port(digits: bytes, section: str) -> int:
     """Read a port of 1 to 65535."""
     port = int(digits) if digits.isdigit() and len(digits) <= 5 else 0
     if not 0 < port <= 65_535:
-        raise ParseError(section, f"expected a port of 1 to 65535, got {digits[:32]!r}")
+        raise ParseError(section, f"expected a port of 1 to 65535, got {shown(digits, 32)}")
     return port

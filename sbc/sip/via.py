@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from sbc.errors import ParseError
-from sbc.sip.grammar import HOST_RULE, TOKEN, TOKEN_RULE, split_list
+from sbc.sip.grammar import HOST_RULE, TOKEN, TOKEN_RULE, shown, split_list
 from sbc.sip.params import parse_params
 from sbc.sip.uri import parse_ipv6, parse_port
 
@@ -97,14 +97,14 @@ def _unusual(value: bytes) -> Via:
         value = split_list(value, b",", "Via")[0]
     match = _VIA.fullmatch(value)
     if match is None:
-        raise ParseError("Via", f"expected SIP/2.0/transport sent-by, got {value[:64]!r}")
+        raise ParseError("Via", f"expected SIP/2.0/transport sent-by, got {shown(value, 64)}")
     transport, host, port, tail = match.groups()
     if host[:1] == b"[":
         host = parse_ipv6(host[1:-1], "Via")
     params = {} if tail is None else parse_params(tail, "Via")
     branch = params.get(b"branch", b"")
     if branch.translate(None, TOKEN):
-        raise ParseError("Via", f"expected a token as branch, got {branch[:64]!r}")
+        raise ParseError("Via", f"expected a token as branch, got {shown(branch, 64)}")
     rport = params.get(b"rport")
     return _Via(
         transport.upper(),

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from sbc.cli.agent.endpoint import Endpoint
 from sbc.cli.agent.g711 import decode, encode, has_tone, tone
 from sbc.cli.agent.media import Heard, MediaEnd, judge
+from sbc.cli.agent.telephone import Answerer
 from sbc.cli.agent.trial import Plan, Side, run_trial
 from sbc.cli.app import app
 from sbc.errors import TransportError
@@ -130,7 +131,14 @@ def test_the_number_fits_the_route_that_is_tried(config):
     ("arguments", "said"),
     [
         (["--to", "nobody"], "nobody: no such trunk, expected one of pbx, carrier"),
-        (["--from", "pbx", "--number", "1"], "no route leads from pbx to any trunk for 1 first"),
+        (
+            ["--from", "pbx", "--number", "1"],
+            "no such route: from pbx, for the number 1 (sbc route list)",
+        ),
+        (
+            ["--to", "carrier", "--number", "5"],
+            "no such route: from any trunk, to carrier as its first target, for the number 5 ",
+        ),
         (["--tcp"], "realm inside has no tcp listener (realms.inside.listen)"),
     ],
 )
@@ -139,6 +147,70 @@ def test_what_cannot_be_tried_is_said_in_one_line(config, arguments, said):
     assert result.exit_code in (1, 2)
     assert result.output.startswith(said)
     assert result.output.count("\n") == 1
+
+
+@pytest.fixture
+def phones(config) -> str:
+    """The file, and a trunk that only calls."""
+    path = Path(config)
+    text = path.read_text().replace("routes:\n", "routes:\n  - { from: phones, to: carrier }\n")
+    text = text.replace(
+        "trunks:\n", "trunks:\n  phones: { realm: inside, sources: 127.0.31.64/26 }\n"
+    )
+    path.write_text(text)
+    return config
+
+
+@pytest.mark.parametrize("arguments", [["--from", "phones"], []])
+def test_a_trunk_without_peers_cannot_be_played(phones, arguments):
+    result = run("--config", phones, *arguments)
+    assert (result.exit_code, result.output) == (
+        2,
+        "trunk phones has no peers: expected one that the test can play\n",
+    )
+
+
+def test_a_peer_calls_the_listener_of_its_address_family(config):
+    path = Path(config)
+    listen = '["udp:127.0.31.1:5060", "tcp:127.0.31.1:5060", "udp:[::1]:5076"]'
+    text = path.read_text().replace('"udp:127.0.31.1:5060"', listen)
+    path.write_text(text.replace("127.0.31.10:5060", "[::1]:5077"))
+    answer = json.loads(run("--config", config, "--json").stdout)
+    assert answer["error"] == "nobody listens at udp:[::1]:5076: start the border (sbc run)"
+    result = run("--config", config, "--tcp")
+    assert (result.exit_code, result.output) == (
+        1,
+        "realm inside has no tcp listener for IPv6, got peer [::1]:5077 (realms.inside.listen)\n",
+    )
+
+
+WHERE = "why: in the log of `sbc run` and in the call's record (cdr.path)"
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (503, WHERE),
+        (403, f"{WHERE}; an unknown caller leaves no record (trunks.pbx.sources, identify)"),
+        (407, "trunk pbx has to know a password (trunks.pbx.auth): the test knows none"),
+    ],
+)
+async def test_a_refusal_says_where_its_reason_is(monkeypatch, status, hint):
+    async def refuse(self, request, base, reply):
+        await reply(base.build(status, to_tag=b"t"))
+
+    monkeypatch.setattr(Answerer, "_answer", refuse)
+    trial = await run_trial(plan("udp"), lambda _: None)
+    *_, error, shown, verdict = trial.to_lines()
+    assert error.startswith(f"  the border answered {status} ")
+    assert (shown, verdict) == (f"  {hint}", "no call")
+    assert trial.to_plain()["hint"] == hint
+
+
+def test_the_help_says_what_cannot_be_played():
+    text = " ".join(run("--help").output.split())
+    for word in ("TLS", "`srtp: required`", "`auth`", "`options_ping`"):
+        assert word in text
 
 
 def test_a_file_without_routes_says_how_to_get_one(config):

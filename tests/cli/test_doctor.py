@@ -161,12 +161,40 @@ def test_media_ports_that_others_hold_are_counted(settings):
     assert one(checks.media_ports, settings, held=nearly).level is Level.OK  # a tenth is left
 
 
+def pool(**counts) -> Running:
+    states = {"free": 0, "leased": 0, "in_use": 0, "quarantined": 0}
+    return Running(workers={0: worker(ports={"inside": states | counts})})
+
+
 def test_media_ports_of_a_running_pool_are_what_its_workers_say(settings):
-    ports = {"inside": {"free": 0, "leased": 0, "in_use": 10, "quarantined": 0}}
-    running = Running(workers={0: worker(ports=ports)})
-    finding = one(checks.media_ports, settings, running, held=set(range(65_536)))
+    finding = one(checks.media_ports, settings, pool(in_use=10), held=set(range(65_536)))
     assert finding.level is Level.FAIL
-    assert "0 free, 0 leased, 10 in use" in finding.text
+    assert finding.text == (
+        "inside 127.0.33.1 12000-12019: 0 of 10 pairs free, 10 in use, 0 resting after calls"
+    )
+    nearly = one(checks.media_ports, settings, pool(leased=1, in_use=7, quarantined=2))
+    assert (nearly.level, "1 of 10 pairs free, 7 in use, 2 resting" in nearly.text) == (
+        Level.OK,  # a tenth is left
+        True,
+    )
+
+
+def test_media_ports_that_signalling_has_in_stock_are_free(settings):
+    idle = one(checks.media_ports, settings, pool(leased=10))
+    assert idle.level is Level.OK
+    assert "10 of 10 pairs free" in idle.text
+    assert "leased" not in idle.text
+
+
+def test_media_ports_of_a_realm_with_two_addresses_are_counted_once(settings):
+    [media] = settings.relay.media
+    both = (media, dataclasses.replace(media, address="::1", advertise="::1"))
+    relay = dataclasses.replace(settings.relay, media=both)
+    finding = one(checks.media_ports, dataclasses.replace(settings, relay=relay), pool(in_use=12))
+    assert finding.level is Level.OK
+    assert finding.text.startswith(
+        "inside 127.0.33.1 12000-12019, ::1 12000-12019: 8 of 20 pairs free, 12 in use"
+    )
 
 
 def test_media_ports_in_the_ephemeral_range_are_a_warning_unless_reserved(settings):
@@ -224,8 +252,16 @@ def test_workers_and_border_that_do_not_answer(settings):
     gone = Running(status={"pid": 1, "calls": 0}, workers={0: "no answer within 2 s"})
     findings = found(checks.processes, settings, gone)
     assert [finding.level for finding in findings] == [Level.OK, Level.FAIL]
-    slow = Running(status={"pid": 1, "calls": 3}, workers={0: worker(longest_pass_ms=31.0)})
-    assert found(checks.processes, settings, slow)[1].level is Level.WARN
+
+
+def test_a_worker_that_was_slow_is_told_from_one_that_has_started(settings):
+    status = {"pid": 1, "calls": 3}
+    fresh = Running(status=status, workers={0: worker(longest_pass_ms=31.0)})
+    assert one(checks.processes, settings, fresh).level is Level.OK
+    slow = Running(status=status, workers={0: worker(longest_pass_ms=131.0)})
+    finding = found(checks.processes, settings, slow)[1]
+    assert finding.level is Level.WARN
+    assert "waiting for 131 ms" in finding.text
 
 
 def test_the_fast_path_and_why(settings):

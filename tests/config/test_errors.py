@@ -84,6 +84,11 @@ def test_text_that_is_no_configuration(text, message):
             'MESSAGE, got "message"',
         ),
         (
+            one("limits: {", "methods: { pass: info }, limits: {"),
+            "sbc.yaml:7:68: trunks.carrier.methods.pass: expected a method in capitals such as "
+            'MESSAGE, got "info"',
+        ),
+        (
             one("calls: 200", "calls: 0200"),
             "sbc.yaml:7:68: trunks.carrier.limits.calls: expected a whole number above 0, got 0200",
         ),

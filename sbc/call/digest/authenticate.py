@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from policies.settings import TrunkSettings
+from sbc.call.answers import warning
 from sbc.call.core import Core
 from sbc.call.digest.challenge import Challenged, Shut
 from sbc.call.digest.credentials import Signer
 from sbc.call.in_dialog.passage import Passage
 from sbc.call.legs.b_leg import BLeg
+from sbc.call.refused import Refused
 from sbc.call.transfer.rejoin import Rejoin
 from sbc.sip.message import Response
 from sbc.sip.serialise import ReplyBase
@@ -16,9 +20,12 @@ from sbc.transaction.machine import ServerTransaction
 
 __all__ = ["answered", "refuse"]
 
+_OTHER_URI: Final = "Authorization: uri= calls another user than the Request-URI"
+
 
 def refuse(
     core: Core,
+    refused: Refused,
     verdict: Challenged | Shut,
     reply: ReplyBase,
     txn: ServerTransaction,
@@ -30,6 +37,11 @@ def refuse(
     if isinstance(verdict, Challenged):
         core.counters["auth_wrong" if verdict.wrong else "auth_asked"] += 1
         head = verdict.head
+        fault = verdict.fault
+        if fault is not None:
+            refused.answer(fault, trunk, txn.hop, now)
+            if fault.other_uri:  # whether the password fits or not, so it tells nothing about that
+                head += warning(core.ends.of(txn.hop).host, _OTHER_URI)
     else:
         core.counters["auth_refused"] += 1
         if verdict.tell:

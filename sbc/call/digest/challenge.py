@@ -26,6 +26,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from hashlib import blake2b
 from typing import Final, TypeAlias
 
@@ -47,7 +48,16 @@ from sbc.sip.message import Request
 from sbc.sip.status import ACK, CANCEL
 from sbc.sip.uri import number_of, parse_uri
 
-__all__ = ["ALGORITHMS", "Authenticated", "Challenged", "Challenges", "Shut", "Verdict"]
+__all__ = [
+    "ALGORITHMS",
+    "Authenticated",
+    "Challenged",
+    "Challenges",
+    "Fault",
+    "Flaw",
+    "Shut",
+    "Verdict",
+]
 
 ALGORITHMS: Final = {
     HashName.SHA_512_256: Algorithm.SHA_512_256,
@@ -78,6 +88,34 @@ class Authenticated:
     user: str
 
 
+class Flaw(Enum):
+    """Why an answer does not prove who sends it: for operators, never for who sent it."""
+
+    UNREADABLE = "credentials cannot be read"
+    UNKNOWN = "algorithm or qop is not known"
+    REALM = "credentials are for another realm"
+    ALGORITHM = "algorithm was not offered"
+    QOP = "qop was not offered"
+    STALE = "nonce is stale"
+    USERHASH = "userhash was not offered"
+    USER = "unknown user"
+    TRUNK = "user may not use this trunk"
+    RESPONSE = "wrong password"
+    URI = "uri= calls another user than the Request-URI"
+    COUNT = "nonce count was used before"
+
+
+@dataclass(slots=True)
+class Fault:
+    """An answer that was not taken."""
+
+    flaw: Flaw
+    user: bytes = b""
+    """As it was given, b"" where nobody can tell."""
+    other_uri: bool = False
+    """Whether its `uri` is another one, and be the password as wrong as it may."""
+
+
 @dataclass(slots=True)
 class Challenged:
     """The request is to be answered with a challenge."""
@@ -87,6 +125,8 @@ class Challenged:
     """One line for each algorithm."""
     wrong: bool = False
     """Whether it bore a wrong answer, not none or a stale one."""
+    fault: Fault | None = None
+    """What was wrong with its answer, None where there was none."""
 
 
 @dataclass(slots=True)
@@ -158,24 +198,31 @@ class Challenges:
         asked = _Asked(trunk.name, auth, auth.realm.encode(), host, wall_s)
         self._counts.begin(wall_s)
         answer = _answer_in(request, asked)
-        if answer is None:
-            return self._challenge(asked)
+        if not isinstance(answer, Authorization):
+            return self._challenge(asked, answer)
         made_s = self._made_at(answer.nonce, asked)
         if made_s is None or not -_AHEAD_S <= wall_s - made_s <= auth.nonce_lifetime_s:
-            return self._challenge(asked, stale=True)
+            fault = Fault(Flaw.STALE, answer.username)
+            return self._challenge(asked, fault, stale=True)
         guesser = host, answer.username[:_LONGEST_NAME]
         if self._guesses.shut(guesser, auth.attempts, now):
             name = _text(answer.username) if answer.username in self._users else ""
             return Shut(auth.refusal, name, self._guesses.tell(guesser, now))
-        if not self._is_right(answer, request, asked):
+        wrong = self._fault_in(answer, request, asked)
+        if wrong is not None:
             self._guesses.add(guesser, now)
-            return self._challenge(asked, wrong=True)
+            return self._challenge(asked, wrong, wrong=True)
         if not self._counts.take(answer.nonce, answer.count, made_s):
-            return self._challenge(asked, stale=True)  # a copy forgives no guesses
+            # A copy forgives no guesses. Without `qop` or after a restart it need be none.
+            copied = answer.qop is not None and self._counts.knows(answer.nonce)
+            fault = Fault(Flaw.COUNT if copied else Flaw.STALE, answer.username)
+            return self._challenge(asked, fault, stale=True)
         self._guesses.forgive(guesser)
         return Authenticated(_text(answer.username))
 
-    def _challenge(self, asked: _Asked, *, stale: bool = False, wrong: bool = False) -> Challenged:
+    def _challenge(
+        self, asked: _Asked, fault: Fault | None, *, stale: bool = False, wrong: bool = False
+    ) -> Challenged:
         status = int(asked.auth.status)
         nonce = self._nonce(asked)
         qop = tuple([_QOPS[one] for one in asked.auth.qop])
@@ -184,7 +231,7 @@ class Challenges:
             % bytes(Challenge(asked.realm, nonce, ALGORITHMS[name], qop=qop, stale=stale))
             for name in asked.auth.algorithms
         ]
-        return Challenged(status, b"".join(lines), wrong)
+        return Challenged(status, b"".join(lines), wrong, fault)
 
     # Nonces
 
@@ -215,13 +262,24 @@ class Challenges:
 
     # Answers
 
-    def _is_right(self, answer: Authorization, request: Request, asked: _Asked) -> bool:
-        """Whether the answer holds the password. Takes as long for a user that does not exist."""
+    def _fault_in(self, answer: Authorization, request: Request, asked: _Asked) -> Fault | None:
+        """None if the answer holds the password. Takes as long for a user that does not exist."""
         user = self._users.get(answer.username)
         known = user is not None and (not user.trunks or asked.trunk in user.trunks)
         key = self._ha1(user if known else None, answer)
         right = equal(response(key, request.method, request.body, answer), answer.response)
-        return right and known and not answer.userhash and _calls_the_same(answer.uri, request)
+        same = _calls_the_same(answer.uri, request)
+        if answer.userhash:
+            flaw = Flaw.USERHASH
+        elif not known:
+            flaw = Flaw.USER if user is None else Flaw.TRUNK
+        elif not right:
+            flaw = Flaw.RESPONSE
+        elif not same:
+            flaw = Flaw.URI
+        else:
+            return None
+        return Fault(flaw, answer.username, not same)
 
     def _ha1(self, user: UserSettings | None, answer: Authorization) -> bytes:
         stored, password = None, self._nobodys
@@ -234,22 +292,34 @@ class Challenges:
         return made if stored is None else stored.value
 
 
-def _answer_in(request: Request, asked: _Asked) -> Authorization | None:
-    """The first answer for our realm, in what we offer; one that cannot be read is none."""
-    qops = [None, *[_QOPS[one] for one in asked.auth.qop]]
+def _answer_in(request: Request, asked: _Asked) -> Authorization | Fault | None:
+    """The first answer for our realm, in what we offer; or why none of those there is one."""
+    fault: Fault | None = None
     for value in request.every(_ANSWERS[asked.auth.status]):
-        try:
-            answer = parse_authorization(value)
-        except ParseError:
-            continue
-        if (
-            answer is not None
-            and answer.realm == asked.realm
-            and _NAMES.get(answer.algorithm) in asked.auth.algorithms
-            and answer.qop in qops
-        ):
-            return answer
-    return None
+        found = _read(value, asked)
+        if isinstance(found, Authorization):
+            return found
+        if fault is None or fault.flaw is Flaw.REALM:
+            fault = found or fault
+    return fault
+
+
+def _read(value: bytes, asked: _Asked) -> Authorization | Fault | None:
+    """One answer if it is for our realm and in what we offer; None for what answers nothing."""
+    try:
+        answer = parse_authorization(value)
+    except ParseError:
+        # IMS phones say who they are, with nothing to prove it, before they are asked.
+        return None if b'response=""' in value else Fault(Flaw.UNREADABLE)
+    if answer is None:
+        return Fault(Flaw.UNKNOWN) if value[:7].lower() == b"digest " else None
+    if answer.realm != asked.realm:
+        return Fault(Flaw.REALM, answer.username)
+    if _NAMES.get(answer.algorithm) not in asked.auth.algorithms:
+        return Fault(Flaw.ALGORITHM, answer.username)
+    if answer.qop is not None and answer.qop not in [_QOPS[one] for one in asked.auth.qop]:
+        return Fault(Flaw.QOP, answer.username)
+    return answer
 
 
 def _calls_the_same(uri: bytes, request: Request) -> bool:

@@ -43,6 +43,10 @@ class NonceCounts:
         if not self._begun:
             self._begun, self._forgotten_s = True, wall_s - 0.002  # nonces are stamped in ms
 
+    def knows(self, nonce: bytes) -> bool:
+        """Whether this nonce was used."""
+        return nonce in self._uses
+
     def take(self, nonce: bytes, count: int, made_s: float) -> bool:
         """Use this count of a nonce; False if it may have been used before."""
         use = self._uses.get(nonce)

@@ -44,6 +44,11 @@ Reach = Callable[[Address], Address]
 class CallFailed(SbcError):
     """The call did not come about; the text says what happened instead."""
 
+    def __init__(self, text: str, *, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        """Of the border's refusal; None: something else went wrong."""
+
 
 @dataclass(slots=True)
 class Milestones:
@@ -203,7 +208,8 @@ class Caller(_Telephone):
             raise CallFailed(
                 f"the border answered {response.status} "
                 f"{response.reason.decode('utf-8', 'replace')}"
-                + (f" ({reason.decode('utf-8', 'replace')})" if reason else "")
+                + (f" ({reason.decode('utf-8', 'replace')})" if reason else ""),
+                status=response.status,
             )
         self.milestones.answered_s = trio.current_time()
         ack = self._build(ACK, dialog, new_branch())

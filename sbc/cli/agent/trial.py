@@ -56,6 +56,8 @@ class Trial:
     transport: str
     error: str = ""
     """Why there was no whole call; empty if there was."""
+    hint: str = ""
+    """Where the reason of a refusal is to be found."""
     arrived_as: str = ""
     """The number as it reached the called side."""
     setup_ms: float | None = None
@@ -103,6 +105,8 @@ class Trial:
         lines += [f"  {direction}" for direction in self.directions]
         if self.error:
             lines.append(f"  {self.error}")
+        if self.hint:
+            lines.append(f"  {self.hint}")
         return [*lines, self.verdict]
 
     def to_plain(self) -> dict[str, object]:
@@ -155,7 +159,10 @@ async def run_trial(plan: Plan, say: Callable[[str], None]) -> Trial:
         try:
             await _call(plan, caller, answerers)
         except* (TransportError, CallFailed) as group:
-            trial.error = str(_first(group))
+            first = _first(group)
+            trial.error = str(first)
+            if isinstance(first, CallFailed) and first.status is not None:
+                trial.hint = _hint(first.status, plan.caller.trunk)
     finally:
         for telephone in telephones:
             telephone.endpoint.close()
@@ -196,6 +203,16 @@ def _measure(trial: Trial, caller: Caller, answerers: list[Answerer]) -> None:
         return
     if not trial.error:
         trial.error = f"the call was answered, but not by trunk {trial.called}: another route?"
+
+
+def _hint(status: int, trunk: str) -> str:
+    """Where an operator finds out why the border has answered this to a call of a trunk."""
+    if status in (401, 407):
+        return f"trunk {trunk} has to know a password (trunks.{trunk}.auth): the test knows none"
+    where = "why: in the log of `sbc run` and in the call's record (cdr.path)"
+    if status == 403:
+        where += f"; an unknown caller leaves no record (trunks.{trunk}.sources, identify)"
+    return where
 
 
 def _called(answerers: list[Answerer]) -> list[Answerer]:

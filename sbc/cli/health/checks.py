@@ -27,6 +27,7 @@ _SOCKETS_OF_A_CALL: Final = 8  # two pairs of ports, each socket with its connec
 _LITTLE_DISK_BYTES: Final = 100 * 1024 * 1024
 _SOME_DISK_BYTES: Final = 1024 * 1024 * 1024
 _FEW_PAIRS: Final = 0.1
+_LONG_PASS_MS: Final = 100  # the longest since the start: an idle worker's start takes up to 30 ms
 _WELL_KNOWN: Final = 1024
 
 
@@ -45,11 +46,11 @@ def processes(settings: Settings, machine: Machine, running: Running) -> Iterato
         reasons = "; ".join(f"worker {slot}: {running.workers[slot]}" for slot in missing)
         yield fail("workers", reasons, "see the log of the relay pool; sbc relay shows the others")
     longest = max((one.longest_pass_ms for one in running.stats), default=0.0)
-    if longest > 20:
+    if longest >= _LONG_PASS_MS:
         yield warn(
             "workers",
-            f"a pass of a worker's loop has taken {longest:.0f} ms",
-            "give the machine more processors, or the border less to do",
+            f"since its start a worker has once kept packets waiting for {longest:.0f} ms",
+            "if that comes again: more processors, or less to do for the border",
         )
 
 
@@ -166,46 +167,67 @@ def _try(index: int, listener: ListenerSettings) -> str:
 def media_ports(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
     """Pairs of each range that are free, and whether the kernel gives them to others."""
     ephemeral, reserved = machine.ephemeral_ports(), machine.reserved_ports()
+    if running.stats:
+        yield from _pairs_of_realms(settings, running)
     for media in settings.relay.media:
-        name = f"{media.realm} {media.address} {media.port_min}-{media.port_max}"
-        ports = range(media.port_min, media.port_max + 1)
-        held = machine.udp_ports(media.address) if not running.stats else set()
-        yield _free_pairs(name, media, held, running)
-        exposed = set(ports).intersection(ephemeral) - reserved
+        if not running.stats:
+            yield _pairs_of_address(media, machine.udp_ports(media.address))
+        exposed = set(range(media.port_min, media.port_max + 1)).intersection(ephemeral) - reserved
         if exposed:
             yield warn(
                 "media ports",
-                f"{name}: {len(exposed)} of them are also given to outgoing connections",
+                f"{_range(media)}: {len(exposed)} of them are also given to outgoing connections",
                 f"sysctl -w net.ipv4.ip_local_reserved_ports={min(exposed)}-{max(exposed)}",
             )
 
 
-def _free_pairs(name: str, media: MediaSettings, held: set[int], running: Running) -> Finding:
-    total = (media.port_max - media.port_min + 1) // 2
-    if running.stats:
-        counts: dict[str, int] = {}
-        for worker in running.stats:
-            for state, count in worker.ports.get(media.realm, {}).items():
-                counts[state] = counts.get(state, 0) + count
-        used = sum(count for state, count in counts.items() if state != "free")
-        text = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
-        free = total - used
-        text = f"{name}: {total} pairs, bound so far: {text or 'none'}"
-    else:
-        pairs = range(media.port_min, media.port_max, 2)
-        free = sum(port not in held and port + 1 not in held for port in pairs)
-        text = f"{name}: {free} of {total} pairs free"
-    if free == 0:
-        return fail("media ports", text, f"widen realms.{media.realm}.media.ports")
+def _pairs_of_realms(settings: Settings, running: Running) -> Iterator[Finding]:
+    """A line for each realm: its workers count all its addresses together."""
+    for realm in dict.fromkeys(media.realm for media in settings.relay.media):
+        ranges = [media for media in settings.relay.media if media.realm == realm]
+        counts = [worker.ports.get(realm, {}) for worker in running.stats]
+        total = sum(_pairs(one) for one in ranges)
+        used = sum(one.get("in_use", 0) for one in counts)
+        resting = sum(one.get("quarantined", 0) for one in counts)
+        # What signalling has leased in stock, and what is not bound yet, is there for calls.
+        free = total - used - resting
+        name = f"{realm} " + ", ".join(f"{one.address} {_ports(one)}" for one in ranges)
+        text = f"{name}: {free} of {total} pairs free, {used} in use, {resting} resting after calls"
+        yield _judged(realm, text, free, total)
+
+
+def _pairs_of_address(media: MediaSettings, held: set[int]) -> Finding:
+    pairs = range(media.port_min, media.port_max, 2)
+    free = sum(port not in held and port + 1 not in held for port in pairs)
+    total = _pairs(media)
+    return _judged(media.realm, f"{_range(media)}: {free} of {total} pairs free", free, total)
+
+
+def _judged(realm: str, text: str, free: int, total: int) -> Finding:
+    advice = f"widen realms.{realm}.media.ports"
+    if free <= 0:
+        return fail("media ports", text, advice)
     if free < total * _FEW_PAIRS:
-        return warn("media ports", text, f"widen realms.{media.realm}.media.ports")
+        return warn("media ports", text, advice)
     return ok("media ports", text)
+
+
+def _range(media: MediaSettings) -> str:
+    return f"{media.realm} {media.address} {_ports(media)}"
+
+
+def _ports(media: MediaSettings) -> str:
+    return f"{media.port_min}-{media.port_max}"
+
+
+def _pairs(media: MediaSettings) -> int:
+    return (media.port_max - media.port_min + 1) // 2
 
 
 def open_files(settings: Settings, machine: Machine, running: Running) -> Iterator[Finding]:
     """RLIMIT_NOFILE against what the port ranges may need."""
     _, hard = machine.open_files()
-    pairs = sum((one.port_max - one.port_min + 1) // 2 for one in settings.relay.media)
+    pairs = sum(_pairs(one) for one in settings.relay.media)
     workers = settings.relay.workers
     needed = 256 + 4 * pairs // workers
     text = f"a worker may open {hard}, all media ports at once take {needed}"
