@@ -303,6 +303,8 @@ class Pool:
 
     def _obey(self, worker: WorkerProcess, message: Message) -> None:
         slot = worker.slot
+        if worker.running:  # whatever it says: it lives
+            worker.kill_at = time.monotonic() + _SILENCE_S
         match message.get("t"):
             case "ready":
                 worker.ready = True
@@ -315,8 +317,6 @@ class Pool:
                     worker.process.pid,
                     slot.generation,
                 )
-            case "alive" if worker.running:
-                worker.kill_at = time.monotonic() + _SILENCE_S
             case "need" if slot is not None:
                 realm, address = message["realm"], message["address"]
                 block = self._ports.more(slot, realm, address)

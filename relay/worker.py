@@ -75,6 +75,7 @@ class Worker:
         self._drain_until: float | None = None
         self._next_sweep = 0.0
         self._next_line = 0.0
+        self._next_alive = 0.0
         self._next_warning: dict[str, float] = {}
         self._blocks = 0
         self.loop = Loop(self._between)
@@ -181,9 +182,10 @@ class Worker:
     # the supervisor
 
     def _line(self, now: float) -> None:
-        if now >= self._next_line:
-            self._port.alive()
         self._next_line = now + _LINE_EVERY_S
+        if now >= self._next_alive:  # whatever else there is on the line
+            self._next_alive = self._next_line
+            self._port.alive()
         for message in self._port.receive(now):
             match message:
                 case Block():

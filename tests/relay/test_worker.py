@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,7 @@ from relay.control.messages import (
     Plan,
     Stream,
 )
+from relay.worker import Worker
 from tests.relay.rig import Peer, peer_pair, rtp
 from tests.relay.supervisor import OneWorker
 
@@ -316,3 +318,14 @@ def test_out_of_descriptors_calls_go_on_unconnected(tmp_path):
         call.close()
     code, printed = worker.close()
     assert (code, "Traceback" in printed) == (0, False)
+
+
+def test_a_worker_says_that_it_lives_however_much_else_there_is_on_its_line():
+    said: list[float] = []
+    worker = object.__new__(Worker)
+    worker._next_line = worker._next_alive = 0.0
+    worker._port = SimpleNamespace(receive=lambda now: [], alive=lambda: said.append(now))
+    for step in range(60):  # something comes ten times a second
+        now = 100.0 + step / 10
+        worker._line(now)
+    assert 10 <= len(said) <= 13
