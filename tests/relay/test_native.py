@@ -187,6 +187,9 @@ def test_a_worker_whose_thread_has_died_says_so_and_ends(tmp_path, monkeypatch):
                 os.dup2(nothing.fileno(), own)
             own_peer.send(b"wake up", own_peer.address)
 
+        def alive(self):
+            pass
+
         def need(self, realm):
             pass
 
