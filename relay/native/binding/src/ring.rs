@@ -20,7 +20,7 @@ pub(crate) const SLOTS: usize = 64;
 /// Octets between two slots' buffers: an odd number of cache lines, or the starts of all packets
 /// would contend for the same few places in the caches.
 const GAP: usize = 5 * 64;
-/// Refusals of a batch, mostly for want of memory, after which the ring is given up.
+/// Refusals of a batch, for want of memory, after which the ring is given up.
 const PATIENCE: u32 = 100;
 const DONTWAIT: i32 = SendFlags::DONTWAIT.bits() as i32;
 
@@ -105,11 +105,10 @@ impl Ring {
         while self.queued > 0 {
             if let Err(error) = self.ring.submit_and_wait(self.queued) {
                 let error = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                // Short of memory for a moment, or interrupted.
-                let passing = matches!(error, Errno::INTR | Errno::AGAIN | Errno::BUSY);
-                refusals += 1;
-                if !passing || refusals > PATIENCE {
-                    return Err(error);
+                match error {
+                    Errno::INTR => {}
+                    Errno::AGAIN | Errno::BUSY if refusals < PATIENCE => refusals += 1,
+                    _ => return Err(error),
                 }
             }
             for done in self.ring.completion() {

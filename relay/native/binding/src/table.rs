@@ -1,9 +1,10 @@
 //! All open ports: opened, closed, aimed at each other, and served when epoll names them.
 //!
 //! The thread and Python's thread change the table in turn, behind one lock that the thread gives
-//! up between two packets, or two batches, where somebody waits for it. So a command is in force when it returns,
-//! and no descriptor can be closed while a packet is on it; a queue would have to wake the thread
-//! for each command, and Python to wait for the answer before it may let go of a port.
+//! up between two packets, or two batches, where somebody waits for it. So a command is in force
+//! when it returns, and no descriptor can be closed while a packet is on it; a queue would have to
+//! wake the thread for each command, and Python to wait for the answer before it may let go of a
+//! port.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
