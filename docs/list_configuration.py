@@ -122,6 +122,7 @@ EXAMPLES: Final = {
     "realms.NAME.media[N].advertise": "203.0.113.7",
     "realms.NAME.media[N].ports": "12000-21999",
     "realms.NAME.local_networks": "172.16.0.0/20",
+    "realms.NAME.public_address": "stun:stun.example.net",
     "realms.NAME.dscp": "cs3",
     "trunks.NAME.realm": "inside",
     "trunks.NAME.peers": '["10.0.0.20:5060", "10.0.0.21:5060"]',

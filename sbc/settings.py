@@ -56,5 +56,8 @@ class Settings:
     cdr: CdrSettings
     log: LogSettings = LogSettings()
     dns: DnsSettings = DnsSettings()
+    stun: tuple[tuple[str, tuple[tuple[str, int], ...]], ...] = ()
+    """Realm and STUN servers, host and port each, where advertised addresses are to be learned:
+    there they are "" until they are known."""
     unread_secrets: tuple[str, ...] = ()
     """Passwords that could not be read here, a line for each: no border starts without them."""

@@ -38,6 +38,7 @@ from sbc.call.media.leases import Leases
 from sbc.call.media.pools import Pools
 from sbc.call.refused import Refused
 from sbc.call.relays import RelayEvents
+from sbc.call.targets.bounds import Bounds
 from sbc.call.targets.health import Health
 from sbc.call.targets.where import Where
 from sbc.call.transfer.transferred import ReplacingCall
@@ -129,6 +130,16 @@ class Border(RelayEvents):
         self._transmit = transmit
         self._refused = Refused(core)
         self._transfers = core.transfers = Transfers(core, self.calls)
+
+    def move(self, settings: Settings) -> None:
+        """Our public addresses have changed, and nothing else: new calls are told the new ones.
+
+        Calls that are up keep what their peers know of our SIP.
+        """
+        core, listeners = self.core, settings.transport.listeners
+        core.ends = LocalEnds(listeners)
+        core.media_addresses = MediaAddresses(settings.relay.media)
+        core.where.bounds = Bounds(settings.policies.trunks, listeners)
 
     # Messages
 

@@ -18,10 +18,12 @@ from policies.settings import (
     TrunkTransport,
 )
 from relay.settings import family_of
+from sbc.cli.admin_client import AdminClient
 from sbc.cli.agent.trial import Plan, Side, run_trial
 from sbc.cli.options import USAGE, config_option, fail, json_option
 from sbc.cli.output import print_json
 from sbc.config.load import load
+from sbc.runtime.public_address import PublicAddresses
 from sbc.settings import Settings
 from sbc.transport.settings import ListenerSettings
 
@@ -62,7 +64,7 @@ def call(
 
     Ends with 0 if both were heard and the call ended cleanly, else with 1.
     """
-    settings = load(config)
+    settings = _located(load(config))
     caller, called, dialled = _choose(settings.policies, source, target, number)
     plan = _plan(settings, caller, called, dialled, tcp, seconds)
     with _progress(quiet=as_json) as say:
@@ -72,6 +74,15 @@ def call(
     else:
         click.echo("\n".join(trial.to_lines()))
     sys.exit(0 if trial.good else 1)
+
+
+def _located(settings: Settings) -> Settings:
+    """With the public addresses that the running border has learned."""
+    public = PublicAddresses(settings)
+    if settings.stun:
+        with AdminClient(settings.run_dir) as border:
+            public.adopt(border.status())
+    return public.settings
 
 
 def _choose(

@@ -18,18 +18,18 @@ from policies.settings import (
     TrunkSettings,
     TrunkTransport,
 )
-from relay.settings import MediaSettings, RelaySettings
+from relay.settings import MediaSettings, RelaySettings, family_of
 from sbc.config.loginchecks import unread_secrets
 from sbc.config.logins import auth_settings, credential_settings, user_settings
 from sbc.config.media import codec_settings
-from sbc.config.models import Border, Dns, Trunk, TrunkPeer
-from sbc.config.scalars import address_port
+from sbc.config.models import Border, Dns, Realm, Trunk, TrunkPeer
+from sbc.config.scalars import address_port, stun_server
 from sbc.config.source import Source
 from sbc.config.tls import listener_tls, peer_settings
 from sbc.settings import CdrSettings, DnsSettings, LogSettings, Settings
 from sbc.transport.settings import ListenerSettings, TransportSettings
 
-__all__ = ["Host", "build", "folders"]
+__all__ = ["Host", "build", "folders", "is_asked_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +81,11 @@ def build(border: Border, source: Source, host: Host) -> Settings:
         relay=_relay(border, run_dir, host),
         cdr=CdrSettings(path=cdr_path, sync_s=border.cdr.sync),
         dns=_dns(border.dns),
+        stun=tuple(
+            (name, tuple(stun_server(one) for one in realm.public_address))
+            for name, realm in border.realms.items()
+            if realm.public_address
+        ),
         log=LogSettings(level=border.log.level, json=border.log.as_json, digits=border.log.digits),
         unread_secrets=tuple(unread_secrets(border, folder)),
     )
@@ -135,7 +140,7 @@ def _listeners(border: Border, folder: str) -> tuple[ListenerSettings, ...]:
     for name, realm in border.realms.items():
         for one in realm.listen:
             transport, host, port = one.bind
-            advertise_host, advertise_port = one.advertise or (host, 0)
+            advertise_host, advertise_port = one.advertise or (_public(realm, host), 0)
             listeners.append(
                 ListenerSettings(
                     realm=name,
@@ -149,6 +154,19 @@ def _listeners(border: Border, folder: str) -> tuple[ListenerSettings, ...]:
                 )
             )
     return tuple(listeners)
+
+
+def _public(realm: Realm, host: str) -> str:
+    """What peers are told where nothing is advertised; "": what a STUN server will say."""
+    return "" if is_asked_for(realm, host) else host
+
+
+def is_asked_for(realm: Realm, host: str) -> bool:
+    """Whether STUN servers say what this address of ours is outside, where nothing is advertised.
+
+    Of IPv4 alone: with IPv6 there is no such NAT.
+    """
+    return bool(realm.public_address) and family_of(host) == 4
 
 
 def _trunk(name: str, trunk: Trunk, border: Border, folder: str, line: int) -> TrunkSettings:
@@ -250,7 +268,7 @@ def _relay(border: Border, run_dir: str, host: Host) -> RelaySettings:
             MediaSettings(
                 realm=name,
                 address=one.address,
-                advertise=one.advertise or one.address,
+                advertise=one.advertise or _public(realm, one.address),
                 port_min=one.ports[0],
                 port_max=one.ports[1],
                 dscp=realm.dscp,

@@ -14,6 +14,7 @@ from typing import Final
 
 from policies.media import Srtp
 from policies.settings import Identify, Latch, Nat, Network, Shield, TrunkTransport, Use
+from sbc.config.addresschecks import address_faults
 from sbc.config.build import Host, folders
 from sbc.config.grammar import Grammar
 from sbc.config.loginchecks import login_faults
@@ -110,57 +111,8 @@ def _listeners_are_apart(context: _Context) -> None:
 
 
 def _addresses_can_be_told(context: _Context) -> None:
-    """What goes into Via, Contact and SDP must be one address, of the family that is bound."""
-    for _, path, one in _listeners(context):
-        host = one.bind[1]
-        told = one.advertise[0] if one.advertise else None
-        _told(context, path, host, told, "Via and Contact")
-        if told is None and ip_address(host).is_unspecified:
-            context.error(
-                path,
-                f"expected advertise: ADDRESS beside a listener on all addresses, got only {host}"
-                " (what should Via and Contact say?)",
-            )
-    for path, media in _media(context):
-        _told(context, path, media.address, media.advertise, "SDP")
-        if ip_address(media.address).is_unspecified:
-            context.error(
-                (*path, "address"),
-                f"expected one address of this machine, got {media.address} (what should SDP say?)",
-            )
-
-
-def _local_networks_make_a_difference(context: _Context) -> None:
-    """They need an address that is advertised, and another one that is not."""
-    for name, realm in context.border.realms.items():
-        path: Path = ("realms", name, "local_networks")
-        if not realm.local_networks:
-            continue
-        for one in realm.listen:
-            if ip_address(one.bind[1]).is_unspecified:
-                context.error(
-                    path,
-                    f"expected listeners on one address each beside it, got {one.bind[1]}"
-                    " (what should peers there be told?)",
-                )
-        told = [one.advertise for one in realm.listen]
-        if not any(told) and not any(one.advertise for one in realm.media):
-            context.note(path, "nothing is advertised here: all peers are told the same")
-
-
-def _told(context: _Context, path: Path, host: str, told: str | None, where: str) -> None:
-    if told is None:
-        return
-    address, bound = ip_address(told), ip_address(host)
-    if address.version != bound.version:
-        context.error(
-            (*path, "advertise"),
-            f"expected an IPv{bound.version} address, as the bound {host} is, got {told}",
-        )
-    elif address.is_unspecified or address.is_multicast:
-        context.error(
-            (*path, "advertise"), f"expected an address that {where} can name, got {told}"
-        )
+    for fault in address_faults(context.border):
+        (context.note if fault.note else context.error)(fault.path, fault.text)
 
 
 def _media_ports(context: _Context) -> None:
@@ -418,7 +370,6 @@ _CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
     _realms_exist,
     _listeners_are_apart,
     _addresses_can_be_told,
-    _local_networks_make_a_difference,
     _media_ports,
     _trunks_have_realms,
     _sources_are_one_trunks,

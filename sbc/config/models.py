@@ -54,6 +54,7 @@ from sbc.config.scalars import (
     Seconds,
     Status,
     StatusKey,
+    StunServer,
     Switch,
     Text,
     address_port,
@@ -170,6 +171,9 @@ class Realm(_Section):
     local_networks: Annotated[list[Network], OneOrMany] = []
     """Networks behind the same 1:1 NAT as the border: peers there are told its own addresses, not
     the advertised ones."""
+    public_address: Annotated[list[StunServer], OneOrMany] = []
+    """STUN servers, asked in this order as which address the network sees each IPv4 address here
+    that has no `advertise`: at the start, and once a minute."""
     tls: Tls | None = None
     """Of all its tls listeners that have none of their own."""
     dscp: Dscp = 46

@@ -43,6 +43,7 @@ __all__ = [
     "Seconds",
     "Status",
     "StatusKey",
+    "StunServer",
     "Switch",
     "Text",
     "address_port",
@@ -50,6 +51,7 @@ __all__ = [
     "choice",
     "expected",
     "host_port",
+    "stun_server",
 ]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
@@ -278,6 +280,22 @@ def _host(value: object) -> str:
     return _host_of(value.removeprefix("[").removesuffix("]"), _HOST)
 
 
+def stun_server(value: object) -> tuple[str, int]:
+    """`stun:stun.example.net`, `stun:198.51.100.9:3479` (RFC 7064) → host and port."""
+    scheme, host, port = None, "", None
+    if isinstance(value, str):
+        scheme, _, rest = value.partition(":")
+        host, port = host_port(rest, _STUN_SERVER) if scheme == "stun" else ("", None)
+    if scheme != "stun":
+        raise expected(_STUN_SERVER, "an address that is known is advertise")
+    return host, 3478 if port is None else port
+
+
+def _stun_server(value: object) -> object:
+    stun_server(value)
+    return value
+
+
 def _dns_server(value: object) -> str:
     host, port = address_port(value, 53, _DNS_SERVER)
     if port == 53:
@@ -356,6 +374,7 @@ _ORDER: Final = "a whole number from 0 to 65535"
 _PORT: Final = "a port from 1 to 65535"
 _STATUS: Final = "a SIP failure code from 400 to 699"
 _HOST: Final = "an IP address or a host name"
+_STUN_SERVER: Final = '"stun:SERVER" or "stun:SERVER:PORT"'
 _DNS_SERVER: Final = 'the address of a DNS server: "ADDRESS" or "ADDRESS:PORT"'
 _PEER: Final = '"ADDRESS" or "ADDRESS:PORT"'
 
@@ -368,6 +387,7 @@ SECONDS: Final = Rule(_seconds, _SECONDS)
 Address = Annotated[str, ADDRESS]
 Host = Annotated[str, Rule(_host, _HOST)]
 DnsServer = Annotated[str, Rule(_dns_server, _DNS_SERVER)]
+StunServer = Annotated[str, Rule(_stun_server, _STUN_SERVER)]
 Network = Annotated[IPv4Network | IPv6Network, Rule(_network, _NETWORK)]
 Name = Annotated[str, Rule(_name, _A_NAME)]
 Text = Annotated[str, Rule(_text, _TEXT)]

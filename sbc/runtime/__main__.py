@@ -22,6 +22,7 @@ from sbc.extension import core, look
 from sbc.runtime.admin import Admin
 from sbc.runtime.face import Face
 from sbc.runtime.journal import start_logging
+from sbc.runtime.public_address import PublicAddresses
 from sbc.runtime.server import Server
 from sbc.settings import Settings
 from sbc.transport.opening import name_of
@@ -55,8 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         _log.error("cannot listen on %s: %s", path, os.strerror(error.errno or 0))
         return 1
+    public = PublicAddresses(settings)
     try:
-        server = Server(settings, hide=_hide())
+        trio.run(public.learn)
+        server = Server(public.settings, hide=_hide(), public=public)
         server.open()
     except SbcError as error:
         _log.error("%s", error)
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1  # the machine's state, not the settings: the same start may work later
     failed = False
     try:
-        trio.run(_serve, server, settings, child, options.ready_fd)
+        trio.run(_serve, server, server.settings, child, options.ready_fd)
     except* SbcError as group:
         failed = True
         for fault in group.exceptions:

@@ -26,6 +26,7 @@ from sbc.runtime.certificates import Certificates
 from sbc.runtime.identity import identifier_key
 from sbc.runtime.journal import Journal
 from sbc.runtime.overload import CHECK_S, Overload
+from sbc.runtime.public_address import PublicAddresses
 from sbc.runtime.relay_client import RelayClient
 from sbc.runtime.resolver import Resolver
 from sbc.runtime.stopwatch import Stopwatch
@@ -69,6 +70,7 @@ class Server:
         settings: the whole configuration.
         clock: monotonic seconds.
         hide: which hiding rules are on.
+        public: has learned what stands in `settings` of our public addresses, and goes on.
 
     Raises:
         SbcError: the identifier key or the CDR file cannot be used.
@@ -79,8 +81,10 @@ class Server:
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
         hide: Hide | None = None,
+        public: PublicAddresses | None = None,
     ) -> None:
         self.settings = settings
+        self.public = public or PublicAddresses(settings)
         self.clock = clock
         self.relay = RelayClient(settings.relay.run_dir, settings.relay.workers, self.flush)
         self.border = Border(
@@ -165,6 +169,7 @@ class Server:
                 nursery.start_soon(self.relay.run, self.border)
                 nursery.start_soon(self.resolver.run)
                 nursery.start_soon(self._keep_located)
+                nursery.start_soon(self.public.watch, self.border.move)
                 await self._first_ports()
                 await nursery.start(self._streams.run)
                 nursery.start_soon(self.certificates.run)
@@ -261,6 +266,7 @@ class Server:
                 "core": core(),
                 "parser": look().parser,
                 "peers": self.border.health.describe(self.clock()),
+                "public_addresses": self.public.describe(),
                 "names": self.border.core.where.describe(self.clock()),
                 "listeners": listeners,
                 "streams": {"connections": len(self._streams)} | dict(self._streams.counters),

@@ -10,6 +10,7 @@ import pytest
 from policies.settings import Nat
 from sbc.call.legs.local import LocalEnds
 from sbc.ids import Token
+from sbc.settings import Settings
 from sbc.transaction.hop import TLS, UDP, Hop
 from sbc.transport.settings import ListenerSettings
 from tests.call.lab import CARRIER, INSIDE, PBX, SDP_A, SDP_B, Lab, settings, statuses
@@ -135,13 +136,29 @@ def test_a_peer_that_calls_sips_over_tls_is_answered_with_it() -> None:
     assert secure.via(b"b") == b"Via: SIP/2.0/TLS %b:5061;branch=b;rport\r\n" % INSIDE.encode()
 
 
+def test_new_calls_are_told_a_public_address_that_has_changed() -> None:
+    lab = Lab(_natted("10.0.0.99"))
+    for told in (b"203.0.113.7", b"203.0.113.8"):
+        lab.border.move(_natted("10.0.0.99", told.decode()))
+        lab.give(lab.invite())
+        lab.answer(lab.take(CARRIER[0])[-1], 200, body=SDP_B)
+        final = lab.take(PBX[0])[-1]
+        assert b"@%b:5070" % told in final.first(b"contact")
+        assert final.body.count(b"IN IP4 " + told) == 2
+        assert lab.border.core.where.bounds.crosses("inside", PBX[0], told.decode())
+
+
 def _behind_nat(networks: str) -> Lab:
+    return Lab(_natted(networks))
+
+
+def _natted(networks: str, public: str = "203.0.113.7") -> Settings:
     """Inside is behind a 1:1 NAT, together with some network."""
     config = settings()
     listeners = tuple(
         replace(
             one,
-            advertise_host="203.0.113.7",
+            advertise_host=public,
             advertise_port=5070,
             local_networks=(ip_network(networks),),
         )
@@ -150,12 +167,12 @@ def _behind_nat(networks: str) -> Lab:
         for one in config.transport.listeners
     )
     media = tuple(
-        replace(one, advertise="203.0.113.7") if one.realm == "inside" else one
+        replace(one, advertise=public) if one.realm == "inside" else one
         for one in config.relay.media
     )
     transport = replace(config.transport, listeners=listeners)
     relay = replace(config.relay, media=media)
-    return Lab(replace(config, transport=transport, relay=relay))
+    return replace(config, transport=transport, relay=relay)
 
 
 @pytest.mark.parametrize("parameter", [b"", b";transport=tcp"])

@@ -18,6 +18,7 @@ from sbc.cli.app import app
 from sbc.cli.health import checks
 from sbc.cli.health.finding import Level
 from sbc.cli.health.machine import Holder, Machine
+from sbc.cli.health.public_addresses import public_addresses
 from sbc.cli.health.running import Running
 from sbc.config.load import load
 from sbc.settings import Settings
@@ -125,6 +126,23 @@ def test_a_good_machine_has_nothing_but_ok(settings):
         for finding in found(check, settings):
             assert finding.level is Level.OK, finding
             assert finding.advice == ""
+
+
+def test_public_addresses_are_the_running_borders_or_a_servers(settings):
+    stun = dataclasses.replace(settings, stun=(("inside", (("127.0.33.9", 9),)),))
+    told = [{"realm": "inside", "local": "127.0.33.1", "public": "203.0.113.7"}]
+    running = Running(status={"public_addresses": told})
+    (found,) = public_addresses(stun, FakeMachine(), running)
+    assert (found.level, found.topic) == (Level.OK, "public")
+    assert found.text == "127.0.33.1 of realm inside is 203.0.113.7 outside"
+    assert list(public_addresses(settings, FakeMachine(), running)) == []
+    (listener,) = stun.transport.listeners
+    blank = dataclasses.replace(listener, advertise_host="")
+    transport = dataclasses.replace(stun.transport, listeners=(blank,))
+    stun = dataclasses.replace(stun, transport=transport)
+    (found,) = public_addresses(stun, FakeMachine(), Running())
+    assert found.level is Level.FAIL
+    assert "127.0.33.1 not learned: stun:127.0.33.9:9: Connection refused" in found.text
 
 
 def test_a_held_sip_port_names_its_holder(settings):

@@ -231,6 +231,22 @@ def test_reserved_ports_may_be_used_and_an_unknown_range_is_not_checked():
             ],
         ),
         (
+            REALM.replace("udp:10.0.0.1:5060", "udp:0.0.0.0:5060").replace(
+                "  a:\n", "  a:\n    public_address: stun:stun.example.net\n"
+            ),
+            ["sbc.yaml:1:1: note: no trunks yet: nobody may call (sbc trunk add)"],
+        ),
+        (
+            realms('"udp:[2001:db8::1]:5060"', B, media_a="2001:db8::1").replace(
+                "  a:\n", "  a:\n    public_address: [stun:198.51.100.9, stun:192.0.2.9:3479]\n"
+            ),
+            [
+                "sbc.yaml:1:1: note: no trunks yet: nobody may call (sbc trunk add)",
+                "sbc.yaml:3:5: realms.a.public_address: note: nobody is asked: no IPv4 address "
+                "here is without advertise",
+            ],
+        ),
+        (
             REALM.replace("  a:\n", "  a:\n    local_networks: 10.0.0.0/24\n"),
             [
                 "sbc.yaml:1:1: note: no trunks yet: nobody may call (sbc trunk add)",

@@ -57,18 +57,26 @@ def test_telephone_behind_nat_is_heard_both_ways(home: HomeNetwork, tmp_path: Pa
     assert threading.active_count() < 10
 
 
+@pytest.mark.parametrize("how", ["written down", "learned"])
 def test_a_border_behind_a_one_to_one_nat_is_heard_both_ways(
-    cloud: CloudNetwork, tmp_path: Path
+    cloud: CloudNetwork, tmp_path: Path, how: str
 ) -> None:
-    """Its peer reaches the public address alone, for SIP and for media."""
+    """Its peer reaches the public address alone, for SIP and for media.
+
+    Learned: a STUN server says that address (coturn, at the peer's).
+    """
     shape = Shape(
         outside=cloud.ours, outside_peer=f"{cloud.phone}:5060", outside_sources=(cloud.phone,)
     )
     realms: dict[str, Any] = shape.document(tmp_path)["realms"]
-    listener = {"bind": f"udp:{cloud.ours}:5060", "advertise": f"{cloud.public}:5060"}
-    realms["outside"]["listen"] = [listener]
-    realms["outside"]["media"]["advertise"] = cloud.public
+    realms["outside"]["listen"] = [{"bind": f"udp:{cloud.ours}:5060"}]
+    if how == "learned":
+        realms["outside"]["public_address"] = f"stun:{cloud.phone}"
+    else:
+        realms["outside"]["listen"][0]["advertise"] = f"{cloud.public}:5060"
+        realms["outside"]["media"]["advertise"] = cloud.public
     with (
+        _stun_server(cloud),
         Border(tmp_path / "border", replace(shape, further={"realms": realms})),
         Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)) as answering,
         Media("127.0.1.10", 1000, f"desk@{INSIDE}.example") as media,
@@ -81,6 +89,18 @@ def test_a_border_behind_a_one_to_one_nat_is_heard_both_ways(
         call.hung_up(10)
         _heard(calling)
         assert media.heard(440) > 0.9
+
+
+@contextmanager
+def _stun_server(network: CloudNetwork) -> Iterator[None]:
+    """On the telephone's address, port 3478."""
+    options = f"-n -S -L {network.phone} --no-cli --no-tls --no-dtls --no-tcp --log-file stdout"
+    command = [*network.inside(), "turnserver", *options.split(), "--pidfile", "/dev/null"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            yield  # who asks, asks again until it is there
+        finally:
+            server.kill()
 
 
 @contextmanager

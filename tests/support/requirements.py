@@ -19,7 +19,12 @@ _TOOLS = {
         ("sox", "sox"),
         ("tshark", "tshark"),
     ),
-    "netns": (("ip", "iproute2"), ("nft", "nftables"), ("sysctl", "procps")),
+    "netns": (
+        ("ip", "iproute2"),
+        ("nft", "nftables"),
+        ("sysctl", "procps"),
+        ("turnserver", "coturn"),
+    ),
 }
 """For each marker the commands that its tests run, and the Debian package of each."""
 

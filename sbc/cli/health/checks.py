@@ -11,6 +11,7 @@ from sbc.cli.health.certificates import examine
 from sbc.cli.health.finding import Finding, fail, ok, warn
 from sbc.cli.health.machine import Machine
 from sbc.cli.health.names import names
+from sbc.cli.health.public_addresses import public_addresses
 from sbc.cli.health.running import Running
 from sbc.errors import TransportError
 from sbc.settings import Settings
@@ -323,4 +324,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     processors,
     folders,
     names,
+    public_addresses,
 )
