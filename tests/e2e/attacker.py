@@ -12,12 +12,13 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
+from itertools import chain
 from types import TracebackType
 from typing import TypeAlias
 
 from tests.e2e.tone import rtp
 
-__all__ = ["MARK", "Address", "Attacker", "Forger", "ammunition", "icmp_refusal"]
+__all__ = ["MARK", "Address", "Attacker", "Forger", "ammunition", "icmp_refusal", "icmpv6_refusal"]
 
 
 Address: TypeAlias = tuple[str, int]
@@ -61,13 +62,17 @@ def ammunition(chance: random.Random, ssrc: int, sequence: int) -> list[bytes]:
 
 
 class Attacker:
-    """An address of its own, with several ports. A context manager."""
+    """Addresses of its own, one of each family at most, with several ports. A context manager."""
 
-    def __init__(self, host: str, ports: int = 3) -> None:
-        self.socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(ports)]
-        for sock in self.socks:
-            sock.bind((host, 0))
-            sock.setblocking(False)
+    def __init__(self, hosts: Sequence[str], ports: int = 3) -> None:
+        self._socks = {
+            _family(host): [socket.socket(_family(host), socket.SOCK_DGRAM) for _ in range(ports)]
+            for host in hosts
+        }
+        for host in hosts:
+            for sock in self._socks[_family(host)]:
+                sock.bind((host, 0))
+                sock.setblocking(False)
 
     def __enter__(self) -> Attacker:
         return self
@@ -78,18 +83,19 @@ class Attacker:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for sock in self.socks:
+        for sock in chain(*self._socks.values()):
             sock.close()
 
     def spray(self, packets: Sequence[bytes], target: Address) -> None:
         """All of them to one port."""
+        socks = self._socks[_family(target[0])]
         for at, packet in enumerate(packets):
-            self.socks[at % len(self.socks)].sendto(packet, target)
+            socks[at % len(socks)].sendto(packet, target)
 
     def received(self) -> list[bytes]:
         """What came back."""
         found = []
-        for sock in self.socks:
+        for sock in chain(*self._socks.values()):
             try:
                 while True:
                     found.append(sock.recv(65536))
@@ -102,7 +108,8 @@ class Forger:
     """Sends UDP under anybody's address (CAP_NET_RAW). A context manager."""
 
     def __init__(self) -> None:
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self._ipv4 = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self._ipv6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
     def __enter__(self) -> Forger:
         return self
@@ -113,30 +120,72 @@ class Forger:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._sock.close()
+        self._ipv4.close()
+        self._ipv6.close()
 
     def send(self, data: bytes, source: Address, target: Address) -> None:
-        packet = _ip(socket.IPPROTO_UDP, source[0], target[0], _udp(source, target, data))
-        self._sock.sendto(packet, (target[0], 0))
+        self._send(socket.IPPROTO_UDP, source[0], target[0], _udp(source, target, data))
 
     def refuse(self, reached: Address, sender: Address) -> None:
         """ICMP to `sender`: nobody is at `reached`."""
-        quoted = _ip(socket.IPPROTO_UDP, sender[0], reached[0], _udp(sender, reached, bytes(172)))
-        packet = _ip(socket.IPPROTO_ICMP, reached[0], sender[0], icmp_refusal(quoted))
-        self._sock.sendto(packet, (sender[0], 0))
+        asked = _udp(sender, reached, bytes(172))
+        if _family(sender[0]) == socket.AF_INET6:
+            quoted = _ipv6(socket.IPPROTO_UDP, sender[0], reached[0], asked)
+            refusal = icmpv6_refusal(quoted, reached[0], sender[0])
+            self._send(socket.IPPROTO_ICMPV6, reached[0], sender[0], refusal)
+        else:
+            refusal = icmp_refusal(_ip(socket.IPPROTO_UDP, sender[0], reached[0], asked))
+            self._send(socket.IPPROTO_ICMP, reached[0], sender[0], refusal)
+
+    def _send(self, protocol: int, source: str, target: str, body: bytes) -> None:
+        if _family(target) == socket.AF_INET6:
+            self._ipv6.sendto(_ipv6(protocol, source, target, body), (target, 0))
+        else:
+            self._ipv4.sendto(_ip(protocol, source, target, body), (target, 0))
 
 
 def icmp_refusal(quoted: bytes) -> bytes:
     """Port unreachable (RFC 792)."""
     body = bytes(4) + quoted[:28]
-    head = struct.pack("!BBH", 3, 3, 0) + body
-    total = sum(struct.unpack(f"!{len(head) // 2}H", head))
-    total = (total >> 16) + (total & 0xFFFF)
-    return struct.pack("!BBH", 3, 3, ~(total + (total >> 16)) & 0xFFFF) + body
+    return struct.pack("!BBH", 3, 3, _checksum(struct.pack("!BBH", 3, 3, 0) + body)) + body
+
+
+def icmpv6_refusal(quoted: bytes, source: str, target: str) -> bytes:
+    """Port unreachable (RFC 4443 §3.1)."""
+    body = bytes(4) + quoted[:1000]
+    head = _pseudo(source, target, socket.IPPROTO_ICMPV6, 4 + len(body))
+    return struct.pack("!BBH", 1, 4, _checksum(head + struct.pack("!BBH", 1, 4, 0) + body)) + body
 
 
 def _udp(source: Address, target: Address, data: bytes) -> bytes:
-    return struct.pack("!HHHH", source[1], target[1], 8 + len(data), 0) + data
+    head, checksum = struct.pack("!HHH", source[1], target[1], 8 + len(data)), 0
+    if _family(target[0]) == socket.AF_INET6:  # RFC 8200 §8.1: not without one
+        pseudo = _pseudo(source[0], target[0], socket.IPPROTO_UDP, 8 + len(data))
+        checksum = _checksum(pseudo + head + bytes(2) + data) or 0xFFFF
+    return head + struct.pack("!H", checksum) + data
+
+
+def _pseudo(source: str, target: str, protocol: int, size: int) -> bytes:
+    """What an IPv6 checksum covers besides the packet (RFC 8200 §8.1)."""
+    ends = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, target)
+    return ends + struct.pack("!II", size, protocol)
+
+
+def _checksum(data: bytes) -> int:
+    data += bytes(len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total >> 16) + (total & 0xFFFF)
+    return ~total & 0xFFFF
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _ipv6(protocol: int, source: str, target: str, body: bytes) -> bytes:
+    ends = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, target)
+    return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + ends + body
 
 
 def _ip(protocol: int, source: str, target: str, body: bytes) -> bytes:
@@ -144,17 +193,16 @@ def _ip(protocol: int, source: str, target: str, body: bytes) -> bytes:
     return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0) + ends + body
 
 
-def _flood(source: str, targets: list[Address], rate: float, seconds: float) -> None:
+def _flood(sources: list[str], targets: list[Address], rate: float, seconds: float) -> None:
     """So many packets a second to the targets in turn, of each kind in turn; says how many."""
     chance = random.Random(3)  # noqa: S311
     packets = [one for n in range(20) for one in ammunition(chance, 0x5BC0FFEE, n)]
     sent = 0
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((source, 0))
+    with Attacker(sources, ports=1) as attacker:
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             while sent < rate * passed:
-                sock.sendto(packets[sent % len(packets)], targets[sent % len(targets)])
+                attacker.spray([packets[sent % len(packets)]], targets[sent % len(targets)])
                 sent += 1
             time.sleep(0.001)
     sys.stdout.write(str(sent))
@@ -162,7 +210,7 @@ def _flood(source: str, targets: list[Address], rate: float, seconds: float) -> 
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--source", required=True)
+    parser.add_argument("--source", action="append", required=True, help="one of each family")
     parser.add_argument("--rate", type=float, default=4000.0)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("targets", nargs="+", help="HOST:PORT")

@@ -2,7 +2,8 @@
 
 One border for each fast path carries a call of each kind, all at once. The attacker sends from an
 address of its own, and under those of others: all but the exact address and port of a peer, which
-plain RTP cannot tell from the peer; that one, too, where the media is SRTP.
+plain RTP cannot tell from the peer; that one, too, where the media is SRTP. Outside over IPv4, and
+over IPv6 in a network of the test's own.
 """
 
 from __future__ import annotations
@@ -33,13 +34,10 @@ from tests.e2e.sides import INSIDE, OUTSIDE
 from tests.e2e.tone import rtp, sender_report
 from tests.support.border import Border, Shape, until
 from tests.support.capture import Capture
+from tests.support.netns import OwnNetwork
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-THIRD = "127.0.2.66"
-"""The attacker's own address; outside every peer's range, inside no trunk."""
-HIDDEN = "192.168.77.5"
-"""What a telephone behind NAT says of itself."""
 SUITE = "AES_CM_128_HMAC_SHA1_80"
 SSRC = 0x5BC0FFEE
 _PACKET = struct.Struct("!8sIQ")
@@ -48,14 +46,42 @@ _SR, _SDES = 200, 202
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """Where the outside is: an address family. The inside is 127.0.1 with each."""
+
+    network: str
+    """What its addresses begin with."""
+    hidden: str
+    """What a telephone behind NAT says of itself."""
+
+    def host(self, last: int) -> str:
+        return f"{self.network}{last}"
+
+    @property
+    def border(self) -> str:
+        return self.host(1)
+
+    @property
+    def third(self) -> str:
+        """The attacker's own address; outside every peer's range, inside no trunk."""
+        return self.host(66)
+
+
+IPV4 = Outside("127.0.2.", "192.168.77.5")
+IPV6 = Outside("fd5b:c0de::", "fd5b:77::5")
+THIRD_INSIDE = "127.0.2.66"
+"""The attacker's own address where it attacks over IPv4."""
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """The outside leg of a call. All of them have an inside leg that is not behind NAT."""
 
     trunk: Mapping[str, Any]
-    signals: str = ""
-    """The address that its SDP names; empty: its own."""
-    speaks_from: str = ""
-    """Where its media comes from; empty: where its SIP does."""
+    hides: bool = False
+    """Its SDP names an address that nobody can reach."""
+    speaks_from: int = 0
+    """The host that its media comes from; 0: where its SIP does."""
     guessable: bool = False
     """Before its peer has spoken, whoever speaks first is believed: the operator has said so."""
 
@@ -68,15 +94,15 @@ _BEHIND_NAT = {"nat": "always"}
 _SECURE = {"srtp": "required", "srtp_suites": [SUITE]}
 CASES = {
     "not behind nat": Case({"nat": "never"}),
-    "nat, signalled": Case(_BEHIND_NAT, HIDDEN),
-    "nat, any": Case({**_BEHIND_NAT, "latch": "any"}, HIDDEN, "127.0.2.24", guessable=True),
+    "nat, signalled": Case(_BEHIND_NAT, hides=True),
+    "nat, any": Case({**_BEHIND_NAT, "latch": "any"}, True, 24, guessable=True),
     "srtp": Case({"nat": "never", **_SECURE}),
-    "srtp, nat": Case({**_BEHIND_NAT, **_SECURE}, HIDDEN, "127.0.2.26"),
+    "srtp, nat": Case({**_BEHIND_NAT, **_SECURE}, True, 26),
 }
 
 
-def _host(at: int) -> str:
-    return f"127.0.2.{12 + at}"
+def _host(outside: Outside, at: int) -> str:
+    return outside.host(12 + at)
 
 
 class Line:
@@ -219,26 +245,40 @@ class Battle:
     """By the worker, by reason."""
 
 
-@pytest.fixture(scope="module", params=["python", pytest.param("native", marks=pytest.mark.native)])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("python", IPV4), id="python"),
+        pytest.param(("native", IPV4), id="native", marks=pytest.mark.native),
+        pytest.param(
+            ("native", IPV6), id="native-ipv6", marks=[pytest.mark.native, pytest.mark.netns]
+        ),
+    ],
+)
 def battle(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, recording: Capture
 ) -> Battle:
     """Everything at once: all calls up, all attacked before and after latching, two flooded."""
-    found = Battle()
-    shape = _shape(request.param)
+    fast_path, outside = request.param
+    found, folder = Battle(), tmp_path_factory.mktemp("border")
     with ExitStack() as stack:
-        border = stack.enter_context(Border(tmp_path_factory.mktemp("border"), shape))
-        assert [one.fast_path for one in border.workers()] == [request.param]
+        if outside is IPV6:
+            stack.enter_context(OwnNetwork([outside.host(last) for last in range(1, 90)]))
+            recording = stack.enter_context(Capture(folder / "all.pcap"))
+        border = stack.enter_context(Border(folder, _shape(fast_path, outside)))
+        assert [one.fast_path for one in border.workers()] == [fast_path]
         caller = stack.enter_context(Phone(("127.0.1.10", 5060), INSIDE, ("127.0.1.1", 5060)))
         called = {
-            name: stack.enter_context(Phone((_host(at), 5060), OUTSIDE, ("127.0.2.1", 5060)))
+            name: stack.enter_context(
+                Phone((_host(outside, at), 5060), OUTSIDE, (outside.border, 5060))
+            )
             for at, name in enumerate(CASES)
         }
         exchange = stack.enter_context(Exchange())
-        attacker = stack.enter_context(Attacker(THIRD))
+        attacker = stack.enter_context(Attacker(list({THIRD_INSIDE, outside.third})))
         forger = stack.enter_context(Forger())
         for at, name in enumerate(CASES):
-            found.talks[name] = _call(at, CASES[name], exchange, caller, called[name])
+            found.talks[name] = _call(at, CASES[name], outside, exchange, caller, called[name])
         talks = list(found.talks.values())
 
         chance = random.Random(1)  # noqa: S311 - it is for a test
@@ -255,11 +295,11 @@ def battle(
                 _attack(talk, talks, attacker, forger, chance, latched=True)
             time.sleep(0.05)
         marks = {name: _heard_so_far(talk) for name, talk in found.talks.items()}
-        found.flooded = _flood(talks)
+        found.flooded = _flood(talks, outside)
         for name, talk in found.talks.items():
-            inside, outside = marks[name]
+            before = marks[name]
             found.during_flood_ms[name] = (
-                talk.inside.delays_ms[inside:] + talk.outside.delays_ms[outside:]
+                talk.inside.delays_ms[before[0] :] + talk.outside.delays_ms[before[1] :]
             )
         exchange.end()
         found.reflected = attacker.received()
@@ -272,7 +312,9 @@ def battle(
         for record in border.cdrs():
             found.records[list(CASES)[int(record["to_user"][0])]] = record
         found.reflected += [
-            packet.payload for packet in recording.packets() if packet.target[0] == THIRD
+            packet.payload
+            for packet in recording.packets()
+            if packet.target[0] in (THIRD_INSIDE, outside.third)
         ]
     return found
 
@@ -330,26 +372,33 @@ def test_the_worker_says_why_it_has_dropped_packets(battle: Battle) -> None:
 # The calls
 
 
-def _shape(fast_path: str) -> Shape:
+def _shape(fast_path: str, outside: Outside) -> Shape:
     trunks: dict[str, Any] = {
         "pbx": {"realm": "inside", "peers": ["127.0.1.10:5060"], "nat": "never"}
     }
     routes = []
     for at, case in enumerate(CASES.values()):
-        peer = f"{_host(at)}:5060"
+        peer = {"address": _host(outside, at), "port": 5060}
         trunks[f"carrier{at}"] = {"realm": "outside", "peers": [peer], **case.trunk}
         routes.append({"from": "pbx", "number": str(at), "to": f"carrier{at}"})
     relay = {"workers": 1, "fast_path": fast_path}
-    return Shape(further={"trunks": trunks, "routes": routes, "relay": relay})
+    realms: dict[str, Any] = Shape().document(Path())["realms"]
+    if outside is IPV6:
+        realms["outside"]["listen"].append(f"udp:[{outside.border}]:5060")
+        realms["outside"]["media"]["address"] = outside.border
+    return Shape(further={"realms": realms, "trunks": trunks, "routes": routes, "relay": relay})
 
 
-def _call(at: int, case: Case, exchange: Exchange, caller: Phone, called: Phone) -> Talk:
+def _call(
+    at: int, case: Case, there: Outside, exchange: Exchange, caller: Phone, called: Phone
+) -> Talk:
     inside = exchange.line("127.0.1.10", f"in {at}", f"out {at}")
-    outside = exchange.line(case.speaks_from or called.address[0], f"out {at}", f"in {at}")
+    speaker = there.host(case.speaks_from) if case.speaks_from else called.address[0]
+    outside = exchange.line(speaker, f"out {at}", f"in {at}")
     a_leg = caller.invite(f"{at}00", body=sdp(inside.host, inside.port, INSIDE))
     b_leg = called.answering()
     assert b_leg.invite is not None
-    answer = sdp(case.signals or outside.host, outside.port, OUTSIDE)
+    answer = sdp(there.hidden if case.hides else outside.host, outside.port, OUTSIDE)
     if case.secure:
         key = bytes(range(at, at + 30))
         outside.seals = new_session(SUITE, key)
@@ -401,7 +450,7 @@ def _attack(
             continue
         packets = ammunition(chance, SSRC, line.sent + 2)
         sources = _others(talk, line, talks)
-        if latched or not outside or not talk.case.signals:
+        if latched or not outside or not talk.case.hides:
             sources += _neighbours(line)
         for offset in (0, 1):
             target = port[0], port[1] + offset
@@ -422,20 +471,22 @@ def _others(talk: Talk, line: Line, talks: list[Talk]) -> list[Address]:
     """Whose packets none of this line's are: strangers', the other party's, other calls'."""
     other = talk.inside if line is talk.outside else talk.outside
     another = next(one for one in talks if one is not talk)
-    return [
-        (THIRD, line.port),
-        ("127.0.2.77", 40_000),
-        (other.host, other.port),
-        (another.outside.host, another.outside.port),
-        ("127.0.0.1", line.port),
-    ]
+    strangers = [(there.third, line.port) for there in (IPV4, IPV6)]
+    strangers += [(there.host(77), 40_000) for there in (IPV4, IPV6)]
+    known = [(one.host, one.port) for one in (other, another.outside)]
+    return _alike([*strangers, *known, ("127.0.0.1", line.port), ("::1", line.port)], line)
 
 
 def _ours(talk: Talk, line: Line, port: Address, talks: list[Talk]) -> list[Address]:
     """The border's own ports: none of them is anybody's peer."""
     beyond = talk.to_inside if line is talk.outside else talk.to_outside
     another = next(one for one in talks if one is not talk)
-    return [port, beyond, another.to_outside]
+    return _alike([port, beyond, another.to_outside], line)
+
+
+def _alike(sources: list[Address], line: Line) -> list[Address]:
+    """Those of the line's address family."""
+    return [one for one in sources if (":" in one[0]) == (":" in line.host)]
 
 
 def _neighbours(line: Line) -> list[Address]:
@@ -464,7 +515,7 @@ def _attack_srtp(
     attacker.spray([line.last_rtcp, forged_bye], rtcp_port)
 
 
-def _flood(talks: list[Talk]) -> int:
+def _flood(talks: list[Talk], outside: Outside) -> int:
     """Thousands of packets a second into all ports of a plain call and of an encrypted one."""
     ports = [
         f"{host}:{port + offset}"
@@ -472,7 +523,9 @@ def _flood(talks: list[Talk]) -> int:
         for host, port in (talk.to_inside, talk.to_outside)
         for offset in (0, 1)
     ]
-    command = [sys.executable, "-m", "tests.e2e.attacker", "--source", THIRD, "--rate", "4000"]
+    command = [sys.executable, "-m", "tests.e2e.attacker", "--rate", "4000"]
+    for source in {THIRD_INSIDE, outside.third}:
+        command += ["--source", source]
     done = subprocess.run(
         [*command, *ports],
         capture_output=True,
@@ -498,7 +551,8 @@ def _dropped(border: Border) -> dict[str, int]:
 
 def _ports(host: str) -> tuple[socket.socket, socket.socket, int]:
     for port in range(20_000, 32_000, 2):
-        pair = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        pair = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(2)]
         try:
             for offset, one in enumerate(pair):
                 one.bind((host, port + offset))
