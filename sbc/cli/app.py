@@ -25,6 +25,7 @@ _COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "route": ("sbc.cli.route", "Add, move, remove and list routes."),
     "user": ("sbc.cli.user", "Add, change, remove and list users: who may call with a password."),
     "relay": ("sbc.cli.relay", "Show the relay workers; or run a media relay by itself."),
+    "status": ("sbc.cli.status", "Show the running border at a glance, and what it counts."),
     "trunks": ("sbc.cli.trunks", "Show the trunks' calls, and which of their peers answer."),
     "calls": ("sbc.cli.calls", "List the calls that are up."),
     "reload": ("sbc.cli.reload", "Have a running border read files anew."),

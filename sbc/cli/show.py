@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
+from sbc.cli.admin_client import AdminClient, BorderAway
 from sbc.cli.options import USAGE, fail
-from sbc.config.edit import Change, edit
+from sbc.config.edit import Change, Edited, edit
+from sbc.config.load import check_text
 from sbc.config.problems import ConfigError
 
 __all__ = ["change", "colours", "table"]
+
+_ANSWER_S: Final = 0.2
 
 
 def change(path: str, what: Change, dry_run: bool) -> None:
@@ -33,6 +38,9 @@ def change(path: str, what: Change, dry_run: bool) -> None:
         click.echo(f"{path}: already so", err=True)
     elif not edited.written:
         click.echo(f"{path}: not written (dry run)", err=True)
+    elif _in_use(edited):
+        text = "the running border goes on with the old file; restart it to use this one"
+        click.echo(f"{path}: {text}", err=True)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -42,6 +50,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (header, *rows)
     ]
+
+
+def _in_use(edited: Edited) -> bool:
+    """Whether a border runs where the file says, or said before a change of `run_dir`."""
+    checked = (check_text(text, edited.path).settings for text in (edited.old, edited.new))
+    settings = next(filter(None, checked), None)
+    if settings is None:
+        return False
+    try:
+        with AdminClient(settings.run_dir, _ANSWER_S):
+            return True
+    except BorderAway:
+        return False
 
 
 def _coloured(line: str) -> str:

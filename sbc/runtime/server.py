@@ -86,6 +86,7 @@ class Server:
         self.settings = settings
         self.public = public or PublicAddresses(settings)
         self.clock = clock
+        self._started = clock()
         self.relay = RelayClient(settings.relay.run_dir, settings.relay.workers, self.flush)
         self.border = Border(
             settings,
@@ -263,6 +264,7 @@ class Server:
             | self.stopwatch.figures()
             | {
                 "pid": os.getpid(),
+                "uptime_s": round(self.clock() - self._started, 3),
                 "core": core(),
                 "parser": look().parser,
                 "peers": self.border.health.describe(self.clock()),

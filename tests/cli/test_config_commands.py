@@ -44,6 +44,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SBC_CONFIG", raising=False)
     monkeypatch.setattr("sbc.cli.options._PLACES", ("sbc.yaml",))
+    # A border of this machine's, in the usual run directory: tests/cli/test_show.py has its own.
+    monkeypatch.setattr("sbc.cli.show._in_use", lambda edited: False)
     return tmp_path
 
 

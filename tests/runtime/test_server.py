@@ -14,15 +14,29 @@ from sbc.transaction.hop import TCP, Hop
 from tests.call.lab import settings
 
 
+class Clock:
+    """Seconds that stand still until a test moves them."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Server:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def server(tmp_path: Path, clock: Clock) -> Server:
     config = replace(
         settings(),
         run_dir=str(tmp_path),
         state_dir=str(tmp_path),
         cdr=CdrSettings(path=str(tmp_path / "cdr.jsonl")),
     )
-    made = Server(config)
+    made = Server(config, clock)
     yield made
     made.cdr.close()
 
@@ -40,3 +54,11 @@ def test_only_a_connection_that_carried_requests_of_ours_is_looked_for_when_it_e
         server.lost(Hop("outside", 3, TCP, "10.1.0.2", 5060, connection))
     assert lost == [9]
     assert server._asked_on == set()
+
+
+def test_the_status_tells_how_long_the_border_is_up(server: Server, clock: Clock) -> None:
+    """From its own beginning, whatever the clock said then."""
+    server._udp.clear()  # sockets that are not open have no figures
+    assert server.status()["uptime_s"] == 0.0
+    clock.now += 3723.25
+    assert server.status()["uptime_s"] == 3723.25
