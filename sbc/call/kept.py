@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final
 
 from relay.control.messages import CallStats
-from sbc.call.cdr import Cause
+from sbc.call.cdr import Cause, Cdr
 from sbc.call.in_dialog.early import Early
 from sbc.call.in_dialog.midcall import Midcall
 from sbc.call.sides import Sides
@@ -21,6 +21,8 @@ __all__ = ["Clock", "Kept"]
 
 _RECORD_WAIT_S: Final = 2.0
 """How long the record waits for the relay's last figures."""
+_A_SECOND: Final = 50
+"""Packets of 20 ms. Fewer may be any stranger's."""
 
 
 class Clock(IntEnum):
@@ -78,9 +80,19 @@ class Kept(Sides):
         cdr = self.record.cdr(exchange.codecs, stats, self.record.wall(now))
         cdr.srtp_a, cdr.srtp_b = exchange.ciphers("a"), exchange.ciphers("b")
         self.core.records.append(cdr)
+        self._say_unheard(cdr)
         self.record.written = True
         self.exchange.forget()
         self._forget_when_done()
+
+    def _say_unheard(self, cdr: Cdr) -> None:
+        """Why a side was not heard, where it did send: what one-way audio is asked about first."""
+        for one in cdr.streams:
+            if not one.packets and one.dropped >= _A_SECOND:
+                why = ",".join(f"{reason}:{count}" for reason, count in one.dropped_by.items())
+                self.core.say(
+                    30, "media.unheard", self.id, side=one.side, kind=one.kind, dropped=why
+                )
 
     # Ending
 

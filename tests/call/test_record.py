@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+import pytest
+
 from relay.control.messages import CallStats, DirectionStats, StreamStats
 from sbc.call.cdr import Cause, Cdr, StreamRecord
 from tests.call.lab import CARRIER, Lab
@@ -67,6 +69,31 @@ def test_what_was_dropped_is_told_by_its_reason() -> None:
     from_a, from_b = json.loads(lab.record.to_json())["streams"]
     assert (from_a["dropped"], from_a["dropped_by"]) == (9, {"policed": 7, "srtp_auth": 2})
     assert (from_b["dropped"], from_b["dropped_by"]) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("heard", "said"),
+    [
+        (
+            DirectionStats(dropped={"wrong_source": 490, "srtp_auth": 3}),
+            "wrong_source:490,srtp_auth:3",
+        ),
+        (DirectionStats(dropped={"wrong_source": 49}), None),
+        (DirectionStats(packets=1, dropped={"wrong_source": 490}), None),
+    ],
+    ids=["unheard", "a few", "heard"],
+)
+def test_a_side_that_was_not_heard_is_in_the_log(heard: DirectionStats, said: str | None) -> None:
+    lab = Lab()
+    _, invite = lab.connected()
+    lab.give(lab.in_dialog(b"BYE", invite, 1, source=CARRIER), CARRIER)
+    ((_, key),) = lab.removed
+    stats = CallStats(key, 1, [StreamStats(0, "audio", DirectionStats(packets=500), heard)])
+    lab.border.relay_removed(key, stats, lab.now)
+    lines = [one for one in lab.border.core.milestones if one[1] == "media.unheard"]
+    assert [fields for _, _, _, fields in lines] == (
+        [{"side": "b", "kind": "audio", "dropped": said}] if said else []
+    )
 
 
 def test_no_number_says_more_than_can_be_measured() -> None:
