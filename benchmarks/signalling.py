@@ -169,7 +169,7 @@ def _run(rate: int, options: argparse.Namespace) -> dict[str, Any]:
             # a border's life, not its cost.
             with _caller(options, border, calls=round(rate * options.warm_up), rate=rate) as caller:
                 caller.wait()
-        border.status()  # the longest pass counts from here
+        refused = _refused(border.status())  # the longest pass counts from here, too
         before = _cpu(border)
         started = time.monotonic()
         with _caller(options, border, calls=calls, rate=rate) as caller:
@@ -187,6 +187,8 @@ def _run(rate: int, options: argparse.Namespace) -> dict[str, Any]:
         "took_s": took,
         "signalling_ms": (after[0] - before[0]) * 1000 / done,
         "workers_ms": (after[1] - before[1]) * 1000 / done,
+        "answered_per_s": placed.successful * rate / calls,
+        "refused": _refused(status) - refused,
         "failed": placed.failed + taken.failed,
         "not_placed": calls - placed.successful - placed.failed,
         "retransmissions": _retransmissions(placed, taken, status),
@@ -196,6 +198,11 @@ def _run(rate: int, options: argparse.Namespace) -> dict[str, Any]:
         "worker_pass_ms": max((worker.longest_pass_ms for worker in workers), default=None),
         "status": status,
     }
+
+
+def _refused(status: dict[str, Any]) -> int:
+    """Calls that the border has answered with 503 so far, because it had too much to do."""
+    return int(status["refusals"].get("503", 0))
 
 
 def _retransmissions(placed: SippFigures, taken: SippFigures, status: dict[str, Any]) -> int:
@@ -215,8 +222,17 @@ def _line(run: dict[str, Any]) -> str:
 
 
 def _ladder_page(runs: list[dict[str, Any]], rates: list[int]) -> str:
-    columns = ["calls/s", "runs", "signalling ms/call", "min", "max", "workers ms/call", "failed"]
-    columns += ["retransmitted %", "clean", "longest pass CPU ms", "wall ms", "worker pass ms"]
+    columns = ["calls/s", "runs", "signalling ms/call", "min", "max", "workers ms/call"]
+    columns += [
+        "answered/s",
+        "refused",
+        "failed",
+        "retransmitted %",
+        "clean",
+        "longest pass CPU ms",
+        "wall ms",
+        "worker pass ms",
+    ]
     rows = []
     for rate in rates:
         mine = [run for run in runs if run["rate"] == rate]
@@ -234,6 +250,8 @@ def _ladder_page(runs: list[dict[str, Any]], rates: list[int]) -> str:
                 min(costs),
                 max(costs),
                 report.median(run["workers_ms"] for run in mine),
+                report.median(run["answered_per_s"] for run in mine),
+                sum(run["refused"] for run in mine),
                 sum(run["failed"] for run in mine),
                 report.median(shares),
                 f"{sum(clean)} of {len(clean)}",

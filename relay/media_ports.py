@@ -115,7 +115,7 @@ class MediaPorts:
                 return None
             if block is not None:
                 return block
-        text = f"ports.all_bound realm={realm} address={address or 'any'} (the range has no more)"
+        text = f"ports.all_bound {_wanted(realm, address)} (its ranges have no more)"
         self._say_once(logging.INFO, text)
         return None
 
@@ -158,6 +158,16 @@ class MediaPorts:
                 f"no descriptors left for media ports: {self._held} blocks are all that "
                 f"RLIMIT_NOFILE {soft} allows (ulimit -n, LimitNOFILE=)"
             )
+
+
+def _wanted(realm: str, address: str) -> str:
+    """What was asked for; nothing is bound to 0.0.0.0 or ::, so these are not shown."""
+    if not address:
+        return f"realm={realm}"
+    family = family_of(address)
+    if address == ANY_OF[family]:
+        return f"realm={realm} family=ipv{family}"
+    return f"realm={realm} address={address}"
 
 
 def _may_exceed_flight_limit() -> bool:

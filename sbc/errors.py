@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "ConnectError",
+    "FileError",
     "FlowClosed",
     "LocalProtocolError",
     "ParseError",
@@ -78,6 +79,19 @@ class SendError(TransportError):
 
 class FlowClosed(TransportError):
     """The connection that the message belongs to is gone."""
+
+
+class FileError(TransportError):
+    """A file that connections need, such as a certificate, cannot be used.
+
+    Args:
+        path: the file.
+        reason: what was expected in it and what came, or what the system says.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
 
 
 class RelayError(SbcError):

@@ -150,6 +150,8 @@ class Launcher:
             return 128 + signal.SIGINT
         finally:
             self._close()
+        if self._exit_code == 0:  # it was told to stop; else what ended it was the last word
+            _log.info("stopped")
         return self._exit_code
 
     # Start

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 
 import click
 
-from sbc.cli.health.certificates import examine
+from sbc.cli.health.certificates import examine_named
 from sbc.cli.health.finding import Finding, Level
 from sbc.cli.options import USAGE, json_option, missing, optional_config_option
 from sbc.config.load import Checked
 from sbc.config.load import check as check_file
+from sbc.config.problems import Problem
 
 __all__ = ["check"]
 
@@ -25,41 +27,45 @@ __all__ = ["check"]
 def check(file: str | None, config: str | None, as_json: bool, resolve: bool) -> None:
     """Check a configuration file without starting anything.
 
-    Prints every error of FILE (default: as --config) at once, each as
+    Prints every error of FILE (default: as --config) at once, those in the certificates and keys
+    that it names too, each as
 
     \b
       FILE:LINE:COLUMN: KEY: expected WHAT, got WHAT
 
-    then what is wrong with the certificates that it names, and ends with 2; or one line that
-    says what the file holds, and 0. Notes are about what works
+    and ends with 2; or one line that says what the file holds, and 0. Notes are about what works
     and is probably not meant, such as a trunk that no route uses; they do not fail the check.
     With --resolve a peer's name that leads nowhere now is such a note.
     """
     path = file or config or missing()
     checked = check_file(path)
     unknown = _unknown_names(checked) if resolve else []
-    shown = list(examine(checked.settings.transport)) if checked.settings is not None else []
-    bad = [one for one in shown if one.level is Level.FAIL]
+    looked = list(examine_named(checked.tls_files))
+    errors = _with(checked.errors, looked, Level.FAIL)
+    notes = _with(checked.notes, looked, Level.WARN) if checked.settings is not None else []
     if as_json:
         names = {"unknown_names": unknown} if resolve else {}
-        files = {"certificates": [dataclasses.asdict(one) for one in shown]} if shown else {}
-        click.echo(json.dumps(_as_json(path, checked, bad) | names | files, indent=2))
+        found = [dataclasses.asdict(one) for one in dict.fromkeys(one for _, one in looked)]
+        files = {"certificates": found} if found else {}
+        click.echo(json.dumps(_as_json(path, errors, notes) | names | files, indent=2))
     else:
-        for problem in checked.errors:
+        for problem in errors:
             click.echo(str(problem), err=True)
-        for note in checked.notes:
+        for note in notes:
             click.echo(str(note))
         for one in unknown:
             where = f"trunks.{one['trunk']}.peers"
             click.echo(f"{path}: {where}: note: {one['peer']} leads nowhere ({one['problem']})")
-        for finding in shown:
-            if finding.level is Level.FAIL:
-                click.echo(f"{finding.text} ({finding.advice})", err=True)
-            elif finding.level is Level.WARN:
-                click.echo(f"{finding.text} (note: {finding.advice})")
-        if checked.settings is not None and not bad:
+        if not errors:
             click.echo(f"{path}: good: {_contents(checked)}")
-    sys.exit(0 if checked.settings is not None and not bad else USAGE)
+    sys.exit(USAGE if errors else 0)
+
+
+def _with(
+    problems: Iterable[Problem], looked: list[tuple[Problem, Finding]], level: Level
+) -> list[Problem]:
+    """With what is in the files that TLS reads, in the order of the configuration."""
+    return sorted({*problems, *(problem for problem, one in looked if one.level is level)})
 
 
 def _unknown_names(checked: Checked) -> list[dict[str, object]]:
@@ -86,10 +92,10 @@ def _contents(checked: Checked) -> str:
     )
 
 
-def _as_json(path: str, checked: Checked, bad: list[Finding]) -> dict[str, object]:
+def _as_json(path: str, errors: list[Problem], notes: list[Problem]) -> dict[str, object]:
     return {
         "path": path,
-        "good": checked.settings is not None and not bad,
-        "errors": [dataclasses.asdict(problem) for problem in checked.errors],
-        "notes": [dataclasses.asdict(problem) for problem in checked.notes],
+        "good": not errors,
+        "errors": [dataclasses.asdict(problem) for problem in errors],
+        "notes": [dataclasses.asdict(problem) for problem in notes],
     }

@@ -269,8 +269,8 @@ def _relay(border: Border, run_dir: str, host: Host) -> RelaySettings:
                 realm=name,
                 address=one.address,
                 advertise=one.advertise or _public(realm, one.address),
-                port_min=one.ports[0],
-                port_max=one.ports[1],
+                port_min=one.ports.first,
+                port_max=one.ports.last,
                 dscp=realm.dscp,
             )
             for name, realm in border.realms.items()

@@ -16,6 +16,7 @@ from policies.media import Srtp
 from policies.settings import Identify, Latch, Nat, Network, Shield, TrunkTransport, Use
 from sbc.config.addresschecks import address_faults
 from sbc.config.build import Host, folders
+from sbc.config.codecchecks import codec_faults
 from sbc.config.grammar import Grammar
 from sbc.config.loginchecks import login_faults
 from sbc.config.models import Border, Listener, Media, Trunk
@@ -119,16 +120,15 @@ def _media_ports(context: _Context) -> None:
     """Media ports: apart from each other, from SIP, and from what the kernel gives away."""
     seen: list[tuple[Media, Path]] = []
     for path, media in _media(context):
-        first, last = media.ports
-        written = f"{first}-{last}"
+        first, last, written = media.ports
         for other, other_path in seen:
             if _overlap(media.address, other.address) and (
-                first <= other.ports[1] and other.ports[0] <= last
+                first <= other.ports.last and other.ports.first <= last
             ):
                 context.error(
                     (*path, "ports"),
                     f"expected ports of its own on {media.address}, got {written}, which overlaps"
-                    f" {context.source.spell(other_path)} ({other.ports[0]}-{other.ports[1]})",
+                    f" {context.source.spell(other_path)} ({other.ports.written})",
                 )
         seen.append((media, path))
         for _, listener_path, one in _listeners(context):
@@ -302,6 +302,11 @@ def _media_terms_fit(context: _Context) -> None:
             context.error((*here, "codecs", "allow"), text)
 
 
+def _codecs_are_named(context: _Context) -> None:
+    for path, text in codec_faults(context.border):
+        context.error(path, text)
+
+
 def _challenges_are_ones(context: _Context) -> None:
     for name, trunk in context.border.trunks.items():
         if trunk.challenges == "pass" and trunk.credentials is not None:
@@ -379,6 +384,7 @@ _CHECKS: Final[tuple[Callable[[_Context], None], ...]] = (
     _tls_fits,
     _run_dir_is_short,
     _media_terms_fit,
+    _codecs_are_named,
     _challenges_are_ones,
     _mending_fits,
     _what_is_unused,

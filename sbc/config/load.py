@@ -10,6 +10,7 @@ from sbc.config.grammar import read_models
 from sbc.config.host import this_host
 from sbc.config.problems import ConfigError, Problem
 from sbc.config.source import Source, parse, read_text
+from sbc.config.tlsfiles import NamedFiles, named_files
 from sbc.settings import Settings
 
 __all__ = ["Checked", "check", "check_text", "load"]
@@ -24,6 +25,8 @@ class Checked:
     errors: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
     """What works and is probably not meant: a realm without trunks, a trunk without routes."""
+    tls_files: tuple[NamedFiles, ...] = ()
+    """What TLS reads, as far as it could be read who names it. Nobody has opened them."""
 
 
 def load(path: str) -> Settings:
@@ -65,8 +68,9 @@ def _check(source: Source, host: Host) -> Checked:
         return Checked(settings=None, errors=(problem,))
     grammar = read_models(source)
     across = crosscheck(grammar, source, host)
+    files = named_files(grammar.border, source)
     errors = sorted({*source.problems, *grammar.problems, *across.errors})
     if errors:
-        return Checked(settings=None, errors=tuple(errors), notes=())
+        return Checked(settings=None, errors=tuple(errors), tls_files=files)
     settings = build(grammar.border, source, host)
-    return Checked(settings=settings, notes=tuple(sorted(across.notes)))
+    return Checked(settings=settings, notes=tuple(sorted(across.notes)), tls_files=files)

@@ -28,7 +28,7 @@ from policies.settings import (
 )
 from relay.settings import FAST_PATHS
 from sbc.config.logins import Auth, Credentials, Ha1, User, UserName
-from sbc.config.media import Codecs, Dscp, SuiteName
+from sbc.config.media import Codecs, Dscp, PortRange, SuiteName
 from sbc.config.mending import SessionTimer
 from sbc.config.scalars import (
     ADDRESS,
@@ -49,7 +49,6 @@ from sbc.config.scalars import (
     OneOrMany,
     Order,
     OutsideMethod,
-    PortRange,
     Rule,
     Seconds,
     Status,

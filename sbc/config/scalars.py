@@ -38,7 +38,6 @@ __all__ = [
     "Order",
     "OutsideMethod",
     "Port",
-    "PortRange",
     "Rule",
     "Seconds",
     "Status",
@@ -315,24 +314,6 @@ def bind(value: object) -> tuple[str, str, int]:
     return (transport, *address_port(rest, 5061 if transport == "tls" else 5060, _BIND))
 
 
-def _port_range(value: object) -> tuple[int, int]:
-    """`12000-21999`; the last port is odd, so one too many at the end is left unused."""
-    match = re.fullmatch(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})", value) if type(value) is str else None
-    if match is None:
-        raise expected(_RANGE)
-    first, last = int(match[1]), int(match[2])
-    if not 1024 <= first <= 65535 or not 1024 <= last <= 65535:
-        raise expected(_RANGE, "ports go from 1024 to 65535")
-    if first % 2:
-        raise expected(
-            "a range that starts with an even port", "RTP takes the even port of each pair"
-        )
-    last -= 1 - last % 2
-    if last <= first:
-        raise expected(_RANGE, "the last must be above the first")
-    return first, last
-
-
 def choice(kinds: type[Enum], text: str) -> Rule:
     """A member of an enum, written as its value."""
     by_value = {kind.value: kind for kind in kinds}
@@ -368,7 +349,6 @@ _METHOD: Final = "a method in capitals such as MESSAGE"
 _ADDRESS: Final = "an IP address"
 _NETWORK: Final = "an IP address or a network such as 192.0.2.0/24"
 _BIND: Final = '"udp:ADDRESS:PORT" (or tcp:, tls:)'
-_RANGE: Final = "a range of ports such as 12000-21999"
 _COUNT: Final = "a whole number above 0"
 _ORDER: Final = "a whole number from 0 to 65535"
 _PORT: Final = "a port from 1 to 65535"
@@ -404,5 +384,4 @@ Interval = Annotated[int, Rule(_interval, _INTERVAL)]
 StatusKey = Annotated[str, Rule(_status_key, "a SIP failure code")]
 Status = Annotated[int, Rule(_whole(400, 699, _STATUS), _STATUS)]
 Bind = Annotated[tuple[str, str, int], Rule(bind, _BIND)]
-PortRange = Annotated[tuple[int, int], Rule(_port_range, _RANGE)]
 OneOrMany = BeforeValidator(_one_or_many)

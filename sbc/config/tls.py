@@ -15,7 +15,15 @@ from sbc.transport.settings import (
     TlsVersion,
 )
 
-__all__ = ["Connections", "Tls", "TrunkTls", "listener_tls", "peer_settings"]
+__all__ = [
+    "Connections",
+    "Tls",
+    "TrunkTls",
+    "full_path",
+    "keypair_of",
+    "listener_tls",
+    "peer_settings",
+]
 
 _A_VERSION: Final = '"1.2" or "1.3"'
 
@@ -86,10 +94,10 @@ def listener_tls(tls: Tls | None, folder: str) -> ListenerTls | None:
         return None
     return ListenerTls(
         keypairs=tuple(
-            Keypair(certificate=_path(folder, certificate), key=_path(folder, key))
+            Keypair(certificate=full_path(folder, certificate), key=full_path(folder, key))
             for certificate, key in zip(tls.certificate, tls.key or tls.certificate, strict=True)
         ),
-        ca=_path(folder, tls.ca),
+        ca=full_path(folder, tls.ca),
         client=tls.client,
         minimum=tls.minimum,
     )
@@ -106,22 +114,27 @@ def peer_settings(
     by_certificate: bool,
 ) -> PeerSettings:
     """What connections with a trunk's peers are told."""
-    keypair = None
-    if tls.certificate is not None:
-        certificate = _path(folder, tls.certificate)
-        keypair = Keypair(certificate=certificate, key=_path(folder, tls.key) or certificate)
     return PeerSettings(
         trunk=trunk,
         realm=realm,
         keepalive_s=keepalive_s,
         name=tls.name or "",
         hosts=hosts,
-        ca=_path(folder, tls.ca),
-        keypair=keypair,
+        ca=full_path(folder, tls.ca),
+        keypair=keypair_of(tls, folder),
         verify=tls.verify,
         by_certificate=by_certificate,
     )
 
 
-def _path(folder: str, path: str | None) -> str:
+def keypair_of(tls: TrunkTls, folder: str) -> Keypair | None:
+    """What a trunk is shown."""
+    if tls.certificate is None:
+        return None
+    certificate = full_path(folder, tls.certificate)
+    return Keypair(certificate=certificate, key=full_path(folder, tls.key) or certificate)
+
+
+def full_path(folder: str, path: str | None) -> str:
+    """A relative `path` starts at `folder`; None is ""."""
     return os.path.normpath(os.path.join(folder, path)) if path else ""

@@ -1,6 +1,7 @@
 """Whether the parts of TLS fit each other: listeners, trunks, certificates by name.
 
-Nothing here reads a file: what is in those `sbc check` says (`sbc.cli.health.certificates`).
+Nothing here reads a file: what is in those `sbc check` says (`sbc.cli.health.certificates`), to
+which `sbc.config.tlsfiles` says where they are named.
 """
 
 from __future__ import annotations

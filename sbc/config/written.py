@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pydantic import BaseModel
 
 from sbc.config.grammar import read_models
+from sbc.config.media import Ports
 from sbc.config.problems import ConfigError
 from sbc.config.source import Odd, Source
 
@@ -51,13 +52,13 @@ def _shorthand(name: str, value: object) -> object:
     """The texts that the grammar takes apart, put together again."""
     if not isinstance(value, tuple):
         return "auto" if (name, value) == ("workers", 0) else value
+    if isinstance(value, Ports):
+        return value.written
     if name == "bind":
         transport, host, port = value
         return f"{transport}:{_host_port(host, port)}"
-    if name == "advertise":
-        host, port = value
-        return _host_port(host, port) if port else host
-    return "-".join(str(part) for part in value)
+    host, port = value  # advertise
+    return _host_port(host, port) if port else host
 
 
 def _host_port(host: str, port: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from sbc.errors import TransportError
+from sbc.errors import FileError, TransportError
 from sbc.transport.identity import Identity, identity_of
 from sbc.transport.settings import (
     ClientCertificate,
@@ -149,19 +149,19 @@ def load_peer(peer: PeerSettings) -> ssl.SSLContext:
 
 
 def load_keypair(context: ssl.SSLContext, keypair: Keypair) -> None:
-    """Read a certificate and its key. Raises TransportError: which file, and what is wrong."""
+    """Read a certificate and its key. Raises FileError: which of the two, and what is wrong."""
     for path in dict.fromkeys((keypair.certificate, keypair.key)):
         _readable(path)
     try:
         context.load_cert_chain(keypair.certificate, keypair.key, password=_no_password)
     except _Locked:
         text = "the key is encrypted: store it without a passphrase, readable for sbc alone"
-        raise TransportError(f"{keypair.key}: {text}") from None
+        raise FileError(keypair.key, text) from None
     except ssl.SSLError as error:
         if "KEY_VALUES_MISMATCH" in str(error) or "KEY_TYPE_MISMATCH" in str(error):
             text = f"the key does not fit the certificate in {keypair.certificate}"
-            raise TransportError(f"{keypair.key}: {text}") from None
-        raise TransportError(_bad_pem(keypair, error)) from None
+            raise FileError(keypair.key, text) from None
+        raise _bad_pem(keypair, error) from None
 
 
 def files_of(settings: TransportSettings) -> list[str]:
@@ -214,7 +214,7 @@ def _load_authorities(context: ssl.SSLContext, path: str, purpose: ssl.Purpose) 
     try:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
-        raise TransportError(f"{path}: expected certificates in PEM form, found none") from None
+        raise FileError(path, "expected certificates in PEM form, found none") from None
 
 
 def _show_certificates(context: ssl.SSLContext) -> None:
@@ -280,7 +280,7 @@ def _readable(path: str) -> None:
         with open(path, "rb"):
             pass
     except OSError as error:
-        raise TransportError(f"{path}: {error.strerror or error}") from None
+        raise FileError(path, error.strerror or str(error)) from None
 
 
 class _Locked(Exception):
@@ -291,7 +291,7 @@ def _no_password() -> str:
     raise _Locked
 
 
-def _bad_pem(keypair: Keypair, error: ssl.SSLError) -> str:
+def _bad_pem(keypair: Keypair, error: ssl.SSLError) -> FileError:
     """Which of the two files is not what it should be."""
     for path, begin in (
         (keypair.certificate, b"-----BEGIN CERTIFICATE-----"),
@@ -300,8 +300,9 @@ def _bad_pem(keypair: Keypair, error: ssl.SSLError) -> str:
         with open(path, "rb") as file:
             if begin not in file.read(1 << 20):
                 what = "a certificate" if b"CERT" in begin else "a private key"
-                return f"{path}: expected {what} in PEM form, found none"
+                return FileError(path, f"expected {what} in PEM form, found none")
     reason = (error.reason or str(error)).replace("_", " ").lower()
     if "too small" in reason or "too weak" in reason:
-        return f"{keypair.certificate}: the key or its signature is too weak ({reason})"
-    return f"{keypair.certificate}: cannot be used with its key: {reason}"
+        text = f"the key or its signature is too weak ({reason})"
+        return FileError(keypair.certificate, text)
+    return FileError(keypair.certificate, f"cannot be used with its key: {reason}")

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from sbc.config.source import parse
+from sbc.config.written import everything
 from tests.config.files import GOOD, HOST, check, errors, load
 
 REALM = """\
@@ -82,6 +84,22 @@ A, B = '"udp:10.0.0.1:5060"', '"udp:10.0.0.2:5060"'
             realms(A, B, media="10.0.0.1", ports="12998-13997"),
             "sbc.yaml:7:40: realms.b.media.ports: expected ports of its own on 10.0.0.1, "
             "got 12998-13997, which overlaps realms.a.media (12000-12999)",
+        ),
+        (  # what was written is shown, though the port without a partner is left unused
+            realms(A, B, ports_a="12000-13000", media="10.0.0.1", ports="12998 - 14000"),
+            "sbc.yaml:7:40: realms.b.media.ports: expected ports of its own on 10.0.0.1, "
+            "got 12998-14000, which overlaps realms.a.media (12000-13000)",
+        ),
+        (
+            realms('"udp:10.0.0.1:5060"', B, ports_a="5000-5100"),
+            "sbc.yaml:4:40: realms.a.media.ports: expected ports that no listener has, "
+            "got 5000-5100, which holds port 5060 of realms.a.listen",
+        ),
+        (
+            realms(A, B, ports="32000-33000"),
+            "sbc.yaml:7:40: realms.b.media.ports: expected ports outside 32768-60999, which the "
+            "kernel lends to other programs, got 32000-33000 (or reserve them: "
+            "sysctl net.ipv4.ip_local_reserved_ports=32000-33000)",
         ),
         (
             realms('"udp:10.0.0.1:12500"', B),
@@ -195,6 +213,18 @@ def test_an_unknown_key_hides_nothing():
 def test_udp_and_tcp_share_an_address_and_tcp_ports_may_lie_in_a_media_range():
     assert errors(realms('["udp:10.0.0.1:5060", "tcp:10.0.0.1:5060"]', B)) == []
     assert errors(realms('["udp:10.0.0.1:5060", "tcp:10.0.0.1:12500"]', B)) == []
+
+
+def test_a_port_without_a_partner_at_the_end_of_a_range_is_left_to_the_next_one():
+    text = realms(A, B, ports_a="12000-13000", media="10.0.0.1", ports="13000-32768")
+    assert errors(text) == []
+    assert [(one.port_min, one.port_max) for one in load(text).relay.media] == [
+        (12000, 12999),
+        (13000, 32767),
+    ]
+    shown = str(everything(parse(text, "sbc.yaml")))  # as it was written
+    assert "'12000-13000'" in shown
+    assert "'13000-32768'" in shown
 
 
 def test_nested_networks_of_two_trunks_are_told_apart_by_length():

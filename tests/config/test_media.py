@@ -66,6 +66,46 @@ def test_wrong_words_get_one_clear_line(trunk: str, words: str) -> None:
     assert words in str(error)
 
 
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("G.711", "PCMU, PCMA"),
+        ("g711", "PCMU, PCMA"),
+        ("G711U", "PCMU"),
+        ("G711-ulaw", "PCMU"),
+        ("ULAW/8000", "PCMU"),
+        ("G.711a", "PCMA"),
+        ("alaw", "PCMA"),
+        ("G.722", "G722"),
+        ("G.722.1", "G7221"),
+        ("G.722.2", "AMR-WB"),
+        ("G.723.1", "G723, or both"),
+        ("G726", "G726-32"),
+        ("G.729", "G729"),
+        ("G729A", "G729, or both"),
+        ("AMRWB", "AMR-WB"),
+        ("DTMF", "telephone-event"),
+        ("RFC2833", "telephone-event"),
+        ("telephone_event", "telephone-event"),
+    ],
+)
+@pytest.mark.parametrize("key", ["allow", "strip", "order"])
+def test_a_codec_by_a_name_that_no_sdp_has_is_told_what_to_write(key, name, right) -> None:
+    (error,) = checked(f"codecs: {{ {key}: [opus, {name}] }}").errors
+    assert error.text == f'expected an encoding name of RTP, got "{name}" (write {right})'
+    assert error.key == f"trunks.t.codecs.{key}[2]"
+
+
+def test_a_name_that_telephones_send_though_it_is_wrong_may_stand_beside_the_right_one() -> None:
+    assert media_of("codecs: { allow: [G729a/8000, PCMU, G729] }").codecs.allow[0] == "G729a/8000"
+
+
+def test_codecs_by_their_names_and_those_that_we_do_not_know_are_taken() -> None:
+    names = ("PCMU", "pcma/8000", "g722", "G729", "G7221", "G723", "G726-32", "AMR", "amr-wb")
+    names += ("iLBC", "opus/48000", "telephone-event", "CN", "GSM-EFR", "X-NEW.codec_1")
+    assert media_of(f"codecs: {{ allow: [{', '.join(names)}] }}").codecs.allow == names
+
+
 def test_keys_over_clear_signalling_are_worth_a_note() -> None:
     (note,) = checked("srtp: preferred").notes
     assert "trunks.t.srtp: note: its keys cross udp" in str(note)

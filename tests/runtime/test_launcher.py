@@ -167,8 +167,9 @@ def test_a_signal_ends_signalling_then_the_pool(border, number):
     launcher = border.launch()
     everybody = border.everybody()
     launcher.send_signal(number)
-    code, _ = ended(launcher)
+    code, printed = ended(launcher)
     assert code == 0
+    assert printed.endswith("sbc.launcher stopped\n")
     assert [event for _, event in border.journal()] == ["start", "term", "drained"]
     assert no_orphans(everybody)()
     assert border.nothing_is_left()
@@ -193,8 +194,9 @@ def test_a_second_signal_means_now(border):
     with pytest.raises(subprocess.TimeoutExpired):
         launcher.wait(timeout=0.5)
     launcher.terminate()
-    code, _ = ended(launcher, wait_s=4.0)
+    code, printed = ended(launcher, wait_s=4.0)
     assert code == 0
+    assert printed.endswith("sbc.launcher stopped\n")
     assert border.nothing_is_left()
 
 
@@ -209,8 +211,9 @@ def test_a_second_launcher_is_refused_in_one_line(border):
 
 def test_bad_settings_in_signalling_end_the_border(border):
     launcher = border.launch(wait=False, FAKE_SIGNALLING="settings")
-    code, _ = ended(launcher)
+    code, printed = ended(launcher)
     assert code == 2
+    assert "stopped" not in printed  # nobody has stopped it
     assert [event for _, event in border.journal()] == ["start"]
     assert border.nothing_is_left()
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
-from sbc.cli.health.finding import Finding, fail, ok, warn
-from sbc.errors import TransportError
+from sbc.cli.health.finding import Finding, Level, fail, ok, warn
+from sbc.config.problems import Problem
+from sbc.config.tlsfiles import NamedFiles
+from sbc.errors import FileError
 from sbc.transport.settings import ClientCertificate, Keypair, TransportSettings
 from sbc.transport.tls_contexts import load_keypair
 from sbc.transport.x509 import Certificate, read_chain, when
 
-__all__ = ["examine"]
+__all__ = ["examine", "examine_named"]
 
 _TOPIC: Final = "certificate"
 _SOON_S: Final = 14 * 86_400
@@ -38,15 +41,52 @@ def examine(settings: TransportSettings, now: float | None = None) -> Iterator[F
         for keypair in listener.tls.keypairs:
             if keypair not in seen:
                 seen.add(keypair)
-                yield from _keypair(keypair, moment, as_server=True)
+                yield from _look(keypair, moment, as_server=True)
         if listener.tls.client is not ClientCertificate.NO and listener.tls.ca:
-            yield from _authorities(listener.tls.ca, moment)
+            yield from _look(listener.tls.ca, moment)
     for peer in settings.peers:
         if peer.keypair is not None and peer.keypair not in seen:
             seen.add(peer.keypair)
-            yield from _keypair(peer.keypair, moment, as_server=False)
+            yield from _look(peer.keypair, moment)
         if peer.ca:
-            yield from _authorities(peer.ca, moment)
+            yield from _look(peer.ca, moment)
+
+
+def examine_named(
+    named: Iterable[NamedFiles], now: float | None = None
+) -> Iterator[tuple[Problem, Finding]]:
+    """As `examine`; each finding beside what it is in terms of the configuration file."""
+    moment = time.time() if now is None else now
+    known: dict[tuple[Keypair | str, bool], list[Finding]] = {}
+    for one in named:
+        asked = (one.files, one.as_server)
+        if asked not in known:
+            known[asked] = _look(one.files, moment, as_server=one.as_server)
+        for finding in known[asked]:
+            place = one.places[finding.file]
+            yield dataclasses.replace(place, text=_as_problem(one.files, finding)), finding
+
+
+def _as_problem(files: Keypair | str, finding: Finding) -> str:
+    """`expected …, got …`, or a note."""
+    if finding.level is not Level.FAIL:
+        return f"note: {finding.text} ({finding.advice})"
+    what = "authorities" if isinstance(files, str) else "a certificate"
+    if isinstance(files, Keypair) and finding.file == files.key != files.certificate:
+        what = "a key"
+    reason = finding.text.removeprefix(f"{finding.file}: ")
+    if reason.startswith("expected "):
+        return f"{reason} in {finding.file} ({finding.advice})"
+    return f"expected {what} that can be used, got {finding.text} ({finding.advice})"
+
+
+def _look(files: Keypair | str, now: float, *, as_server: bool = False) -> list[Finding]:
+    """What is in a certificate's files, or in one of authorities."""
+    if isinstance(files, str):
+        path, found = files, _authorities(files, now)
+    else:
+        path, found = files.certificate, _keypair(files, now, as_server=as_server)
+    return [one if one.file else dataclasses.replace(one, file=path) for one in found]
 
 
 def _keypair(keypair: Keypair, now: float, *, as_server: bool) -> Iterator[Finding]:
@@ -54,31 +94,48 @@ def _keypair(keypair: Keypair, now: float, *, as_server: bool) -> Iterator[Findi
     try:
         load_keypair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), keypair)
         chain = _read(path)
-    except TransportError as error:
-        yield fail(_TOPIC, str(error), "without it the border does not start")
+    except FileError as error:
+        yield _unusable(error)
+        if error.path != keypair.key:  # both may be wrong
+            yield from _unreadable(keypair.key)
         return
     leaf = chain[0]
-    trouble = list(_dates(path, leaf, now)) + list(_links(path, chain))
-    if as_server and not leaf.may_be_server:
-        text = f"{path}: its extended key usage does not allow it to be a server's"
-        trouble.append(fail(_TOPIC, text, "ask for one with serverAuth"))
-    if not as_server and not leaf.may_be_client:
-        text = f"{path}: its extended key usage does not allow it to be a client's"
-        trouble.append(warn(_TOPIC, text, "ask for one with clientAuth: a trunk may refuse it"))
-    if not leaf.names:
-        text = f"{path}: it has no subjectAltName, so newer peers find no name in it"
-        trouble.append(warn(_TOPIC, text, "ask for one with DNS or sip: URI names (RFC 5922)"))
+    trouble = [
+        *_dates(path, leaf, now),
+        *_links(path, chain),
+        *_purpose(path, leaf, as_server=as_server),
+    ]
     yield from trouble
     if not trouble:
         names = ", ".join(leaf.names[:3])
         yield ok(_TOPIC, f"{path}: {names}, by {leaf.issuer}, ends {when(leaf.not_after, now)}")
 
 
+def _purpose(path: str, leaf: Certificate, *, as_server: bool) -> Iterator[Finding]:
+    """Whether it may be shown where it is, and bears a name."""
+    if as_server and not leaf.may_be_server:
+        text = f"{path}: its extended key usage does not allow it to be a server's"
+        yield fail(_TOPIC, text, "ask for one with serverAuth")
+    if not as_server and not leaf.may_be_client:
+        text = f"{path}: its extended key usage does not allow it to be a client's"
+        yield warn(_TOPIC, text, "ask for one with clientAuth: a trunk may refuse it")
+    if not leaf.names:
+        text = f"{path}: it has no subjectAltName, so newer peers find no name in it"
+        yield warn(_TOPIC, text, "ask for one with DNS or sip: URI names (RFC 5922)")
+
+
+def _unreadable(path: str) -> Iterator[Finding]:
+    try:
+        _bytes(path)
+    except FileError as error:
+        yield _unusable(error)
+
+
 def _authorities(path: str, now: float) -> Iterator[Finding]:
     try:
         found = _read(path)
-    except TransportError as error:
-        yield fail(_TOPIC, str(error), "without it the border does not start")
+    except FileError as error:
+        yield _unusable(error)
         return
     for one in found:
         if one.not_after <= now:
@@ -115,11 +172,22 @@ def _links(path: str, chain: list[Certificate]) -> Iterator[Finding]:
 
 
 def _read(path: str) -> list[Certificate]:
-    """Raises TransportError."""
+    """Raises FileError."""
+    try:
+        return read_chain(_bytes(path))
+    except ValueError:
+        raise FileError(path, "expected certificates in PEM form, found none") from None
+
+
+def _bytes(path: str) -> bytes:
+    """Raises FileError."""
     try:
         with open(path, "rb") as file:
-            return read_chain(file.read())
+            return file.read()
     except OSError as error:
-        raise TransportError(f"{path}: {error.strerror or error}") from None
-    except ValueError:
-        raise TransportError(f"{path}: expected certificates in PEM form, found none") from None
+        raise FileError(path, error.strerror or str(error)) from None
+
+
+def _unusable(error: FileError) -> Finding:
+    text, advice = str(error), "without it the border does not start"
+    return Finding(_TOPIC, Level.FAIL, text, advice, error.path)

@@ -26,6 +26,8 @@ class Finding:
     level: Level
     text: str
     advice: str = ""
+    file: str = ""
+    """Of which file, where it is one's."""
 
 
 def ok(topic: str, text: str) -> Finding:
