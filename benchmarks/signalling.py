@@ -11,6 +11,7 @@ import argparse
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -192,7 +193,7 @@ def _run(rate: int, options: argparse.Namespace) -> dict[str, Any]:
         "failed": placed.failed + taken.failed,
         "not_placed": calls - placed.successful - placed.failed,
         "retransmissions": _retransmissions(placed, taken, status),
-        "reasons": {**placed.reasons, **taken.reasons},
+        "reasons": dict(Counter(placed.reasons) + Counter(taken.reasons)),
         "loop_max_cpu_ms": status.get("loop_max_cpu_ms"),
         "loop_max_wall_ms": status.get("loop_max_wall_ms"),
         "worker_pass_ms": max((worker.longest_pass_ms for worker in workers), default=None),
