@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from sbc.config.faults import Fault
 from sbc.config.models import Border
-from sbc.config.source import Path
 
 __all__ = ["codec_faults"]
 
@@ -36,7 +36,7 @@ _SENT_TOO: Final = frozenset(["G7231", "G729A", "G729B", "G729AB"])
 """Wrong names that some telephones do write in their SDP."""
 
 
-def codec_faults(border: Border) -> Iterator[tuple[Path, str]]:
+def codec_faults(border: Border) -> Iterator[Fault]:
     """Each name that is none, where the right one is not beside it."""
     for trunk, settings in border.trunks.items():
         codecs = settings.codecs
@@ -49,7 +49,7 @@ def codec_faults(border: Border) -> Iterator[tuple[Path, str]]:
                     hint = ", or both" if _bare(name) in _SENT_TOO else ""
                     text = f'expected an encoding name of RTP, got "{name}"'
                     path = ("trunks", trunk, "codecs", key, index)
-                    yield path, f"{text} (write {', '.join(right)}{hint})"
+                    yield Fault(path, f"{text} (write {', '.join(right)}{hint})")
 
 
 def _encoding(name: str) -> str:

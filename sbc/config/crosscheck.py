@@ -7,7 +7,7 @@ counts as being there, so that nobody is told twice.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Final
@@ -17,6 +17,7 @@ from policies.settings import Identify, Latch, Nat, Network, Shield, TrunkTransp
 from sbc.config.addresschecks import address_faults
 from sbc.config.build import Host, folders
 from sbc.config.codecchecks import codec_faults
+from sbc.config.faults import Fault
 from sbc.config.grammar import Grammar
 from sbc.config.loginchecks import login_faults
 from sbc.config.models import Border, Listener, Media, Trunk
@@ -52,6 +53,10 @@ class _Context:
 
     def note(self, path: Path, text: str) -> None:
         self.found.notes.append(self.source.problem(path, f"note: {text}", at_key=True))
+
+    def tell(self, faults: Iterable[Fault]) -> None:
+        for fault in faults:
+            (self.note if fault.note else self.error)(fault.path, fault.text)
 
     def names(self, section: str) -> set[str]:
         """The names in `realms` or `trunks`, the unreadable ones too."""
@@ -112,8 +117,7 @@ def _listeners_are_apart(context: _Context) -> None:
 
 
 def _addresses_can_be_told(context: _Context) -> None:
-    for fault in address_faults(context.border):
-        (context.note if fault.note else context.error)(fault.path, fault.text)
+    context.tell(address_faults(context.border))
 
 
 def _media_ports(context: _Context) -> None:
@@ -225,8 +229,7 @@ def _sources_are_one_trunks(context: _Context) -> None:
 
 
 def _names_can_be_looked_up(context: _Context) -> None:
-    for path, text in name_faults(context.border):
-        context.error(path, text)
+    context.tell(name_faults(context.border))
 
 
 def _routes_lead_somewhere(context: _Context) -> None:
@@ -264,8 +267,7 @@ def _target(context: _Context, path: Path, name: str, trunks: set[str], before: 
 
 def _logins_fit(context: _Context) -> None:
     folder = os.path.dirname(os.path.abspath(context.source.path))
-    for fault in login_faults(context.border, context.names("trunks"), folder):
-        (context.note if fault.note else context.error)(fault.path, fault.text)
+    context.tell(login_faults(context.border, context.names("trunks"), folder))
 
 
 def _run_dir_is_short(context: _Context) -> None:
@@ -280,8 +282,7 @@ def _run_dir_is_short(context: _Context) -> None:
 
 
 def _tls_fits(context: _Context) -> None:
-    for fault in tls_faults(context.border):
-        (context.note if fault.note else context.error)(fault.path, fault.text)
+    context.tell(tls_faults(context.border))
 
 
 def _media_terms_fit(context: _Context) -> None:
@@ -303,8 +304,7 @@ def _media_terms_fit(context: _Context) -> None:
 
 
 def _codecs_are_named(context: _Context) -> None:
-    for path, text in codec_faults(context.border):
-        context.error(path, text)
+    context.tell(codec_faults(context.border))
 
 
 def _challenges_are_ones(context: _Context) -> None:

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from policies.users import Asking, answerable
+from sbc.config.faults import Fault
 from sbc.config.logins import Auth, User, hashes, wanted
 from sbc.config.models import Border
 from sbc.config.secrets import Unread, open_to_all, read_secret
 from sbc.config.source import Path, spell
 
-__all__ = ["LoginFault", "login_faults", "unread_secrets"]
+__all__ = ["login_faults", "unread_secrets"]
 
 
-@dataclass(frozen=True, slots=True)
-class LoginFault:
-    """One thing that is wrong, or worth a note."""
-
-    path: Path
-    text: str
-    note: bool = False
-
-
-def login_faults(border: Border, trunks: set[str], folder: str) -> Iterator[LoginFault]:
+def login_faults(border: Border, trunks: set[str], folder: str) -> Iterator[Fault]:
     """Everything that does not fit.
 
     Args:
@@ -38,15 +29,15 @@ def login_faults(border: Border, trunks: set[str], folder: str) -> Iterator[Logi
             one = trunk.credentials
             yield from _one_way(path, one.password is not None, bool(one.ha1.written))
             if one.ha1.written and one.realm is None:
-                yield LoginFault(path, "expected the realm that ha1 was made for, got none")
+                yield Fault(path, "expected the realm that ha1 was made for, got none")
     for name, user in border.users.items():
         yield from _user(name, user, border, trunks)
     for path, reference, found in _references(border, folder):
         if isinstance(found, Unread):
             text = f"expected a secret in {reference}, got {found.text}"
-            yield LoginFault(path, text, note=found.elsewhere)
+            yield Fault(path, text, note=found.elsewhere)
         elif open_to_all(reference, folder):
-            yield LoginFault(path, f"everybody on this machine may read {reference}", note=True)
+            yield Fault(path, f"everybody on this machine may read {reference}", note=True)
 
 
 def unread_secrets(border: Border, folder: str) -> Iterator[str]:
@@ -68,19 +59,19 @@ def _references(border: Border, folder: str) -> Iterator[tuple[Path, str, object
             yield path, reference, read_secret(reference, folder)
 
 
-def _one_way(path: Path, password: bool, ha1: bool) -> Iterator[LoginFault]:
+def _one_way(path: Path, password: bool, ha1: bool) -> Iterator[Fault]:
     if not password and not ha1:
-        yield LoginFault(path, "expected a password or ha1, got neither")
+        yield Fault(path, "expected a password or ha1, got neither")
 
 
-def _auth(name: str, auth: Auth, users: dict[str, User]) -> Iterator[LoginFault]:
+def _auth(name: str, auth: Auth, users: dict[str, User]) -> Iterator[Fault]:
     """A realm offers what all its users can answer, and says so where that is not all."""
     path: Path = ("trunks", name, "auth")
     if auth.realm is None:
-        yield LoginFault((*path, "realm"), "expected a realm for its challenges, got none")
+        yield Fault((*path, "realm"), "expected a realm for its challenges, got none")
     mine = {one: user for one, user in users.items() if not user.trunk or name in user.trunk}
     if not mine:
-        yield LoginFault(path, "no user may call through this trunk (sbc user add)", note=True)
+        yield Fault(path, "no user may call through this trunk (sbc user add)", note=True)
     offered = answerable(wanted(auth), [hashes(user) for user in mine.values()])
     for algorithm in wanted(auth):
         lacking = [one for one, user in mine.items() if algorithm not in hashes(user)]
@@ -90,28 +81,28 @@ def _auth(name: str, auth: Auth, users: dict[str, User]) -> Iterator[LoginFault]
         if auth.algorithms or not offered:
             text = "expected algorithms that every user can answer, got "
             text += f"{algorithm.value}, for which {who} has no ha1 (sbc user set)"
-            yield LoginFault((*path, "algorithms"), text)
+            yield Fault((*path, "algorithms"), text)
         else:
             text = f"{algorithm.value} is not offered: {who} has no ha1 for it (sbc user set)"
-            yield LoginFault(path, text, note=True)
+            yield Fault(path, text, note=True)
     for one, user in mine.items():
         made_for = user.realm if user.ha1.written else None
         if made_for is not None and auth.realm is not None and made_for != auth.realm:
             text = f'expected the realm of trunk {name} ("{auth.realm}"), got "{made_for}"'
-            yield LoginFault(("users", one, "realm"), f"{text}: set the password again")
+            yield Fault(("users", one, "realm"), f"{text}: set the password again")
 
 
-def _user(name: str, user: User, border: Border, trunks: set[str]) -> Iterator[LoginFault]:
+def _user(name: str, user: User, border: Border, trunks: set[str]) -> Iterator[Fault]:
     path: Path = ("users", name)
     yield from _one_way(path, user.password is not None, bool(user.ha1.written))
     for index, trunk in enumerate(user.trunk):
         if trunk not in trunks:
             known = _names(sorted(trunks)) if trunks else "there is none yet"
             text = f'expected a trunk ({known}), got "{trunk}"'
-            yield LoginFault((*path, "trunk", index), text)
+            yield Fault((*path, "trunk", index), text)
         elif trunk in border.trunks and border.trunks[trunk].auth.challenge is Asking.OFF:
             text = f"trunk {trunk} asks nobody for a password (auth.challenge)"
-            yield LoginFault((*path, "trunk", index), text, note=True)
+            yield Fault((*path, "trunk", index), text, note=True)
     realms = {
         trunk.auth.realm
         for one, trunk in border.trunks.items()
@@ -120,7 +111,7 @@ def _user(name: str, user: User, border: Border, trunks: set[str]) -> Iterator[L
     if user.ha1.written and len(realms) > 1:
         said = ", ".join(sorted(f'"{realm}"' for realm in realms))
         text = f"expected trunks of one realm, for which ha1 was made, got {said}"
-        yield LoginFault((*path, "trunk"), text)
+        yield Fault((*path, "trunk"), text)
 
 
 def _names(names: list[str]) -> str:

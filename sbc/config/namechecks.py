@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policies.settings import Peer, Resolve
+from sbc.config.faults import Fault
 from sbc.config.models import Border
-from sbc.config.source import Path
 
 __all__ = ["is_name", "name_faults"]
 
@@ -16,7 +16,7 @@ def is_name(host: str) -> bool:
     return Peer(host=host).is_name
 
 
-def name_faults(border: Border) -> Iterator[tuple[Path, str]]:
+def name_faults(border: Border) -> Iterator[Fault]:
     """Where something does not fit, and what."""
     owners: dict[tuple[str, str], str] = {}
     for name, trunk in border.trunks.items():
@@ -26,13 +26,13 @@ def name_faults(border: Border) -> Iterator[tuple[Path, str]]:
             path = ("trunks", name, "peers", index)
             owner = owners.setdefault((trunk.realm, peer.address), name)
             if not trunk.sources and owner != name:
-                yield (
+                yield Fault(
                     path,
                     f"expected sources, or a name of its own in realm {trunk.realm}, got"
                     f" {peer.address}, which trunk {owner} has",
                 )
             if trunk.resolve is Resolve.SRV and peer.port is not None:
-                yield (
+                yield Fault(
                     path,
                     "expected a name without a port, for SRV says it (resolve: srv), got"
                     f" {peer.address}:{peer.port}",
